@@ -1,0 +1,1 @@
+"""Protocols, records, registry and streams; imports nothing else of hzbench."""

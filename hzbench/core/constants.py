@@ -1,0 +1,30 @@
+"""Constants of a problem, as declared facts: nan means unknown, inf means it does not hold."""
+
+from dataclasses import dataclass
+from math import nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """What a theorem may assume about f = (1/n) Σ f_i.
+
+    Attributes:
+        smoothness: L, every f_i is L-smooth.
+        strong_convexity: μ (the paper's l) of f; 0 if f is convex only.
+        noise: per node, tr Cov of one stochastic gradient sample (an upper bound over the
+            region named in `noise_holds` when it depends on x), shape [n].
+        noise_holds: where `noise` is valid: "everywhere" or a sentence.
+        heterogeneity: ζ², an upper bound on (1/n) Σ|∇f_i − ∇f|².
+        heterogeneity_holds: where `heterogeneity` is valid.
+        hessian_lipschitz: ρ_H; 0 for quadratics.
+        minimum: f* = min f.
+    """
+
+    smoothness: float = nan
+    strong_convexity: float = nan
+    noise: tuple[float, ...] = ()
+    noise_holds: str = "everywhere"
+    heterogeneity: float = nan
+    heterogeneity_holds: str = "everywhere"
+    hessian_lipschitz: float = nan
+    minimum: float = nan

@@ -1,0 +1,29 @@
+"""Errors a user can cause, each with its way out (`got X; expected Y; do Z`)."""
+
+from collections.abc import Iterable
+
+
+class HzbenchError(Exception):
+    """Root of every error that hzbench raises on purpose."""
+
+
+class UserMistakeError(HzbenchError):
+    """A mistake of the user's: the command line prints it without a traceback and exits with 2."""
+
+
+class SpecError(UserMistakeError):
+    """All the mistakes of one spec, in one message.
+
+    Attributes:
+        mistakes: one sentence each, in the order of the spec.
+    """
+
+    def __init__(self, mistakes: Iterable[str], where: str = "the spec") -> None:
+        self.mistakes = tuple(dict.fromkeys(mistakes))
+        count = len(self.mistakes)
+        head = f"{count} mistake{'s' if count != 1 else ''} in {where}:"
+        super().__init__("\n".join([head, *(f"  - {mistake}" for mistake in self.mistakes)]))
+
+
+class UnknownNameError(UserMistakeError):
+    """A name that no component of the kind has; the message lists the nearest ones."""

@@ -1,0 +1,60 @@
+"""The shared vocabulary of traces and predictions: every observable, its shape and its unit.
+
+Here mean = (1/n) Σ x_i and f = (1/n) Σ f_i. A trace column is [T', R] for a scalar and [T', R, k]
+for a vector.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observable:
+    """One named quantity.
+
+    Attributes:
+        meaning: formula in words.
+        unit: of its values.
+        size: "scalar", "d" or "n".
+    """
+
+    meaning: str
+    unit: str
+    size: str = "scalar"
+
+
+OBSERVABLES: dict[str, Observable] = {
+    "objective_gap": Observable(meaning="f(mean) − f*", unit="objective"),
+    "consensus_potential": Observable(meaning="Γ = (1/n) Σ |x_i − mean|²", unit="squared length"),
+    "mean_iterate": Observable(meaning="mean = (1/n) Σ x_i", unit="length", size="d"),
+    "node_distance": Observable(meaning="(1/n) Σ |x_i − x*|²", unit="squared length"),
+    "gradient_norm": Observable(meaning="|∇f(mean)|²", unit="squared gradient"),
+    "path_gradient_norm": Observable(
+        meaning="(1/t) Σ_{s<t} |∇f(mean_s)|², unbiased at t = T", unit="squared gradient"
+    ),
+    "estimate": Observable(meaning="(1/n) Σ G_i, the last estimates", unit="gradient", size="d"),
+    "estimate_square": Observable(meaning="|(1/n) Σ G_i|²", unit="squared gradient"),
+    "estimate_power": Observable(meaning="(1/n) Σ |G_i|²", unit="squared gradient"),
+    "laplacian_spectrum": Observable(
+        meaning="eigenvalues of the graph Laplacian, ascending", unit="1", size="n"
+    ),
+    "slem": Observable(meaning="second largest |eigenvalue| of W", unit="1"),
+    "pair_disagreement": Observable(
+        meaning="largest |x_i − x_j| of a pair that has just averaged, over |X|_max", unit="1"
+    ),
+    "mass_residual": Observable(
+        meaning="largest |Σ x+ − Σ x + Σ η_i G_i| over the steps so far, over |X|_max", unit="1"
+    ),
+    "idle_change": Observable(
+        meaning="largest change of a node that did not take part", unit="length"
+    ),
+    "objective_gap_difference": Observable(
+        meaning="f(mean) of this population minus f(mean) of the reference, same seeds",
+        unit="objective",
+    ),
+    "gradient_calls": Observable(meaning="per-sample gradients computed", unit="oracle calls"),
+    "function_calls": Observable(meaning="per-sample function values computed", unit="oracle calls"),
+    "derivative_calls": Observable(
+        meaning="per-sample directional derivatives computed", unit="oracle calls"
+    ),
+    "floats_sent": Observable(meaning="numbers sent over edges", unit="floats"),
+}

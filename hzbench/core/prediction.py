@@ -1,0 +1,73 @@
+"""Prediction: what a theorem says about the observables of one run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+PredictionKind = Literal["exact", "upper", "lower", "rate", "order"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a statement comes from.
+
+    Attributes:
+        locator: paper and place, e.g. "Ansaripour et al. 2025, Lemma 2", or "own derivation".
+        printed: the statement as printed there, when it is not ours.
+    """
+
+    locator: str
+    printed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumption:
+    """One assumption of a theorem and the result of checking it on the setting.
+
+    Attributes:
+        text: the assumption, in words.
+        holds: the result.
+        detail: the numbers behind it ("η L = 3.1 > 2").
+    """
+
+    text: str
+    holds: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The values that theory assigns to observables at record points.
+
+    Attributes:
+        theorem: registered name.
+        statement: the claim in one sentence with its formula.
+        source: citation.
+        kind: exact (the mean equals the value), upper or lower (the mean is at most / at least it),
+            rate, or order (the mean of a difference is negative).
+        steps: record points, shape [T'].
+        values: observable -> predicted mean, shape [T'] or [T', k]. Empty when inapplicable.
+        spread: observable -> predicted standard deviation over replicas, same shapes, if known.
+        assumptions: each with the result of checking it; all must hold for the theorem to apply.
+        validity: the range of validity in words.
+        mutants: names of the mutants this prediction must refute.
+    """
+
+    theorem: str
+    statement: str
+    source: Source
+    kind: PredictionKind
+    steps: tuple[int, ...]
+    values: Mapping[str, NDArray[np.float64]]
+    spread: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    assumptions: tuple[Assumption, ...] = ()
+    validity: str = ""
+    mutants: tuple[str, ...] = ()
+
+    @property
+    def applies(self) -> bool:
+        """Whether every assumption holds."""
+        return all(assumption.holds for assumption in self.assumptions)

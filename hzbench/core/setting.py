@@ -1,0 +1,120 @@
+"""Setting: everything a theorem may read, and nothing that was built.
+
+The problem's declared facts come from the problem; all else comes from the Spec, so that a mistake
+in the plumbing (a key ignored, a wrong matrix, a lost step size) cannot predict itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.constants import Constants
+from hzbench.core.structure import EstimatorLaw, Structure
+
+Protocol = Literal["pair", "matching", "matrix"]
+Order = Literal["adapt-combine", "combine-adapt", "simultaneous"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemFacts:
+    """Declared facts of a problem.
+
+    Attributes:
+        dimension: d.
+        constants: L, μ, noise, heterogeneity, f*.
+        structure: the closed form of every f_i, or None.
+        optimum: argmin f, shape [d]; empty when unknown.
+        initial: starting points of the nodes, shape [n, d].
+    """
+
+    dimension: int
+    constants: Constants
+    structure: Structure
+    optimum: NDArray[np.float64]
+    initial: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts:
+    """The network as the Spec words it; a theorem rebuilds edges and matrices from these words.
+
+    Attributes:
+        graph: name of the graph family ("explicit" when `edges` were given).
+        graph_parameters: its parameters (rows, columns, degree, probability, seed, ...).
+        weights: name of the weight rule; "explicit" when `matrix` was given.
+        edges: the edge list, when given, pairs i < j.
+        edge_law: pair protocol: "uniform" over edges, "node-neighbour" (a uniform node, then a
+            uniform neighbour), or "explicit" with `edge_probabilities`.
+        edge_probabilities: one probability an edge, in the order of `edges`.
+        matrix: W, shape [n, n], when given.
+    """
+
+    graph: str = "complete"
+    graph_parameters: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "metropolis"
+    edges: tuple[tuple[int, int], ...] = ()
+    edge_law: Literal["uniform", "node-neighbour", "explicit"] = "uniform"
+    edge_probabilities: tuple[float, ...] = ()
+    matrix: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFacts:
+    """η_t = base · shape(t), t = 0, 1, ..., T−1; `base` is per node.
+
+    constant: 1. inverse-time: 1/(1 + t/offset). cosine: linear warm-up (t+1)/w for t < w = `warmup`,
+    then ½(1 + cos(π (t − w)/(T − w))). Warm-up here ramps the step size only; gossip goes on.
+    """
+
+    name: Literal["constant", "inverse-time", "cosine"] = "constant"
+    offset: float = 1.0
+    warmup: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One run as theory sees it.
+
+    pair: at each tick t one edge e = {i, j} is drawn; only its two nodes act. matching: a uniform
+    random perfect matching of all nodes (n odd: one node idles). matrix: all nodes act.
+    Order: adapt-combine X+ = W(X − D G(X)); combine-adapt Z = WX, X+ = Z − D G(Z); simultaneous
+    X+ = WX − D G(X). In pair and matching W is the averaging matrix of the drawn pairs.
+
+    Attributes:
+        nodes: n.
+        problem: the declared facts.
+        laws: per node, what its estimator declares (None: nothing is known).
+        kinds: per node, "first" or "zeroth".
+        step_sizes: per node, the base step size η_i, shape [n].
+        schedule: how η_i moves in time.
+        momentum: m in v+ = m v + (1 − m) G, x+ = x − η v+; v stays local and starts at 0.
+            In the pair protocol only the two nodes of the tick update their v.
+        protocol, order, network: who talks to whom, when.
+        idle_steps: matching with n odd: whether the idle node still takes its local step.
+        moves: False when the iterates stay at the start and every step only draws fresh estimates
+            G_i (to study an estimator alone).
+        steps: T (ticks in pair, rounds elsewhere).
+        record: steps at which the state is observed (0 = the start), increasing, shape [T'].
+        replicas: R.
+        reference: the other population of a paired comparison (same seeds), or None.
+    """
+
+    nodes: int
+    problem: ProblemFacts
+    laws: tuple[EstimatorLaw, ...]
+    kinds: tuple[Literal["first", "zeroth"], ...]
+    step_sizes: NDArray[np.float64]
+    schedule: ScheduleFacts = ScheduleFacts()
+    momentum: float = 0.0
+    protocol: Protocol
+    order: Order = "adapt-combine"
+    network: NetworkFacts = NetworkFacts()
+    idle_steps: bool = False
+    moves: bool = True
+    steps: int
+    record: tuple[int, ...]
+    replicas: int = 4096
+    reference: "Setting | None" = None

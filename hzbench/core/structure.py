@@ -1,0 +1,93 @@
+"""Declared facts as data: what a problem or an estimator *says* it is.
+
+Theory and fused kernels read these descriptors and nothing else of a component. They hold numbers
+and names, no behaviour, so that a prediction made from them is independent of the code it judges.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+DirectionLaw = Literal["gaussian", "sphere", "rademacher", "coordinate"]
+Difference = Literal["central", "forward", "directional_derivative"]
+BatchSize = int | Literal["full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quadratic:
+    """f_i(x) = ½ x'A_i x − b_i'x, and one sample F_i(x, ζ) = f_i(x) + ζ'x with ζ ~ N(0, Σ_i).
+
+    Attributes:
+        hessians: A_i, shape [n, d, d], symmetric.
+        linear: b_i, shape [n, d].
+        noise: Σ_i, covariance of one gradient sample, shape [n, d, d].
+        evaluation_noise: standard deviation s of the independent noise that every *function call*
+            adds to its value (a call on a batch of any size adds it once); gradients are free of it.
+    """
+
+    hessians: NDArray[np.float64]
+    linear: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    evaluation_noise: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralizedLinear:
+    """f_i(x) = (1/|M_i|) Σ_{j in M_i} loss(a_j'x, y_j) + (λ/2)|x|²; a sample is a row j of M_i.
+
+    A batch of b draws b rows of M_i with replacement. The squared loss is ½(a'x − y)²; the logistic
+    loss is log(1 + exp(−y a'x)) with y in {−1, +1}.
+
+    Attributes:
+        features: all rows a_j, shape [N, d].
+        targets: all y_j, shape [N].
+        members: M_i, the row indices that node i holds, one integer array a node.
+        loss: "squared" or "logistic".
+        regularization: λ.
+    """
+
+    features: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    members: tuple[NDArray[np.int64], ...]
+    loss: Literal["squared", "logistic"]
+    regularization: float
+
+
+Structure = Quadratic | GeneralizedLinear | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientLaw:
+    """A first-order oracle: the mean of `batch_size` gradient samples ("full": no sampling noise)."""
+
+    batch_size: BatchSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferenceLaw:
+    """A zeroth-order oracle: the mean over m vectors u of u times a difference along u.
+
+    Every law is scaled so that E uu' = I (sphere and coordinate carry the factor sqrt(d)).
+    central: [F(x+νu) − F(x−νu)]/(2ν); forward: [F(x+νu) − F(x)]/ν, one base evaluation shared by
+    the m vectors; directional_derivative: <∇F(x), u>, exact (forward mode).
+
+    Attributes:
+        directions: law of u. coordinate is ±sqrt(d) e_i, i uniform, the sign fair.
+        difference: which difference.
+        samples: m, the number of random vectors averaged.
+        smoothing: ν, the smoothing radius.
+        batch_size: data samples in one evaluation, the same ones in all evaluations of a difference.
+        data: "shared": the m differences use the same data sample; "fresh": each draws its own.
+    """
+
+    directions: DirectionLaw
+    difference: Difference
+    samples: int
+    smoothing: float
+    batch_size: BatchSize
+    data: Literal["shared", "fresh"]
+
+
+EstimatorLaw = GradientLaw | DifferenceLaw | None
