@@ -10,4 +10,6 @@ class Component(BaseModel):
     descriptions are what `hzbench show NAME` prints.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True
+    )

@@ -52,7 +52,9 @@ OBSERVABLES: dict[str, Observable] = {
         unit="objective",
     ),
     "gradient_calls": Observable(meaning="per-sample gradients computed", unit="oracle calls"),
-    "function_calls": Observable(meaning="per-sample function values computed", unit="oracle calls"),
+    "function_calls": Observable(
+        meaning="per-sample function values computed", unit="oracle calls"
+    ),
     "derivative_calls": Observable(
         meaning="per-sample directional derivatives computed", unit="oracle calls"
     ),

@@ -74,8 +74,10 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
     def decorate(target: T) -> T:
         known = _entries[kind].get(name)
         if known is not None and _origin(known.target) != _origin(target):
-            raise HzbenchError(f"got a second {kind} named {name!r}; expected unique names; "
-                               f"rename one of {_origin(known.target)}, {_origin(target)}")
+            raise HzbenchError(
+                f"got a second {kind} named {name!r}; expected unique names; "
+                f"rename one of {_origin(known.target)}, {_origin(target)}"
+            )
         _entries[kind][name] = Entry(kind=kind, name=name, target=target, facts=facts)
         return target
 
@@ -120,5 +122,9 @@ def _origin(target: Any) -> str:
 def _unknown(kind: str, name: str, known: Any) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"take one of {', '.join(names)}"
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"take one of {', '.join(names)}"
+    )
     return f"got {kind} {name!r}; expected a registered {kind}; {hint}"

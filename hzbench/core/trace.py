@@ -46,6 +46,8 @@ class Trace:
         """
         index = np.flatnonzero(self.steps == step)
         if observable not in self.columns or index.size == 0:
-            raise KeyError(f"got {observable} at step {step}; expected one of "
-                           f"{sorted(self.columns)} at {self.steps.tolist()}")
+            raise KeyError(
+                f"got {observable} at step {step}; expected one of "
+                f"{sorted(self.columns)} at {self.steps.tolist()}"
+            )
         return self.columns[observable][int(index[0])]

@@ -1,0 +1,43 @@
+"""What the engine asks of an estimator of a local gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hzbench.core.component import Component
+from hzbench.core.problem import Kind, Problem
+from hzbench.core.streams import Rows
+from hzbench.core.structure import BatchSize, EstimatorLaw
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Estimates of local gradients and what they cost.
+
+    Attributes:
+        gradient: G, shape [B, d].
+        calls: oracle calls a row by kind (gradient_calls, function_calls, derivative_calls), each
+            counted per data sample, shape [B].
+    """
+
+    gradient: Tensor
+    calls: dict[str, Tensor]
+
+
+class Estimator(Component):
+    """Base of registered estimators: fields are the keys of a node group's estimator table."""
+
+    kind: ClassVar[Kind] = "first"
+
+    def law(self, batch_size: BatchSize) -> EstimatorLaw:
+        """The declared law that theory reads; None if no moments are known."""
+        del batch_size
+        return None
+
+    def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
+        """Estimate ∇f_i(x) for every row: x [B, d]."""
+        raise NotImplementedError

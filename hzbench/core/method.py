@@ -1,0 +1,76 @@
+"""What the engine asks of a method: one local rule, written with two verbs.
+
+`gradient(x)` asks the row's estimator; `mix(y)` averages over whoever takes part in the round. A
+method is a few lines of algebra; loops, schedules, counting and failures belong to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from hzbench.core.component import Component
+from hzbench.core.setting import NetworkFacts, Order, Protocol, ScheduleFacts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Local = Mapping[str, "Tensor"]
+Verb = Callable[["Tensor"], "Tensor"]
+
+
+class Schedule(Component):
+    """How the step size moves: η_t = base · shape(t), t = 0 ... T−1."""
+
+    name: Literal["constant", "inverse-time", "cosine"] = Field(
+        "constant",
+        description="constant; inverse-time 1/(1 + t/offset); cosine: linear warm-up, then "
+        "½(1 + cos(π (t − warmup)/(T − warmup)))",
+    )
+    offset: float = Field(1.0, gt=0, description="inverse-time: t at which the step has halved")
+    warmup: int = Field(0, ge=0, description="cosine: steps of linear warm-up")
+
+
+class Method(Component):
+    """Base of registered methods: fields are the keys of the spec's [method] table."""
+
+    protocols: ClassVar[tuple[Protocol, ...]] = ("pair", "matching", "matrix")
+    arrays: ClassVar[tuple[str, ...]] = ()
+    moves: ClassVar[bool] = True
+
+    step_size: float = Field(0.1, ge=0, description="base step size η of every node")
+    schedule: Schedule = Field(Schedule(), description="shape of the step size in time")
+    momentum: float = Field(
+        0.0, ge=0, lt=1, description="m in v+ = m v + (1 − m) G; v stays local, is never averaged"
+    )
+
+    @property
+    def update_order(self) -> Order:
+        """Whether the local step comes before the averaging."""
+        return "adapt-combine"
+
+    def network_facts(self, declared: NetworkFacts) -> NetworkFacts:
+        """The network this method really uses, in words (centralized: all-reduce)."""
+        return declared
+
+    def schedule_facts(self) -> ScheduleFacts:
+        """The schedule as theory reads it."""
+        return ScheduleFacts(
+            name=self.schedule.name, offset=self.schedule.offset, warmup=self.schedule.warmup
+        )
+
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        """One step of every row.
+
+        Arguments:
+            local: "x" and the arrays of the method, each [B, d], for the rows that take part.
+            gradient: x [B, d] -> G [B, d].
+            mix: y [B, d] -> the rows' averages [B, d].
+            step_size: η of each row, shape [B, 1].
+
+        Returns:
+            The new arrays, the same names.
+        """
+        raise NotImplementedError

@@ -1,0 +1,112 @@
+"""What the harness asks of a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.component import Component
+from hzbench.core.constants import Constants
+from hzbench.core.streams import Rows
+from hzbench.core.structure import BatchSize, Structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = Literal["first", "zeroth"]
+Sample = Any  # whatever `Problem.sample` returns; only its problem looks inside
+
+
+class Problem(Protocol):
+    """n local objectives f_i on R^d with stochastic oracles, on one torch device and dtype.
+
+    Shapes: B rows (one local computation each), s data samples a row, p points a sample.
+    A batch of b data samples is one "sample" here: F_i(x; sample) is the mean over the batch.
+    """
+
+    @property
+    def nodes(self) -> int:
+        """n."""
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+
+    @property
+    def constants(self) -> Constants:
+        """Declared constants."""
+
+    @property
+    def structure(self) -> Structure:
+        """Declared closed form, or None."""
+
+    @property
+    def optimum(self) -> NDArray[np.float64]:
+        """argmin f, shape [d]; empty when unknown."""
+
+    @property
+    def initial(self) -> NDArray[np.float64]:
+        """Starting points, shape [n, d]."""
+
+    @property
+    def evaluation_noise(self) -> float:
+        """Standard deviation of the noise that each function call adds (the estimator adds it)."""
+
+    def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> Sample:
+        """Draw `count` independent data samples a row (purpose DATA); "full" draws nothing."""
+
+    def values(self, points: Tensor, node: Tensor, sample: Sample) -> Tensor:
+        """F_i(points; sample): [B, s, p, d], [B] -> [B, s, p]. Without evaluation noise."""
+
+    def gradients(self, points: Tensor, node: Tensor, sample: Sample) -> Tensor:
+        """∇F_i(points; sample) at one point a row: [B, d], [B] -> [B, s, d]."""
+
+    def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
+        """Data samples in one oracle call ("full": all that the node holds), shape [B]."""
+
+    def objective(self, x: Tensor) -> Tensor:
+        """f(x) = (1/n) Σ f_i(x): [R, d] -> [R]."""
+
+    def objective_gradient(self, x: Tensor) -> Tensor:
+        """∇f(x): [R, d] -> [R, d]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a problem is built.
+
+    Attributes:
+        kinds: per node, "first" or "zeroth" (a partition may give each type a full copy).
+        device: torch device name.
+        dtype: "float64" or "float32".
+    """
+
+    kinds: Sequence[Kind]
+    device: str = "cpu"
+    dtype: Literal["float64", "float32"] = "float64"
+
+    @property
+    def nodes(self) -> int:
+        """n."""
+        return len(self.kinds)
+
+
+class ProblemComponent(Component):
+    """Base of registered problems: fields are the keys of the spec's [problem] table."""
+
+    def build(self, placement: Placement) -> Problem:
+        """Build the problem.
+
+        Raises:
+            UserMistakeError: the parameters do not fit the placement.
+        """
+        raise NotImplementedError
+
+    def mistakes(self, placement: Placement) -> list[str]:
+        """Every mistake of the parameters for that placement, without building (cheap)."""
+        del placement
+        return []
