@@ -30,11 +30,11 @@ class Problem(Protocol):
 
     @property
     def nodes(self) -> int:
-        """n."""
+        """N."""
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
 
     @property
     def constants(self) -> Constants:
@@ -46,7 +46,7 @@ class Problem(Protocol):
 
     @property
     def optimum(self) -> NDArray[np.float64]:
-        """argmin f, shape [d]; empty when unknown."""
+        """Argmin f, shape [d]; empty when unknown."""
 
     @property
     def initial(self) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ class Placement:
 
     @property
     def nodes(self) -> int:
-        """n."""
+        """N."""
         return len(self.kinds)
 
 

@@ -56,7 +56,7 @@ class Entry:
     def section(self, title: str) -> str:
         """The text after `title:` in the docstring, up to a blank line ("" if absent)."""
         doc = inspect.getdoc(self.target) or ""
-        found = re.search(rf"^{title}:[ \t]*\n?(.*?)(?=\n\s*\n|\Z)", doc, re.M | re.S)
+        found = re.search(rf"^{title}:[ \t]*\n?(.*?)(?=\n\s*\n|\Z)", doc, re.MULTILINE | re.DOTALL)
         return inspect.cleandoc(found.group(1)) if found else ""
 
 

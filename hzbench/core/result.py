@@ -1,0 +1,54 @@
+"""Records of a finished suite, as saved in `results.json`: all that reports read.
+
+Schema 1, every number JSON-able (non-finite numbers are null):
+
+    {"schema": 1,
+     "suite": {"name", "title", "description", "alpha", "checks": K, "level": α/K},
+     "provenance": {"hzbench", "python", "numpy", "torch", ..., "commit", "platform", "device",
+                    "created" (ISO 8601), "seconds", "workers"},
+     "runs": [run, ...],
+     "met": true|false}
+
+    run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
+           "labels": {"problem", "topology", "gossip", "method", "population", "estimators",
+                      "nodes", "first_order", "zeroth_order", "dimension"},
+           "replicas": R, "diverged": count, "seed", "warnings": [str, ...],
+           "steps": [T' ints],
+           "observables": {name: {"mean": [T'] or [T'][k], "standard_error": same,
+                                  "quantiles": {"0.05": [T'], "0.5": .., "0.95": ..}}},
+                          (quantiles of scalars only)
+           "reference": {"objective_gap": {...}} | null   (the reference of a paired comparison)
+           "predictions": [{"theorem", "statement", "kind", "source": {"locator", "printed"},
+                            "applies", "assumptions": [{"text", "holds", "detail"}], "validity",
+                            "steps": [..], "values": {observable: [..]}, "spread": {...},
+                            "mutants": [...]}],
+           "verdicts": [{fields of core.verdict.Verdict, "met": bool}]}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+SCHEMA = 1
+
+
+def plain(value: Any) -> Any:
+    """Turn records, arrays and tuples into JSON-able values; non-finite numbers become None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "items"):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
