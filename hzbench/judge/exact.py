@@ -1,0 +1,203 @@
+"""Exact predictions: the mean over replicas equals the value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.verdict import Statistic, Verdict
+from hzbench.judge import hall
+from hzbench.judge import statistics as tests
+from hzbench.judge.select import MOST_STATISTICS, Selection
+from hzbench.judge.statistics import Against
+from hzbench.judge.wording import number, percent, subject, too_few
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """A test of q statistics that vary.
+
+    Attributes:
+        method: its name.
+        p_value: against the prediction.
+        visible: R -> the shift of each statistic that R replicas see with power 0.9, shape [q].
+        measured: means, shape [q].
+        deviation: standard deviation of one replica, shape [q].
+        tolerance: the shift that matters, shape [q].
+    """
+
+    method: str
+    p_value: float
+    visible: Callable[[int], Array]
+    measured: Array
+    deviation: Array
+    tolerance: Array
+
+    def ratio(self, replicas: int) -> float:
+        """Largest visible shift over tolerance at R replicas."""
+        return float(np.max(self.visible(replicas) / self.tolerance))
+
+
+def judge_exact(base: Verdict, selection: Selection, against: Against) -> Verdict:
+    """Judge an exact prediction (certain values at rounding, the rest by one test)."""
+    certain = selection.where(selection.certain)
+    varying = selection.where(~selection.certain)
+    if certain.size:
+        verdict = _deterministic(base, certain)
+        if verdict.outcome == "violated" or not varying.size:
+            return verdict
+        base = replace(base, statistics=verdict.statistics)
+    if base.replicas < tests.LEAST_REPLICAS:
+        reason = too_few(varying, base.replicas, tests.LEAST_REPLICAS)
+        return replace(base, reason=reason, replicas_needed=tests.LEAST_REPLICAS)
+    return _decide(base, varying, _test(varying, base.level, base.tolerance, against), against)
+
+
+def _deterministic(base: Verdict, certain: Selection) -> Verdict:
+    """Compare the replica farthest from the prediction, at rounding."""
+    farthest = np.argmax(np.abs(certain.values - certain.predicted[:, None]), axis=1)
+    measured = certain.values[np.arange(certain.size), farthest]
+    slack = tests.rounding(measured, certain.predicted)
+    excess = np.abs(measured - certain.predicted) / slack
+    worst = np.argsort(-excess, kind="stable")[:MOST_STATISTICS]
+    agree = bool(np.all(excess <= 1.0))
+    first = int(worst[0])
+    shown = f"{certain.observables[first]} at step {certain.steps[first]}"
+    told = f"{measured[first]:.10g} measured, {certain.predicted[first]:.10g} predicted"
+    what = f"{certain.size} value{'s' if certain.size > 1 else ''} of {subject(certain)}"
+    return replace(
+        base,
+        outcome="consistent" if agree else "violated",
+        reason=f"{what} agree to rounding (1e-9 relative)"
+        if agree
+        else f"{shown} does not vary over replicas and differs from theory: {told}",
+        kind="invariant",
+        method="deterministic",
+        p_value=1.0 if agree else 0.0,
+        tolerance=tests.RELATIVE,
+        visible_error=tests.RELATIVE,
+        statistics=tuple(
+            Statistic(
+                observable=certain.observables[i],
+                step=certain.steps[i],
+                measured=float(measured[i]),
+                standard_error=0.0,
+                predicted=float(certain.predicted[i]),
+                visible_error=float(slack[i]),
+                tolerance=float(slack[i]),
+            )
+            for i in sorted(worst.tolist())
+        ),
+    )
+
+
+def _test(varying: Selection, level: float, tolerance: float, against: Against) -> Test:
+    """Hall's t for one statistic, Hotelling's T² for more."""
+    measured, covariance = varying.values.mean(axis=1), _covariance(varying)
+    deviation = np.sqrt(np.diag(covariance))
+    spread = np.where(np.isnan(varying.spread), deviation, varying.spread)
+    matters = tolerance * np.maximum(np.abs(varying.predicted), spread)
+    if varying.size == 1 and np.ptp(varying.values) > 0.0:
+        sample = hall.summarize(varying.values)
+        p_value = float(hall.two_sided(sample, varying.predicted)[0])
+        method = "Hall t"
+
+        def visible(replicas: int) -> Array:
+            return np.maximum(*hall.visible(replace(sample, replicas=replicas), level / 2.0))
+    else:
+        slack = tests.rounding(measured, varying.predicted)
+        shift, replicas = measured - varying.predicted, varying.values.shape[1]
+        p_value = tests.hotelling(shift, covariance, replicas, slack)
+        method = "Hotelling T²"
+
+        def visible(replicas: int) -> Array:
+            return tests.hotelling_visible(covariance, replicas, level, against)
+
+    return Test(
+        method=method,
+        p_value=p_value,
+        visible=visible,
+        measured=measured,
+        deviation=deviation,
+        tolerance=matters,
+    )
+
+
+def _covariance(varying: Selection) -> Array:
+    """Return the covariance of one replica, shape [q, q].
+
+    A column that theory calls random but that shows no variance (every replica missed a rare event)
+    gets its predicted variance, uncorrelated with the others.
+    """
+    covariance = np.atleast_2d(np.cov(varying.values))
+    still = np.ptp(varying.values, axis=1) <= tests.RELATIVE * np.abs(varying.values).max(axis=1)
+    covariance[still, :] = 0.0
+    covariance[:, still] = 0.0
+    covariance[still, still] = varying.spread[still] ** 2
+    return np.asarray(covariance)
+
+
+def _decide(base: Verdict, varying: Selection, test: Test, against: Against) -> Verdict:
+    """Turn p-value and visible errors into an outcome."""
+    ratio = test.ratio(base.replicas)
+    rejected = test.p_value <= base.level
+    enough = ratio <= 1.0
+    needed = 0
+    if not (rejected or enough):
+        needed = tests.replicas_until(test.ratio, base.replicas)
+    seen = percent(ratio * base.tolerance)
+    verdict = replace(
+        base,
+        method=test.method,
+        p_value=test.p_value,
+        visible_error=ratio * base.tolerance,
+        replicas_needed=needed,
+        statistics=(*base.statistics, *_report(varying, test, base.replicas)),
+    )
+    p_value, level, where = number(test.p_value), number(base.level), subject(varying)
+    alone = "" if varying.size == 1 else " alone" if against == "alone" else " or more"
+    error = f"a {seen} error of one statistic{alone}"
+    if rejected:
+        worst = _worst(varying, test, base.replicas)
+        reason = f"{where} disagree with theory: p = {p_value} ≤ {level}; farthest is {worst}"
+        return replace(verdict, outcome="violated", reason=reason)
+    if enough:
+        reason = (
+            f"{where} agree: p = {p_value} > {level}; {error} would have been seen with power 0.9"
+        )
+        return replace(verdict, outcome="consistent", reason=reason)
+    reason = (
+        f"{where} are not rejected (p = {p_value} > {level}), but only {error} would have been "
+        f"seen with power 0.9; {percent(base.tolerance)} takes about {needed} replicas"
+    )
+    return replace(verdict, outcome="inconclusive", reason=reason)
+
+
+def _worst(varying: Selection, test: Test, replicas: int) -> str:
+    """Name the statistic that lies most standard errors from theory."""
+    errors = test.deviation / np.sqrt(replicas)
+    scores = (test.measured - varying.predicted) / errors
+    i = int(np.argmax(np.abs(scores)))
+    told = f"{number(test.measured[i])} measured, {number(varying.predicted[i])} predicted"
+    where = f"{varying.observables[i]} at step {varying.steps[i]}"
+    return f"{where}: {told}, {scores[i]:+.1f} standard errors"
+
+
+def _report(varying: Selection, test: Test, replicas: int) -> tuple[Statistic, ...]:
+    """Return one record a statistic."""
+    visible = test.visible(replicas)
+    return tuple(
+        Statistic(
+            observable=varying.observables[i],
+            step=varying.steps[i],
+            measured=float(test.measured[i]),
+            standard_error=float(test.deviation[i] / np.sqrt(replicas)),
+            predicted=float(varying.predicted[i]),
+            visible_error=float(visible[i]),
+            tolerance=float(test.tolerance[i]),
+        )
+        for i in range(varying.size)
+    )
