@@ -37,7 +37,6 @@ class Method(Component):
     """Base of registered methods: fields are the keys of the spec's [method] table."""
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("pair", "matching", "matrix")
-    arrays: ClassVar[tuple[str, ...]] = ()
     moves: ClassVar[bool] = True
 
     step_size: float = Field(0.1, ge=0, description="base step size η of every node")
@@ -46,13 +45,18 @@ class Method(Component):
         0.0, ge=0, lt=1, description="m in v+ = m v + (1 − m) G; v stays local, is never averaged"
     )
 
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays held besides x, each starting at 0."""
+        return ("momentum",) if self.momentum else ()
+
     @property
     def update_order(self) -> Order:
         """Whether the local step comes before the averaging."""
         return "adapt-combine"
 
-    def network_facts(self, declared: NetworkFacts) -> NetworkFacts:
+    def network_facts(self, declared: NetworkFacts, nodes: int) -> NetworkFacts:
         """The network this method really uses, in words (centralized: all-reduce)."""
+        del nodes
         return declared
 
     def schedule_facts(self) -> ScheduleFacts:
@@ -60,6 +64,13 @@ class Method(Component):
         return ScheduleFacts(
             name=self.schedule.name, offset=self.schedule.offset, warmup=self.schedule.warmup
         )
+
+    def direction(self, local: Local, gradient: Tensor) -> tuple[Tensor, Local]:
+        """The direction of the step and the arrays it leaves: v+ = m v + (1 − m) G, or plain G."""
+        if not self.momentum:
+            return gradient, {}
+        buffer = self.momentum * local["momentum"] + (1 - self.momentum) * gradient
+        return buffer, {"momentum": buffer}
 
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         """One step of every row.

@@ -24,6 +24,7 @@ HOMES = {
     "partition": "hzbench.problems",
     "graph": "hzbench.topology",
     "weights": "hzbench.topology",
+    "gossip": "hzbench.topology",
     "estimator": "hzbench.estimators",
     "method": "hzbench.methods",
     "theorem": "hzbench.theory",

@@ -65,8 +65,9 @@ class NetworkFacts:
 class ScheduleFacts:
     """η_t = base · shape(t), t = 0, 1, ..., T−1; `base` is per node.
 
-    constant: 1. inverse-time: 1/(1 + t/offset). cosine: linear warm-up (t+1)/w for t < w = `warmup`,
-    then ½(1 + cos(π (t − w)/(T − w))). Warm-up here ramps the step size only; gossip goes on.
+    constant: 1. inverse-time: 1/(1 + t/offset). cosine: linear warm-up (t+1)/w for
+    t < w = `warmup`, then ½(1 + cos(π (t − w)/(T − w))). Warm-up ramps the step size only;
+    gossip goes on.
     """
 
     name: Literal["constant", "inverse-time", "cosine"] = "constant"

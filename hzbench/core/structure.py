@@ -24,7 +24,8 @@ class Quadratic:
         linear: b_i, shape [n, d].
         noise: Σ_i, covariance of one gradient sample, shape [n, d, d].
         evaluation_noise: standard deviation s of the independent noise that every *function call*
-            adds to its value (a call on a batch of any size adds it once); gradients are free of it.
+            adds to its value (a call on a batch of any size adds it once); gradients are free
+            of it.
     """
 
     hessians: NDArray[np.float64]
@@ -60,7 +61,7 @@ Structure = Quadratic | GeneralizedLinear | None
 
 @dataclass(frozen=True, kw_only=True)
 class GradientLaw:
-    """A first-order oracle: the mean of `batch_size` gradient samples ("full": no sampling noise)."""
+    """A first-order oracle: mean of `batch_size` gradient samples ("full": no sampling noise)."""
 
     batch_size: BatchSize
 
@@ -78,7 +79,7 @@ class DifferenceLaw:
         difference: which difference.
         samples: m, the number of random vectors averaged.
         smoothing: ν, the smoothing radius.
-        batch_size: data samples in one evaluation, the same ones in all evaluations of a difference.
+        batch_size: data samples in one evaluation, the same in all evaluations of a difference.
         data: "shared": the m differences use the same data sample; "fresh": each draws its own.
     """
 

@@ -1,0 +1,127 @@
+"""Normal form of a spec's tables: every named component validated, every default left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from hzbench.core import registry
+from hzbench.core.component import Component
+from hzbench.core.errors import UnknownNameError
+
+
+def named(value: Any) -> Any:
+    """Read a bare name as a table: "ring" means {name = "ring"}."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def component_of(kind: str, table: Mapping[str, Any]) -> Component:
+    """Validate a table that names a component.
+
+    Raises:
+        UnknownNameError: no such component.
+        ValidationError: its parameters are wrong.
+    """
+    parameters = {key: value for key, value in table.items() if key != "name"}
+    target = registry.find(kind, str(table.get("name"))).target
+    component: Component = target.model_validate(parameters)
+    return component
+
+
+def explain(error: ValidationError, prefix: str = "") -> list[str]:
+    """Turn a pydantic error into sentences `got X; expected Y; do Z`."""
+    return [_sentence(item, prefix) for item in error.errors()]
+
+
+def _sentence(item: Any, prefix: str) -> str:
+    place = ".".join([*([prefix] if prefix else []), *map(str, item["loc"])]) or "the spec"
+    text = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"{place}: got an unknown key; expected a documented one; remove it or correct it"
+    if item["type"] == "missing":
+        return f"{place}: got nothing; expected a value; add this key"
+    if text.startswith("got "):
+        return f"{place}: {text}"
+    shown = repr(item["input"])
+    shown = shown if len(shown) < 80 else shown[:77] + "..."
+    return f"{place}: got {shown}; expected: {text[0].lower() + text[1:]}; correct it"
+
+
+def normalise(table: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
+    """Validate every named component and leave out its defaults, collecting mistakes."""
+    table = dict(table)
+    table.setdefault("method", "hdo")
+    for key in ("problem", "method"):
+        if key in table:
+            table[key] = _normal_component(key, table[key], key, mistakes)
+    if isinstance(table.get("network", {}), Mapping):
+        table["network"] = _normal_network(dict(table.get("network", {})), mistakes)
+    table["nodes"] = _normal_groups(table.get("nodes", []), "nodes", mistakes)
+    if isinstance(table.get("versus"), Mapping):
+        groups = _normal_groups(table["versus"].get("nodes", []), "versus.nodes", mistakes)
+        table["versus"] = {**table["versus"], "nodes": groups}
+    for index, check in enumerate(table.get("checks", ())):
+        if isinstance(check, Mapping):
+            _check_names(check, f"checks.{index}", mistakes)
+    if table.get("mutant") is not None:
+        _look_up("mutant", table["mutant"], "mutant", mistakes)
+    return table
+
+
+def _normal_network(network: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
+    if network.get("edges"):
+        network["graph"] = {"name": "explicit"}
+    for key, default in (("graph", "complete"), ("weights", "metropolis")):
+        value = network.get(key, default)
+        if named(value) != {"name": "explicit"}:
+            value = _normal_component(key, value, f"network.{key}", mistakes)
+        network[key] = value
+    return network
+
+
+def _normal_groups(groups: Any, place: str, mistakes: list[str]) -> Any:
+    if not isinstance(groups, (list, tuple)):
+        return groups
+    normal = []
+    for index, group in enumerate(groups):
+        if isinstance(group, Mapping):
+            where = f"{place}.{index}.estimator"
+            given = group.get("estimator", "gradient")
+            found = _normal_component("estimator", given, where, mistakes)
+            normal.append({**group, "estimator": found})
+        else:
+            normal.append(group)
+    return normal
+
+
+def _normal_component(kind: str, value: Any, place: str, mistakes: list[str]) -> Any:
+    table = named(value)
+    if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+        mistakes.append(f"{place}: got no `name`; expected the name of a {kind}; add one")
+        return value
+    try:
+        component = component_of(kind, table)
+    except UnknownNameError as error:
+        mistakes.append(f"{place}: {error}")
+    except ValidationError as error:
+        mistakes.extend(explain(error, place))
+    else:
+        kept = component.model_dump(mode="json", exclude_defaults=True)
+        return {"name": table["name"], **kept}
+    return table
+
+
+def _check_names(check: Mapping[str, Any], place: str, mistakes: list[str]) -> None:
+    if isinstance(check.get("theorem"), str):
+        _look_up("theorem", check["theorem"], f"{place}.theorem", mistakes)
+    for mutant in check.get("mutants", ()):
+        _look_up("mutant", mutant, f"{place}.mutants", mistakes)
+
+
+def _look_up(kind: str, name: str, place: str, mistakes: list[str]) -> None:
+    try:
+        registry.find(kind, name)
+    except UnknownNameError as error:
+        mistakes.append(f"{place}: {error}")

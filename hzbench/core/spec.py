@@ -1,0 +1,184 @@
+"""Spec: what is run, as a frozen record read from TOML; every mistake in one message.
+
+A spec says *what*, never *where*: device, workers and folders are options of a run. Tables that
+name a component ([problem], estimators, graph, weights, [method]) are validated by the component's
+own fields and kept in normal form (defaults left out), so that equal specs have equal
+digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hzbench.core import registry
+from hzbench.core.component import Component
+from hzbench.core.errors import SpecError
+from hzbench.core.normal_form import component_of, explain, named, normalise
+from hzbench.core.problem import Kind
+from hzbench.core.structure import BatchSize
+from hzbench.core.verdict import Outcome
+
+Named = Annotated[dict[str, Any], BeforeValidator(named)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeGroup(_Table):
+    """`count` nodes that share an estimator."""
+
+    count: int = Field(gt=0)
+    estimator: Named = {"name": "gradient"}
+    step_size: float | None = Field(None, ge=0, allow_inf_nan=False)
+    batch_size: Annotated[int, Field(gt=0)] | Literal["full"] = 1
+
+
+class NetworkTable(_Table):
+    """Who can talk to whom, and how they average."""
+
+    graph: Named = {"name": "complete"}
+    gossip: Literal["pair", "matching", "matrix"] = "pair"
+    weights: Named = {"name": "metropolis"}
+    edges: tuple[tuple[int, int], ...] = ()
+    edge_law: Literal["uniform", "node-neighbour", "explicit"] = "uniform"
+    edge_probabilities: tuple[float, ...] = ()
+    matrix: tuple[tuple[float, ...], ...] | None = None
+    idle_steps: bool = False
+
+
+class RunTable(_Table):
+    """How long, how often, and what is observed."""
+
+    steps: int = Field(100, gt=0, lt=2**31)
+    replicas: int = Field(4096, gt=0)
+    seed: int = Field(0, ge=0)
+    record: int | tuple[int, ...] = 12
+    observables: tuple[str, ...] = ()
+    dtype: Literal["float64", "float32"] = "float64"
+
+    @property
+    def record_steps(self) -> tuple[int, ...]:
+        """The record points: 0, then about `record` points on a log grid, then T."""
+        if isinstance(self.record, tuple):
+            return tuple(sorted({0, *self.record}))
+        grid = np.geomspace(1, self.steps, max(2, self.record)).round().astype(int)
+        return tuple(sorted({0, *grid.tolist(), self.steps}))
+
+
+class CheckTable(_Table):
+    """One check: one theorem against this run, with the outcome that the suite expects."""
+
+    theorem: str
+    observables: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+    tolerance: float = Field(0.05, gt=0)
+    expect: Outcome = "consistent"
+    reason: str = ""
+    mutants: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> CheckTable:
+        if self.expect != "consistent" and not self.reason:
+            raise ValueError(
+                f"got expect = {self.expect!r} without a reason; expected one; write the evidence "
+                "in `reason`"
+            )
+        return self
+
+
+class Versus(_Table):
+    """The reference population of a paired comparison (same seeds, same everything else)."""
+
+    label: str = "reference"
+    nodes: tuple[NodeGroup, ...] = Field(min_length=1)
+
+
+class Spec(_Table):
+    """One run and the checks on it.
+
+    Build one with `Spec.parse(mapping)` or `Spec.load(path)`, which validate components too.
+    """
+
+    name: str = "run"
+    title: str = ""
+    problem: Named
+    nodes: tuple[NodeGroup, ...] = Field(min_length=1)
+    network: NetworkTable = NetworkTable()
+    method: Named = {"name": "hdo"}
+    run: RunTable = RunTable()
+    checks: tuple[CheckTable, ...] = ()
+    versus: Versus | None = None
+    mutant: str | None = None
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes n."""
+        return sum(group.count for group in self.nodes)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of what is simulated (checks, name and title do not count)."""
+        kept = self.model_dump(mode="json", exclude={"name", "title", "checks"})
+        text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def group_of_node(self) -> list[NodeGroup]:
+        """The group of every node, length n."""
+        return [group for group in self.nodes for _ in range(group.count)]
+
+    def component(self, kind: str, table: Mapping[str, Any]) -> Component:
+        """The validated component that a table names."""
+        return component_of(kind, table)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Per node, "first" or "zeroth"."""
+        targets = [registry.find("estimator", g.estimator["name"]).target for g in self.nodes]
+        pairs = zip(self.nodes, targets, strict=True)
+        return tuple(target.kind for group, target in pairs for _ in range(group.count))
+
+    def batch_sizes(self) -> tuple[BatchSize, ...]:
+        """Per node."""
+        return tuple(group.batch_size for group in self.group_of_node())
+
+    def replace(self, **changes: Any) -> Spec:
+        """A copy with top-level tables replaced, validated again."""
+        return Spec.parse({**self.model_dump(mode="json"), **changes})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Spec:
+        """Read a spec file that holds exactly one run (no grid of several cells).
+
+        Raises:
+            SpecError: every mistake in it.
+        """
+        from hzbench.core.grid import expand, read_toml
+
+        found = expand(read_toml(Path(path)), where=str(path))
+        if len(found) != 1:
+            raise SpecError([f"got a grid of {len(found)} runs; expected one; use hzbench run"])
+        return found[0]
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str = "the spec") -> Spec:
+        """Validate one table, components included.
+
+        Raises:
+            SpecError: every mistake in it.
+        """
+        mistakes: list[str] = []
+        normal = normalise(dict(table), mistakes)
+        try:
+            spec = cls.model_validate(normal)
+        except ValidationError as error:
+            raise SpecError([*explain(error), *mistakes], where) from None
+        if mistakes:
+            raise SpecError(mistakes, where)
+        return spec

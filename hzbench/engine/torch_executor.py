@@ -1,0 +1,192 @@
+"""Torch executor: runs any plan with any method, estimator and problem, on any torch device.
+
+State is held flat, [R·n, d]; a round gathers the rows that take part, lets the method do its
+algebra on them, and scatters the result. The executor owns loops, counting and segments; a method
+writes none of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hzbench.core.method import Method, Verb
+from hzbench.core.plan import Plan, Round
+from hzbench.core.problem import Problem
+from hzbench.core.state import State
+from hzbench.core.streams import Rows
+from hzbench.engine.population import Population
+from hzbench.engine.rounds import rounds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COUNTERS = ("gradient_calls", "function_calls", "derivative_calls", "floats_sent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One executed round, for those who check every step.
+
+    Attributes:
+        round: the rows that took part.
+        before, after: iterates of all nodes, [R, n, d].
+        gradient: G of every row, [B, d].
+        step_size: η of every row, [B, 1].
+    """
+
+    round: Round
+    before: Tensor
+    after: Tensor
+    gradient: Tensor
+    step_size: Tensor
+
+
+class Recorder(Protocol):
+    """Looks at the state at chosen steps."""
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """Steps at which `record` is called, increasing, the last one T."""
+
+    @property
+    def watch(self) -> Callable[[Event], None] | None:
+        """Called after every round when not None (costs a copy of the state a round)."""
+
+    def record(self, state: State) -> None:
+        """Look at the state."""
+
+
+def execute(
+    plan: Plan,
+    start: Tensor,
+    problem: Problem,
+    population: Population,
+    method: Method,
+    recorder: Recorder,
+) -> None:
+    """Run one block of replicas.
+
+    Arguments:
+        plan: the schedule.
+        start: starting points of the nodes, [n, d]; its device and dtype are those of the run.
+        problem, population, method: what is computed.
+        recorder: who looks.
+    """
+    _Run(plan, start, problem, population, method).go(recorder)
+
+
+class _Run:
+    """The mutable state of one execution."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        start: Tensor,
+        problem: Problem,
+        population: Population,
+        method: Method,
+    ) -> None:
+        import torch
+
+        self.plan, self.problem, self.population, self.method = plan, problem, population, method
+        self.x_shape = (plan.replicas, plan.nodes, problem.dimension)
+        x = start.expand(self.x_shape).reshape(-1, problem.dimension).clone()
+        self.arrays = {"x": x, **{name: torch.zeros_like(x) for name in method.arrays()}}
+        self.counters = {
+            name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
+            for name in COUNTERS
+        }
+        self.keys = plan.keys.to(x.device)
+        self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
+        self.matrix: Tensor | None = None
+        if plan.matrix is not None:
+            self.matrix = torch.as_tensor(plan.matrix, device=x.device, dtype=x.dtype)
+            self.degrees = (self.matrix != 0).sum(1) - (self.matrix.diagonal() != 0).long()
+
+    def go(self, recorder: Recorder) -> None:
+        """All segments between boundaries."""
+        step = 0
+        for boundary in recorder.boundaries:
+            for each in rounds(self.plan, step, boundary):
+                self.run_round(each, recorder)
+            step = boundary
+            recorder.record(self.state(step))
+
+    def state(self, step: int) -> State:
+        """The current state as a record."""
+        arrays = {name: array.view(self.x_shape) for name, array in self.arrays.items()}
+        return State(step=step, arrays=arrays, counters=self.counters)
+
+    def run_round(self, each: Round, recorder: Recorder) -> None:
+        """Gather, advance, scatter."""
+        import torch
+
+        rows, partner = self.rows(each)
+        index = None if each.partner is None else rows.replica * self.plan.nodes + rows.node
+        local = {k: a if index is None else a[index] for k, a in self.arrays.items()}
+        step_size = self.step_sizes[rows.step, rows.node][:, None]
+        gradients: list[Tensor] = []
+        before = self.arrays["x"].clone() if recorder.watch else None
+        new = self.method.advance(
+            local, self.gradient(rows, gradients), self.mix(rows, partner), step_size
+        )
+        for name, value in new.items():
+            if index is None:
+                self.arrays[name] = value
+            else:
+                self.arrays[name].index_copy_(0, index, value)
+        if recorder.watch and before is not None:
+            shown = gradients[-1] if gradients else torch.zeros_like(local["x"])
+            recorder.watch(
+                Event(
+                    round=each,
+                    before=before.view(self.x_shape),
+                    after=self.arrays["x"].view(self.x_shape),
+                    gradient=shown,
+                    step_size=step_size,
+                )
+            )
+
+    def rows(self, each: Round) -> tuple[Rows, Tensor | None]:
+        """The addresses of a round on the device, and the partners."""
+        import torch
+
+        device = self.keys.device
+        replica, node, step = (
+            torch.from_numpy(a).to(device) for a in (each.replica, each.node, each.step)
+        )
+        partner = None if each.partner is None else torch.from_numpy(each.partner).to(device)
+        return Rows(keys=self.keys[replica], replica=replica, node=node, step=step), partner
+
+    def gradient(self, rows: Rows, seen: list[Tensor]) -> Verb:
+        """The verb `gradient` for these rows; counts oracle calls."""
+
+        def verb(x: Tensor) -> Tensor:
+            estimate = self.population.estimate(self.problem, x, rows)
+            for name, calls in estimate.calls.items():
+                self.counters[name].index_add_(0, rows.replica, calls)
+            seen.append(estimate.gradient)
+            return estimate.gradient
+
+        return verb
+
+    def mix(self, rows: Rows, partner: Tensor | None) -> Verb:
+        """The verb `mix` for these rows; counts floats sent."""
+        import torch
+
+        d = self.problem.dimension
+
+        def average(y: Tensor) -> Tensor:
+            assert partner is not None
+            others = (partner != torch.arange(len(rows), device=partner.device)).long()
+            self.counters["floats_sent"].index_add_(0, rows.replica, d * others)
+            return (y + y[partner]) / 2
+
+        def multiply(y: Tensor) -> Tensor:
+            assert self.matrix is not None
+            self.counters["floats_sent"] += d * self.degrees.sum()
+            return torch.matmul(self.matrix, y.view(self.x_shape)).view_as(y)
+
+        return multiply if partner is None else average

@@ -1,0 +1,179 @@
+"""Build: a spec's components on a device, and the plan of each block of replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hzbench.core import registry
+from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.method import Method
+from hzbench.core.mutant import Mutant
+from hzbench.core.network import Network
+from hzbench.core.normal_form import explain
+from hzbench.core.plan import Plan
+from hzbench.core.problem import Placement, Problem, ProblemComponent
+from hzbench.core.spec import Spec
+from hzbench.core.streams import replica_keys
+from hzbench.engine.population import Group, Population
+from hzbench.harness.setting import (
+    base_step_sizes,
+    estimator_of,
+    method_of,
+    network_facts,
+    protocol_of,
+)
+from hzbench.topology.build import build_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """What one run is made of; `mutant` has already been applied to each."""
+
+    spec: Spec
+    problem: Problem
+    network: Network
+    population: Population
+    method: Method
+    mutant: Mutant
+
+
+def build(spec: Spec, device: str = "cpu") -> Components:
+    """Build every component.
+
+    Raises:
+        SpecError: every mistake that building shows, in one message.
+    """
+    mutant = Mutant() if spec.mutant is None else registry.find("mutant", spec.mutant).target()
+    spec = mutant.spec(spec)
+    mistakes = _combination_mistakes(spec)
+    parts: dict[str, object] = {}
+    with _collecting(mistakes):
+        parts["problem"] = build_problem(spec, device)
+    with _collecting(mistakes):
+        parts["network"] = build_network(network_facts(spec), spec.node_count)
+    if mistakes:
+        raise SpecError(mistakes, f"spec {spec.name!r}")
+    return Components(
+        spec=spec,
+        population=build_population(spec, mutant),
+        method=mutant.method(method_of(spec)),
+        mutant=mutant,
+        **parts,  # type: ignore[arg-type]
+    )
+
+
+def build_problem(spec: Spec, device: str = "cpu") -> Problem:
+    """Build the problem alone."""
+    component = spec.component("problem", spec.problem)
+    assert isinstance(component, ProblemComponent)
+    placement = Placement(kinds=spec.kinds(), device=device, dtype=spec.run.dtype)
+    found = component.mistakes(placement)
+    if found:
+        raise SpecError([f"problem: {mistake}" for mistake in found])
+    return component.build(placement)
+
+
+def build_population(spec: Spec, mutant: Mutant) -> Population:
+    """Which node uses which estimator."""
+    ends = np.cumsum([group.count for group in spec.nodes]).tolist()
+    return Population(
+        groups=tuple(
+            Group(
+                first=end - group.count,
+                last=end,
+                estimator=mutant.estimator(estimator_of(group.estimator)),
+                batch_size=group.batch_size,
+            )
+            for group, end in zip(spec.nodes, ends, strict=True)
+        )
+    )
+
+
+def build_plan(parts: Components, replicas: range) -> Plan:
+    """The plan of one block."""
+    spec, network = parts.spec, parts.network
+    protocol = protocol_of(spec, method_of(spec))
+    keys = replica_keys(spec.run.seed, replicas)
+    draw = registry.find("gossip", protocol).target
+    plan = Plan(
+        protocol=protocol,
+        nodes=spec.node_count,
+        keys=keys,
+        step_sizes=step_sizes(spec),
+        idle_steps=spec.network.idle_steps,
+        **draw(network, keys, spec.run.steps),
+    )
+    return parts.mutant.plan(plan)
+
+
+def step_sizes(spec: Spec) -> NDArray[np.float64]:
+    """η of every step and node, shape [T, n]."""
+    schedule, steps = method_of(spec).schedule, spec.run.steps
+    t = np.arange(steps, dtype=np.float64)
+    shape = np.ones(steps)
+    if schedule.name == "inverse-time":
+        shape = 1 / (1 + t / schedule.offset)
+    elif schedule.name == "cosine":
+        w = schedule.warmup
+        shape = np.where(
+            t < w, (t + 1) / max(1, w), (1 + np.cos(np.pi * (t - w) / max(1, steps - w))) / 2
+        )
+    return shape[:, None] * base_step_sizes(spec)[None, :]
+
+
+def _combination_mistakes(spec: Spec) -> list[str]:
+    """Combinations that make no sense, each with the reason."""
+    found = []
+    method = method_of(spec)
+    if len(method.protocols) > 1 and spec.network.gossip not in method.protocols:
+        found.append(
+            f"network.gossip: got {spec.network.gossip!r} with method {spec.method['name']!r}; "
+            f"expected one of {', '.join(method.protocols)}, since that method averages partners "
+            "only; change the gossip, or take method dsgd for a mixing matrix"
+        )
+    protocol = protocol_of(spec, method)
+    facts = network_facts(spec)
+    if protocol == "matching" and facts.graph != "complete":
+        found.append(
+            f"network.gossip: got 'matching' on graph {facts.graph!r}; expected 'complete', since "
+            "uniform perfect matchings are drawn among all nodes; use gossip = 'pair' there"
+        )
+    if protocol in ("pair", "matching") and spec.node_count < 2:
+        found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
+    if facts.edge_law == "explicit" and len(facts.edges) != len(facts.edge_probabilities):
+        found.append(
+            f"network.edge_probabilities: got {len(facts.edge_probabilities)} for "
+            f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
+        )
+    if len(set(facts.edges)) != len(facts.edges):
+        found.append("network.edges: got an edge twice; expected each once; remove the copy")
+    return [*found, *_record_mistakes(spec)]
+
+
+def _record_mistakes(spec: Spec) -> list[str]:
+    bad = [step for step in spec.run.record_steps if not 0 <= step <= spec.run.steps]
+    if bad:
+        return [
+            f"run.record: got {bad}; expected steps in 0 ... {spec.run.steps}; "
+            "drop them or raise run.steps"
+        ]
+    return []
+
+
+@contextmanager
+def _collecting(mistakes: list[str]) -> Iterator[None]:
+    """Turn the mistakes that a part raises into entries of one list."""
+    try:
+        yield
+    except SpecError as error:
+        mistakes.extend(error.mistakes)
+    except UserMistakeError as error:
+        mistakes.append(str(error))
+    except ValidationError as error:
+        mistakes.extend(explain(error))

@@ -1,0 +1,69 @@
+"""Observables: how each name of core/observable.py is measured on a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hzbench.core.problem import Problem
+from hzbench.core.registry import register
+from hzbench.core.state import State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Measure = Callable[[State, Problem], "Tensor"]
+
+
+@register("observable", "objective_gap")
+def objective_gap(state: State, problem: Problem) -> Tensor:
+    """f(mean) − f*, shape [R]."""
+    return problem.objective(state.mean) - problem.constants.minimum
+
+
+@register("observable", "consensus_potential")
+def consensus_potential(state: State, problem: Problem) -> Tensor:
+    """Γ = (1/n) Σ |x_i − mean|², shape [R]."""
+    del problem
+    centred = state.x - state.mean[:, None]
+    return centred.square().sum(-1).mean(-1)
+
+
+@register("observable", "mean_iterate")
+def mean_iterate(state: State, problem: Problem) -> Tensor:
+    """Mean iterate, shape [R, d]."""
+    del problem
+    return state.mean
+
+
+@register("observable", "node_distance")
+def node_distance(state: State, problem: Problem) -> Tensor:
+    """(1/n) Σ |x_i − x*|², shape [R]."""
+    optimum = state.x.new_tensor(problem.optimum)
+    return (state.x - optimum).square().sum(-1).mean(-1)
+
+
+@register("observable", "gradient_norm")
+def gradient_norm(state: State, problem: Problem) -> Tensor:
+    """|∇f(mean)|², shape [R]."""
+    return problem.objective_gradient(state.mean).square().sum(-1)
+
+
+@register("observable", "estimate")
+def estimate(state: State, problem: Problem) -> Tensor:
+    """(1/n) Σ G_i of the last step, shape [R, d]."""
+    del problem
+    return state.arrays["estimate"].mean(dim=1)
+
+
+@register("observable", "estimate_square")
+def estimate_square(state: State, problem: Problem) -> Tensor:
+    """|(1/n) Σ G_i|² of the last step, shape [R]."""
+    return estimate(state, problem).square().sum(-1)
+
+
+@register("observable", "estimate_power")
+def estimate_power(state: State, problem: Problem) -> Tensor:
+    """(1/n) Σ |G_i|² of the last step, shape [R]."""
+    del problem
+    return state.arrays["estimate"].square().sum(-1).mean(-1)

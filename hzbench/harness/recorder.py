@@ -1,0 +1,125 @@
+"""Recorder: measures observables at record points, path averages and one-step invariants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core import registry
+from hzbench.core.network import Network
+from hzbench.core.problem import Problem
+from hzbench.core.state import State
+from hzbench.engine.torch_executor import Event
+from hzbench.harness.observables import gradient_norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STRATA = 128  # a path average looks at one uniform step in each of min(T, 128) strata
+INVARIANTS = ("pair_disagreement", "mass_residual", "idle_change")
+STATIC = ("laplacian_spectrum", "slem")
+PATH = "path_gradient_norm"
+
+
+class BlockRecorder:
+    """Records one block; `columns` holds [T', R] or [T', R, k] arrays when the run is done."""
+
+    def __init__(
+        self,
+        observables: Sequence[str],
+        record: Sequence[int],
+        probes: Sequence[int],
+        problem: Problem,
+        network: Network,
+    ) -> None:
+        self.problem, self.network = problem, network
+        self.observables = tuple(observables)
+        self.record_steps, self.probes = frozenset(record), Counter(probes)
+        self.boundaries = tuple(sorted(self.record_steps | set(self.probes)))
+        self.seen: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.observables}
+        self.path: list[Tensor] = []
+        self.invariants: dict[str, Tensor] = {}
+        wanted = any(name in INVARIANTS for name in self.observables)
+        self.watch: Callable[[Event], None] | None = self._watch if wanted else None
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """Observable -> [T', R] or [T', R, k]."""
+        return {name: np.stack(rows) for name, rows in self.seen.items()}
+
+    def record(self, state: State) -> None:
+        """Measure what this step asks for."""
+        if state.step in self.record_steps:
+            for name in self.observables:
+                value = self._measure(name, state).double().cpu().numpy()
+                self.seen[name].append(value)
+        if count := self.probes[state.step]:
+            self.path.extend([gradient_norm(state, self.problem)] * count)
+
+    def _measure(self, name: str, state: State) -> Tensor:
+        import torch
+
+        replicas = state.x.shape[0]
+        if name in state.counters:
+            return state.counters[name].clone()
+        if name == PATH:
+            path = self.path or [gradient_norm(state, self.problem)]  # nothing passed yet
+            return torch.stack(path).mean(0)
+        if name in INVARIANTS:
+            return self.invariants.get(name, state.x.new_zeros(replicas)).clone()
+        if name in STATIC:
+            value = torch.as_tensor(getattr(self.network, name), dtype=torch.float64)
+            return value.expand(replicas, *value.shape)
+        measured: Tensor = registry.find("observable", name).target(state, self.problem)
+        return measured
+
+    def _watch(self, event: Event) -> None:
+        for name, value in invariant_residuals(event).items():
+            known = self.invariants.get(name, value)
+            self.invariants[name] = value.maximum(known)
+
+
+def probe_steps(steps: int, seed: int, block: int) -> tuple[int, ...]:
+    """Steps at which a path average over 0 ... T−1 looks, so that it is unbiased.
+
+    All of them if T <= 128; else one uniform point in each of 128 equal strata of [0, T), rounded
+    down and drawn afresh for every block (a step shared by two strata may appear twice).
+    """
+    if steps <= STRATA:
+        return tuple(range(steps))
+    source = np.random.SeedSequence(seed, spawn_key=(1 << 31, block))
+    uniform = np.random.default_rng(source).random(STRATA)
+    return tuple(np.floor((np.arange(STRATA) + uniform) * (steps / STRATA)).astype(int).tolist())
+
+
+def invariant_residuals(event: Event) -> dict[str, Tensor]:
+    """What every step must leave at zero, per replica [R] (theory.md F4).
+
+    pair_disagreement: |x_i − x_j| of partners after averaging, over |X|_max. mass_residual:
+    |Σ x+ − Σ x + Σ η_i G_i|, over |X|_max. idle_change: |x_k+ − x_k| of nodes that took no part.
+    """
+    import torch
+
+    before, after, each = event.before, event.after, event.round
+    replicas, nodes, d = before.shape
+    scale = torch.maximum(before.abs().amax((1, 2)), after.abs().amax((1, 2))).clamp_min(1e-300)
+    replica = torch.as_tensor(each.replica, device=before.device)
+    node = torch.as_tensor(each.node, device=before.device)
+    step = torch.zeros(replicas, d, dtype=before.dtype, device=before.device)
+    step.index_add_(0, replica, event.step_size * event.gradient)
+    mass = ((after - before).sum(1) + step).abs().amax(1) / scale
+    idle = torch.ones(replicas, nodes, dtype=torch.bool, device=before.device)
+    idle[replica, node] = False
+    change = ((after - before).abs().amax(2) * idle).amax(1)
+    found = {"mass_residual": mass, "idle_change": change}
+    if each.partner is not None:
+        rows = after[replica, node]
+        partner = torch.as_tensor(each.partner, device=before.device)
+        gap = (rows - rows[partner]).abs().amax(1) / scale[replica]
+        zero = torch.zeros(replicas, dtype=before.dtype, device=before.device)
+        found["pair_disagreement"] = zero.scatter_reduce(0, replica, gap, "amax")
+    return found

@@ -1,0 +1,235 @@
+"""Run: the only loop from a spec to its verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hzbench.core import registry
+from hzbench.core.errors import SpecError
+from hzbench.core.observable import OBSERVABLES
+from hzbench.core.prediction import Prediction
+from hzbench.core.setting import Setting
+from hzbench.core.spec import CheckTable, Spec
+from hzbench.core.trace import Trace
+from hzbench.core.verdict import Verdict
+from hzbench.harness.build import build, build_problem
+from hzbench.harness.setting import reference_spec, setting_of
+from hzbench.harness.simulate import Progress, simulate
+from hzbench.harness.store import Store, run_digest
+from hzbench.judge import judge
+
+ALPHA = 1e-4
+ALWAYS = ("objective_gap", "consensus_potential", "gradient_norm")
+VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One spec made ready: what theory says of it, before anything runs.
+
+    Attributes:
+        spec: without a mutant theory and product agree on it.
+        setting: declared facts.
+        checks: one table a check, in order.
+        predictions: one a check.
+        observables: what will be recorded.
+        warnings: sentences for the user.
+    """
+
+    spec: Spec
+    setting: Setting
+    checks: tuple[CheckTable, ...]
+    predictions: tuple[Prediction, ...]
+    observables: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def statistical(self) -> int:
+        """Number of checks that may reject by chance: what α is divided by."""
+        return len(self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one run gave.
+
+    Attributes:
+        spec: what was run.
+        trace: what was measured.
+        predictions: what theory says, one a check.
+        verdicts: what the judge says, one a check.
+        warnings: sentences for the user.
+        digest: name in the store.
+        reused: whether the trace came from the store.
+        seconds: wall-clock time of this run.
+    """
+
+    spec: Spec
+    trace: Trace
+    predictions: tuple[Prediction, ...]
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[str, ...] = ()
+    digest: str = ""
+    reused: bool = False
+    seconds: float = 0.0
+
+    @property
+    def met(self) -> bool:
+        """Whether every outcome equals its expectation."""
+        return all(verdict.met for verdict in self.verdicts)
+
+
+def prepare(spec: Spec) -> Case:
+    """Validate a spec whole and ask theory about it; runs nothing.
+
+    Raises:
+        SpecError: every mistake that building shows.
+    """
+    clean = spec.model_copy(update={"mutant": None})
+    parts = build(clean)
+    reference = build_problem(reference_spec(clean)) if clean.versus else None
+    if clean.versus:
+        build(reference_spec(clean))
+    setting = setting_of(clean, parts.problem, reference)
+    checks = spec.checks or _default_checks(setting)
+    predictions = tuple(predict(check.theorem, setting) for check in checks)
+    return Case(
+        spec=spec,
+        setting=setting,
+        checks=checks,
+        predictions=predictions,
+        observables=_observables(spec, setting, checks, predictions),
+        warnings=_warnings(setting),
+    )
+
+
+def predict(theorem: str, setting: Setting) -> Prediction:
+    """What one theorem says of a setting."""
+    prediction: Prediction = registry.find("theorem", theorem).target(setting)
+    return prediction
+
+
+def execute_case(
+    case: Case,
+    level: float,
+    store: Store | None = None,
+    device: str = "cpu",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Simulate (or load) one case and judge its checks, each at `level`."""
+    began = time.perf_counter()
+    digest = run_digest(case.spec, case.observables, device)
+    trace = store.load(digest) if store is not None and not fresh else None
+    reused = trace is not None
+    if trace is None:
+        trace = simulate(case.spec, case.observables, device, progress)
+        if store is not None:
+            store.save(digest, trace)
+    pairs = zip(case.checks, case.predictions, strict=True)
+    return Result(
+        spec=case.spec,
+        trace=trace,
+        predictions=case.predictions,
+        verdicts=tuple(verdict_of(trace, c, p, level) for c, p in pairs),
+        warnings=case.warnings,
+        digest=digest,
+        reused=reused,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def verdict_of(trace: Trace, check: CheckTable, prediction: Prediction, level: float) -> Verdict:
+    """Judge one check."""
+    return judge(
+        trace,
+        prediction,
+        level=level,
+        tolerance=check.tolerance,
+        observables=check.observables or None,
+        steps=check.steps or None,
+        expected=check.expect,
+        expectation_reason=check.reason,
+    )
+
+
+def run(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    *,
+    alpha: float = ALPHA,
+    out: str | Path | None = None,
+    device: str = "cpu",
+) -> Result:
+    """Run one spec and judge it.
+
+    Arguments:
+        spec: a Spec, a mapping of its tables, or the path of a TOML file.
+        alpha: probability that any of its checks rejects by chance.
+        out: folder of the store; None stores nothing.
+        device: torch device.
+
+    Raises:
+        SpecError: the spec's mistakes.
+    """
+    if isinstance(spec, (str, Path)):
+        spec = Spec.load(spec)
+    elif not isinstance(spec, Spec):
+        spec = Spec.parse(spec)
+    case = prepare(spec)
+    store = None if out is None else Store(Path(out) / "runs")
+    return execute_case(case, alpha / max(1, case.statistical), store, device)
+
+
+def _default_checks(setting: Setting) -> tuple[CheckTable, ...]:
+    """Every theorem that applies, when the spec names none."""
+    names = registry.entries("theorem")
+    return tuple(CheckTable(theorem=name) for name in names if predict(name, setting).applies)
+
+
+def _observables(
+    spec: Spec,
+    setting: Setting,
+    checks: Sequence[CheckTable],
+    predictions: Sequence[Prediction],
+) -> tuple[str, ...]:
+    """What to record: the spec's own list, what checks name, and what theory predicts."""
+    names = [*spec.run.observables]
+    names += ALWAYS if setting.moves else ()
+    for check, prediction in zip(checks, predictions, strict=True):
+        names += check.observables
+        names += [name for name in prediction.values if not _long(name, setting)]
+    unknown = [name for name in dict.fromkeys(names) if name not in OBSERVABLES]
+    if unknown:
+        raise SpecError(
+            [
+                f"got observable {name!r}; expected one of {', '.join(OBSERVABLES)}; correct it"
+                for name in unknown
+            ]
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def _long(name: str, setting: Setting) -> bool:
+    size = OBSERVABLES[name].size if name in OBSERVABLES else "scalar"
+    return size == "d" and setting.problem.dimension > VECTOR_LIMIT
+
+
+def _warnings(setting: Setting) -> tuple[str, ...]:
+    """A step size beyond the stability limit is worth a sentence before the run."""
+    if not setting.moves or not setting.step_sizes.any():
+        return ()
+    from hzbench.theory.stability import step_size_limit
+
+    limit, sentence = step_size_limit(setting)
+    largest = float(setting.step_sizes.max())
+    if not limit < 1:
+        return ()
+    return (
+        f"the step size {largest:g} is beyond the stability limit: {sentence}; the moments grow "
+        f"without bound unless every step size is multiplied by less than {limit:.3g} "
+        f"(at most {largest * limit:.4g} here)",
+    )

@@ -1,0 +1,110 @@
+"""Setting: the declared facts of a spec, for theory.
+
+Nothing built is read but the problem's declared facts; the components of nodes and method are only
+asked what they *declare* about the parameters in the spec.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hzbench.core.estimator import Estimator
+from hzbench.core.method import Method
+from hzbench.core.problem import Problem
+from hzbench.core.setting import NetworkFacts, ProblemFacts, Protocol, Setting
+from hzbench.core.spec import Spec
+
+
+def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -> Setting:
+    """The setting of a spec.
+
+    Arguments:
+        spec: what is run (a mutant in it is ignored: theory knows nothing of it).
+        problem: built from the same spec; only its declared facts are read.
+        reference: the problem of the reference population, for paired comparisons.
+    """
+    method = method_of(spec)
+    groups = spec.group_of_node()
+    estimators = [estimator_of(group.estimator) for group in groups]
+    compared = None
+    if spec.versus is not None and reference is not None:
+        compared = setting_of(reference_spec(spec), reference)
+    return Setting(
+        nodes=spec.node_count,
+        problem=_facts(problem),
+        laws=tuple(e.law(g.batch_size) for e, g in zip(estimators, groups, strict=True)),
+        kinds=tuple(estimator.kind for estimator in estimators),
+        step_sizes=base_step_sizes(spec),
+        schedule=method.schedule_facts(),
+        momentum=method.momentum,
+        protocol=protocol_of(spec, method),
+        order=method.update_order,
+        network=network_facts(spec),
+        idle_steps=spec.network.idle_steps,
+        moves=method.moves,
+        steps=spec.run.steps,
+        record=spec.run.record_steps,
+        replicas=spec.run.replicas,
+        reference=compared,
+    )
+
+
+def reference_spec(spec: Spec) -> Spec:
+    """The spec of the reference population: the same but for its nodes."""
+    assert spec.versus is not None
+    nodes = [group.model_dump(mode="json") for group in spec.versus.nodes]
+    return spec.replace(nodes=nodes, versus=None, checks=[], name=spec.versus.label)
+
+
+def method_of(spec: Spec) -> Method:
+    """The method component."""
+    method = spec.component("method", spec.method)
+    assert isinstance(method, Method)
+    return method
+
+
+def estimator_of(table: dict[str, object]) -> Estimator:
+    """The estimator component of one group."""
+    from hzbench.core.normal_form import component_of
+
+    estimator = component_of("estimator", table)
+    assert isinstance(estimator, Estimator)
+    return estimator
+
+
+def protocol_of(spec: Spec, method: Method) -> Protocol:
+    """The protocol of the run: the spec's, unless the method knows only one."""
+    return method.protocols[0] if len(method.protocols) == 1 else spec.network.gossip
+
+
+def base_step_sizes(spec: Spec) -> np.ndarray:
+    """Base step size of every node, shape [n]."""
+    default = method_of(spec).step_size
+    chosen = [default if g.step_size is None else g.step_size for g in spec.group_of_node()]
+    return np.array(chosen, dtype=np.float64)
+
+
+def network_facts(spec: Spec) -> NetworkFacts:
+    """The words of the [network] table, as the method uses them."""
+    table = spec.network
+    graph = {k: v for k, v in table.graph.items() if k != "name"}
+    declared = NetworkFacts(
+        graph=table.graph["name"],
+        graph_parameters=graph,
+        weights="explicit" if table.matrix is not None else table.weights["name"],
+        edges=tuple((min(e), max(e)) for e in table.edges),
+        edge_law=table.edge_law,
+        edge_probabilities=table.edge_probabilities,
+        matrix=None if table.matrix is None else np.array(table.matrix, dtype=np.float64),
+    )
+    return method_of(spec).network_facts(declared, spec.node_count)
+
+
+def _facts(problem: Problem) -> ProblemFacts:
+    return ProblemFacts(
+        dimension=problem.dimension,
+        constants=problem.constants,
+        structure=problem.structure,
+        optimum=np.asarray(problem.optimum, dtype=np.float64),
+        initial=np.asarray(problem.initial, dtype=np.float64),
+    )

@@ -1,0 +1,116 @@
+"""Simulate: one spec to one trace, block by block. Knows nothing of theory or verdicts."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.plan import blocks
+from hzbench.core.spec import Spec
+from hzbench.core.trace import DIVERGED, OK, Trace
+from hzbench.engine.torch_executor import COUNTERS, execute
+from hzbench.harness.build import Components, build, build_plan
+from hzbench.harness.recorder import PATH, BlockRecorder, probe_steps
+from hzbench.harness.setting import reference_spec
+
+DIFFERENCE = "objective_gap_difference"
+REFERENCE = "reference_objective_gap"
+Progress = Callable[[float], None]
+Columns = dict[str, NDArray[np.float64]]
+
+
+def simulate(
+    spec: Spec, observables: Sequence[str], device: str = "cpu", progress: Progress | None = None
+) -> Trace:
+    """Run every replica of a spec.
+
+    Arguments:
+        spec: what to run.
+        observables: names of core/observable.py to record; costs are always recorded.
+        device: torch device.
+        progress: called with the fraction done.
+
+    Raises:
+        SpecError: the spec's mistakes.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # draws and blocks fix the result; one thread also fixes the last bit
+    parts = build(spec, device)
+    other = build(reference_spec(spec), device) if spec.versus else None
+    todo = blocks(spec.run.replicas)
+    names = tuple(dict.fromkeys([*observables, *COUNTERS]))
+    own = tuple(name for name in names if name != DIFFERENCE)
+    found: list[Columns] = []
+    with torch.no_grad():
+        for index, replicas in enumerate(todo):
+            columns = _block(parts, replicas, own, index, device)
+            if other is not None:
+                theirs = _block(other, replicas, ("objective_gap",), index, device)
+                columns[REFERENCE] = theirs["objective_gap"]
+                columns[DIFFERENCE] = _difference(parts, other, columns)
+            found.append(columns)
+            if progress:
+                progress((index + 1) / len(todo))
+    joined = {name: np.concatenate([c[name] for c in found], axis=1) for name in found[0]}
+    return Trace(
+        steps=np.array(spec.run.record_steps, dtype=np.int64),
+        columns=joined,
+        status=_status(joined),
+        provenance=provenance(spec, device),
+    )
+
+
+def provenance(spec: Spec, device: str) -> dict[str, Any]:
+    """Versions, device and seed."""
+    packages = ("hzbench", "numpy", "torch", "scipy", "networkx", "scikit-learn")
+    return {
+        "seed": spec.run.seed,
+        "device": device,
+        "dtype": spec.run.dtype,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _version(name) for name in packages},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def _block(
+    parts: Components, replicas: range, names: Sequence[str], index: int, device: str
+) -> Columns:
+    import torch
+
+    spec = parts.spec
+    probes = probe_steps(spec.run.steps, spec.run.seed, index) if PATH in names else ()
+    recorder = BlockRecorder(names, spec.run.record_steps, probes, parts.problem, parts.network)
+    dtype = getattr(torch, spec.run.dtype)
+    start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
+    plan = build_plan(parts, replicas)
+    execute(plan, start, parts.problem, parts.population, parts.method, recorder)
+    return recorder.columns
+
+
+def _difference(parts: Components, other: Components, columns: Columns) -> NDArray[np.float64]:
+    """f(mean) of this population minus that of the reference, both without their own f*."""
+    ours = columns["objective_gap"] + parts.problem.constants.minimum
+    return ours - columns[REFERENCE] - other.problem.constants.minimum
+
+
+def _status(columns: Columns) -> NDArray[np.int8]:
+    replicas = next(iter(columns.values())).shape[1]
+    finite = np.ones(replicas, dtype=bool)
+    for values in columns.values():
+        axes = tuple(axis for axis in range(values.ndim) if axis != 1)
+        finite &= np.isfinite(values).all(axis=axes)
+    return np.where(finite, OK, DIVERGED).astype(np.int8)

@@ -1,0 +1,190 @@
+"""Store: one Parquet file a run, named by the digest of what was run and of the code that ran it.
+
+"The file exists" is the cache, the resume and the merge. A file is written under a temporary name,
+synced and renamed, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from hzbench.core import registry
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.setting import NetworkFacts
+from hzbench.core.spec import Spec
+from hzbench.core.trace import Trace
+
+
+def run_digest(spec: Spec, observables: Iterable[str], device: str) -> str:
+    """Name of a run: what is simulated, what is recorded, where, and the source that does it."""
+    modules = source_closure(modules_of(spec))
+    parts = [spec.digest, *sorted(observables), device]
+    parts += [f"{name}:{source_hash(name)}" for name in sorted(modules)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def modules_of(spec: Spec) -> set[str]:
+    """Modules of the components that a run uses, and the harness's own entry."""
+    named = [
+        ("problem", spec.problem["name"]),
+        ("method", spec.method["name"]),
+        ("gossip", spec.network.gossip),
+        *(("estimator", group.estimator["name"]) for group in spec.nodes),
+    ]
+    if spec.versus is not None:
+        named += [("estimator", group.estimator["name"]) for group in spec.versus.nodes]
+    if spec.network.graph["name"] != "explicit":
+        named.append(("graph", spec.network.graph["name"]))
+    if spec.network.weights["name"] != NetworkFacts(weights="explicit").weights:
+        named.append(("weights", spec.network.weights["name"]))
+    if spec.mutant is not None:
+        named.append(("mutant", spec.mutant))
+    used = {registry.find(kind, name).target.__module__ for kind, name in named}
+    return used | {"hzbench.harness.simulate", "hzbench.harness.observables"}
+
+
+def source_closure(modules: Iterable[str]) -> set[str]:
+    """The modules and everything of the same packages that they import, transitively."""
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(_imports(name))
+    return seen
+
+
+@lru_cache(maxsize=None)
+def source_hash(module: str) -> str:
+    """Hash of a module's source."""
+    return hashlib.sha256(_source(module)).hexdigest()
+
+
+@lru_cache(maxsize=None)
+def _source(module: str) -> bytes:
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return b""
+    return Path(found.origin).read_bytes()
+
+
+@lru_cache(maxsize=None)
+def _imports(module: str) -> tuple[str, ...]:
+    """Modules of the same top-level package that a module imports, found in its source."""
+    root = module.split(".")[0]
+    names: list[str] = []
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(n for n in names if n.split(".")[0] == root and _is_module(n))
+
+
+@lru_cache(maxsize=None)
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class Store:
+    """A folder of finished runs.
+
+    Raises:
+        UserMistakeError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserMistakeError(
+                f"got folder {folder}, which cannot be written ({error.strerror}); expected a "
+                "writable one; give another with --out"
+            ) from None
+
+    def path(self, digest: str) -> Path:
+        """Where a run is or would be."""
+        return self.folder / f"{digest}.parquet"
+
+    def load(self, digest: str) -> Trace | None:
+        """A finished run, or None (an unreadable file counts as none)."""
+        path = self.path(digest)
+        if not path.exists():
+            return None
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def save(self, digest: str, trace: Trace) -> None:
+        """Write a run atomically."""
+        import pyarrow.parquet as pq
+
+        with _atomic(self.path(digest)) as temporary:
+            pq.write_table(_table(trace), temporary, compression="zstd")
+
+
+def _table(trace: Trace) -> object:
+    """One row a replica; a column an observable, each a list over record points (and components)."""
+    import pyarrow as pa
+
+    replicas = trace.replicas
+    columns = {"status": pa.array(trace.status)}
+    shapes = {}
+    for name, values in trace.columns.items():
+        flat = np.ascontiguousarray(np.moveaxis(values, 1, 0)).reshape(replicas, -1)
+        size = flat.shape[1]
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), size)
+        shapes[name] = list(values.shape)
+    meta = {"steps": trace.steps.tolist(), "shapes": shapes, "provenance": dict(trace.provenance)}
+    return pa.table(columns).replace_schema_metadata({"hzbench": json.dumps(meta)})
+
+
+def _read(path: Path) -> Trace:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    meta = json.loads(table.schema.metadata[b"hzbench"])
+    columns = {}
+    for name, shape in meta["shapes"].items():
+        flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        moved = flat.reshape(shape[1], shape[0], *shape[2:])
+        columns[name] = np.ascontiguousarray(np.moveaxis(moved, 0, 1))
+    return Trace(
+        steps=np.array(meta["steps"], dtype=np.int64),
+        columns=columns,
+        status=table["status"].to_numpy().astype(np.int8),
+        provenance=meta["provenance"],
+    )
+
+
+@contextlib.contextmanager
+def _atomic(path: Path) -> Iterator[str]:
+    """A temporary name that becomes `path` on success and disappears on failure."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    try:
+        yield temporary
+        with Path(temporary).open("rb") as file:
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
