@@ -1,1 +1,1 @@
-"""theory."""
+"""Theorems: predictions computed from declared facts, never from the code that they judge."""

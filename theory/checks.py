@@ -1,0 +1,120 @@
+"""Assumptions that several theorems share, and the assembly of a prediction from them.
+
+A theorem lists all its assumptions in a fixed order, computes values only if every one holds, and
+raises on no valid setting: what cannot be computed is an assumption that fails, with its numbers.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.prediction import Assumption, Prediction, PredictionKind, Source
+from hzbench.core.setting import Setting
+from hzbench.core.structure import DifferenceLaw, Quadratic
+from hzbench.theory.graphs import GraphError
+
+Array = NDArray[np.float64]
+Values = Mapping[str, Array]
+
+
+def assume(text: str, holds: bool, detail: str = "") -> Assumption:
+    """An assumption with the result of its check (a numpy bool becomes a plain one)."""
+    return Assumption(text=text, holds=bool(holds), detail=detail)
+
+
+def buildable(text: str, build: Callable[[], object]) -> Assumption:
+    """Holds if `build` runs; its GraphError becomes the detail otherwise."""
+    try:
+        build()
+    except GraphError as error:
+        return assume(text, False, str(error))
+    return assume(text, True)
+
+
+def conclude(
+    theorem: str,
+    *,
+    statement: str,
+    source: Source,
+    kind: PredictionKind,
+    assumptions: tuple[Assumption, ...],
+    steps: tuple[int, ...],
+    compute: Callable[[], tuple[Values, Values]],
+    validity: str,
+    mutants: tuple[str, ...],
+) -> Prediction:
+    """The prediction: values and spread from `compute` if all assumptions hold, empty otherwise."""
+    applies = all(assumption.holds for assumption in assumptions)
+    values, spread = compute() if applies else ({}, {})
+    return Prediction(
+        theorem=theorem,
+        statement=statement,
+        source=source,
+        kind=kind,
+        steps=steps,
+        values=values,
+        spread=spread,
+        assumptions=assumptions,
+        validity=validity,
+        mutants=mutants,
+    )
+
+
+def iterates_move(setting: Setting) -> Assumption:
+    """The run updates its iterates."""
+    return assume("the iterates move", setting.moves, f"moves = {setting.moves}")
+
+
+def laws_known(setting: Setting) -> Assumption:
+    """Every node declares the law of its estimator."""
+    unknown = [i for i, law in enumerate(setting.laws) if law is None]
+    detail = f"nothing is known of the estimators of nodes {unknown}" if unknown else ""
+    return assume("every node declares the law of its estimator", not unknown, detail)
+
+
+def smoothing_positive(setting: Setting) -> Assumption:
+    """Differences that are divided by ν have ν > 0."""
+    bad = [i for i, law in enumerate(setting.laws) if not _smoothing_fine(law)]
+    detail = f"smoothing is not positive at nodes {bad}" if bad else ""
+    return assume("every smoothing radius is positive", not bad, detail)
+
+
+def _smoothing_fine(law: object) -> bool:
+    divides = isinstance(law, DifferenceLaw) and law.difference != "directional_derivative"
+    return not divides or law.smoothing > 0  # type: ignore[attr-defined]
+
+
+def recorded(setting: Setting) -> Assumption:
+    """At least one record step exists."""
+    return assume("some step is recorded", bool(setting.record), f"record = {setting.record}")
+
+
+def complete_if_matching(setting: Setting) -> Assumption:
+    """Matchings are drawn among all nodes."""
+    fine = setting.protocol != "matching" or setting.network.graph == "complete"
+    return assume(
+        "matchings are uniform among all nodes (complete graph)",
+        fine,
+        f"graph = {setting.network.graph}",
+    )
+
+
+def step_range(setting: Setting) -> tuple[float, float]:
+    """The smallest and the largest base step size."""
+    return float(np.min(setting.step_sizes)), float(np.max(setting.step_sizes))
+
+
+def momentum_zero(setting: Setting) -> Assumption:
+    """No momentum."""
+    return assume("momentum = 0", setting.momentum == 0, f"momentum = {setting.momentum:g}")
+
+
+def is_quadratic(setting: Setting) -> Assumption:
+    """Every f_i is a declared quadratic."""
+    structure = setting.problem.structure
+    return assume(
+        "every f_i is a declared quadratic",
+        isinstance(structure, Quadratic),
+        f"structure = {type(structure).__name__}",
+    )

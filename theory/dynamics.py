@@ -1,0 +1,301 @@
+"""From a Setting with quadratic f_i to an AffineSystem, and from its moments to observables.
+
+Three representations of the same recursion. diagonal: all Hessians are diagonal, every coordinate is
+a block of its own. rotated: Hessians commute and direction laws are rotation invariant, so the common
+eigenbasis makes them diagonal. general: full d × d blocks, any Hessians and laws.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.prediction import Assumption
+from hzbench.core.setting import Setting
+from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
+from hzbench.theory.affine_moments import (
+    AffineSystem,
+    Integers,
+    Mixing,
+    NoiseLaw,
+    Scenario,
+    positions,
+)
+from hzbench.theory.checks import Values, assume
+from hzbench.theory.directions import ROTATION_INVARIANT
+from hzbench.theory.graphs import edge_law
+from hzbench.theory.matchings import matching_scenarios
+from hzbench.theory.oracles import (
+    LawConstants,
+    covariance,
+    covariance_diagonal,
+    law_constants,
+    least_squares_constants,
+    least_squares_hessians,
+    least_squares_linear,
+    quadratic_constants,
+    sample_operators,
+    take,
+)
+from hzbench.theory.schedules import schedule_shape
+from hzbench.theory.weights import mixing_matrix
+
+Array = NDArray[np.float64]
+Form = Literal["diagonal", "rotated", "general"]
+
+LARGEST_STATE = 400
+MOST_WORK = 2e10
+COMFORTABLE_WORK = 2e9
+_COMMUTE = 1e-12
+
+DataNoise = Callable[[Integers, Array, Array], Array]
+"""(nodes [B], moments of (x, 1) [B, d+1, d+1], E hh' [B, d, d]) -> noise of one batch [B, d, d]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """The system of a setting in shifted (and perhaps rotated) coordinates.
+
+    Attributes:
+        system: the affine system, optimum at 0.
+        start: starting points, shape [C, n, p].
+        hessian: mean Hessian, shape [C, p, p].
+        optimum: x* in the original coordinates, shape [d].
+        basis: columns are the directions of the coordinates, shape [d, d].
+        form: which representation.
+    """
+
+    system: AffineSystem
+    start: Array
+    hessian: Array
+    optimum: Array
+    basis: Array
+    form: Form
+
+
+def quadratic_parts(setting: Setting) -> tuple[Array, Array]:
+    """(A_i [n, d, d], b_i [n, d]) of a Quadratic or of a squared loss."""
+    structure = setting.problem.structure
+    if isinstance(structure, Quadratic):
+        return structure.hessians, structure.linear
+    assert isinstance(structure, GeneralizedLinear)
+    return least_squares_hessians(structure), least_squares_linear(structure)
+
+
+def minimiser(A: Array, b: Array) -> Array:
+    """x* = (mean A_i)^(-1) mean b_i, shape [d]."""
+    result: Array = np.linalg.solve(A.mean(0), b.mean(0))
+    return result
+
+
+def unique_minimiser(A: Array) -> Assumption:
+    """The mean Hessian is positive definite."""
+    spectrum = np.linalg.eigvalsh(A.mean(0))
+    fine = spectrum[0] > 1e-12 * max(abs(spectrum[-1]), 1e-300)
+    detail = f"smallest eigenvalue of the mean Hessian = {spectrum[0]:.3g}"
+    return assume("f has one minimiser (mean Hessian positive definite)", fine, detail)
+
+
+def choose_form(setting: Setting, A: Array) -> Form:
+    """The cheapest exact representation."""
+    n, d = A.shape[:2]
+    if isinstance(setting.problem.structure, GeneralizedLinear):
+        return "general"
+    if not np.any(A * (1.0 - np.eye(d))):
+        return "diagonal"
+    cheap = state_size(setting, "general", d) <= LARGEST_STATE
+    if cheap and work(setting, "general", d) <= COMFORTABLE_WORK:
+        return "general"
+    laws = [law for law in setting.laws if isinstance(law, DifferenceLaw)]
+    invariant = all(law.directions in ROTATION_INVARIANT for law in laws)
+    return "rotated" if invariant and _diagonalised(A, _eigenbasis(A)) else "general"
+
+
+def state_size(setting: Setting, form: Form, d: int) -> int:
+    """Numbers in the state of one block."""
+    own = (d if form == "general" else 1) * (1 if setting.momentum == 0 else 2)
+    return setting.nodes * own
+
+
+def work(setting: Setting, form: Form, d: int) -> float:
+    """Multiplications that all steps take, roughly."""
+    size = state_size(setting, form, d)
+    blocks = 1 if form == "general" else d
+    last = setting.record[-1] if setting.record else 0
+    scenarios = setting.nodes if setting.protocol == "matching" and setting.nodes % 2 else 1
+    return 4.0 * last * blocks * scenarios * size**3
+
+
+def affordable(setting: Setting, A: Array) -> Assumption:
+    """The exact recursion fits into memory and seconds."""
+    d = A.shape[1]
+    form = choose_form(setting, A)
+    size, cost = state_size(setting, form, d), work(setting, form, d)
+    return assume(
+        "the exact recursion is affordable",
+        size <= LARGEST_STATE and cost <= MOST_WORK,
+        f"{form} form: state of size {size} (at most {LARGEST_STATE}), "
+        f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})",
+    )
+
+
+def build_model(setting: Setting) -> Model:
+    """The affine system of a setting with quadratic f_i.
+
+    Raises:
+        GraphError: the network cannot be rebuilt.
+    """
+    A, b = quadratic_parts(setting)
+    form = choose_form(setting, A)
+    d = A.shape[1]
+    basis = _eigenbasis(A) if form == "rotated" else np.eye(d)
+    optimum = minimiser(A, b)
+    shifted = b - A @ optimum
+    start = setting.problem.initial - optimum
+    noise = _noise(setting, form, A, shifted, optimum, basis)
+    if form == "general":
+        hessians, linear, points = A[None], shifted[None], start[None]
+    else:
+        own = np.einsum("nkk->kn", basis.T @ A @ basis)
+        hessians, linear = own[:, :, None, None], (shifted @ basis).T[:, :, None]
+        points = (start @ basis).T[:, :, None]
+    scenarios, edges, probabilities = _protocol(setting)
+    system = AffineSystem(
+        hessians=hessians,
+        linear=linear,
+        noise=noise,
+        step_sizes=np.asarray(setting.step_sizes, dtype=float),
+        momentum=setting.momentum,
+        order=setting.order,
+        scenarios=scenarios,
+        edges=edges,
+        probabilities=probabilities,
+    )
+    mean = hessians.mean(1)
+    return Model(system=system, start=points, hessian=mean, optimum=optimum, basis=basis, form=form)
+
+
+def _protocol(setting: Setting) -> tuple[tuple[Scenario, ...], Integers, Array]:
+    n, none = setting.nodes, np.empty((0, 2), dtype=np.int64)
+    if setting.protocol == "pair":
+        edges, probabilities = edge_law(setting.network, n)
+        return (), np.array(edges, dtype=np.int64), probabilities
+    if setting.protocol == "matching":
+        return matching_scenarios(n, setting.idle_steps), none, np.empty(0)
+    W = mixing_matrix(setting.network, n)
+    fixed = Scenario(probability=1.0, mixing=Mixing(mean=W), active=np.ones(n, dtype=bool))
+    return (fixed,), none, np.empty(0)
+
+
+def _noise(
+    setting: Setting, form: Form, A: Array, shifted: Array, optimum: Array, basis: Array
+) -> NoiseLaw:
+    structure = setting.problem.structure
+    laws = law_constants(setting.laws, A.shape[1])
+    if isinstance(structure, GeneralizedLinear):
+        C = least_squares_constants(structure, setting.laws)
+        rows = sample_operators(structure, optimum)
+        return _general_noise(laws, A, shifted, C, _row_noise(rows, laws.batch))
+    assert isinstance(structure, Quadratic)
+    C = quadratic_constants(structure, setting.laws)
+    S = structure.noise * laws.batch[:, None, None]
+    if form == "general":
+        return _general_noise(laws, A, shifted, C, lambda nodes, Z, _: S[nodes] * Z[:, -1:, -1:])
+    own = [np.einsum("nkk->kn", basis.T @ part @ basis) for part in (A, S, C)]
+    return _diagonal_noise(laws, own[0], (shifted @ basis).T, own[1], own[2])
+
+
+def _row_noise(operators: Array, batch: Array) -> DataNoise:
+    """Data noise of a batch of rows: (E g g' − E h h')/b."""
+
+    def noise(nodes: Integers, Z: Array, H: Array) -> Array:
+        flat = operators[nodes] @ Z.reshape(len(nodes), -1, 1)
+        result: Array = (flat.reshape(H.shape) - H) * batch[nodes, None, None]
+        return result
+
+    return noise
+
+
+def _general_noise(
+    laws: LawConstants, A: Array, b: Array, C: Array, data_noise: DataNoise
+) -> NoiseLaw:
+    gradient = np.concatenate([A, -b[:, :, None]], axis=2)
+
+    def noise(nodes: Integers, Z: Array) -> Array:
+        own, B = Z[0], gradient[nodes]
+        H = B @ own @ B.swapaxes(1, 2)
+        S = data_noise(nodes, own, H)
+        result: Array = covariance(take(laws, nodes), H, S, C[nodes] * own[:, -1:, -1:])[None]
+        return result
+
+    return noise
+
+
+def _diagonal_noise(laws: LawConstants, a: Array, b: Array, S: Array, C: Array) -> NoiseLaw:
+    def noise(nodes: Integers, Z: Array) -> Array:
+        slope, offset, mass = a[:, nodes], b[:, nodes], Z[:, :, 1, 1]
+        H = slope**2 * Z[:, :, 0, 0] - 2 * slope * offset * Z[:, :, 0, 1] + offset**2 * mass
+        own = covariance_diagonal(take(laws, nodes), H, S[:, nodes] * mass, C[:, nodes] * mass)
+        return own[:, :, None, None]
+
+    return noise
+
+
+def _eigenbasis(A: Array) -> Array:
+    """Eigenvectors of a generic combination of the Hessians, shape [d, d]."""
+    weights = 1.0 + 0.1 * np.cos(np.arange(len(A)))
+    _, vectors = np.linalg.eigh(np.tensordot(weights, A, axes=1))
+    result: Array = vectors
+    return result
+
+
+def _diagonalised(A: Array, basis: Array) -> bool:
+    rotated = basis.T @ A @ basis
+    off = np.abs(rotated * (1.0 - np.eye(A.shape[1]))).max(initial=0.0)
+    return bool(off <= _COMMUTE * np.abs(A).max(initial=1e-300))
+
+
+def moments_at(setting: Setting, model: Model) -> list[Array]:
+    """Z at every record step, each of shape [C, N+1, N+1]."""
+    Z = model.system.start(model.start)
+    found, wanted = [], set(setting.record)
+    for t in range(setting.record[-1] + 1):
+        if t in wanted:
+            found.append(Z)
+        if t < setting.record[-1]:
+            Z = model.system.advance(Z, schedule_shape(setting.schedule, t, setting.steps))
+    return found
+
+
+def observables(setting: Setting, model: Model) -> tuple[Values, Values]:
+    """Predicted means (and the spread of the mean iterate) at the record steps."""
+    rows = [_observe(model, Z) for Z in moments_at(setting, model)]
+    values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    spread = values.pop("spread")
+    return values, {} if model.form == "rotated" else {"mean_iterate": spread}
+
+
+def _observe(model: Model, Z: Array) -> dict[str, Array]:
+    """All observables from the moments of x − x*, with s = mean node."""
+    C, n, p, _ = model.system.shape
+    index = positions(model.system)
+    blocks = Z[:, index[:, None, :, None], index[None, :, None, :]]
+    average = blocks.mean((1, 2))
+    gram = np.einsum("cijkk->ij", blocks)
+    squares = gram.diagonal()
+    # as a mean over pairs of nodes, so that equal nodes give exactly zero
+    distances = squares[:, None] + squares[None, :] - gram - gram.T
+    mean = Z[:, index, -1].mean(1)
+    variance = np.einsum("ckk->ck", average) - mean**2
+    spread = np.sqrt(np.maximum(variance, 0.0)).reshape(C * p)
+    hessian = model.hessian
+    return {
+        "objective_gap": 0.5 * np.einsum("ckl,clk->", hessian, average),
+        "consensus_potential": np.maximum(0.5 * distances.mean(), 0.0),
+        "mean_iterate": model.optimum + model.basis @ mean.reshape(C * p),
+        "node_distance": squares.mean(),
+        "gradient_norm": np.einsum("ckl,clm,cmk->", hessian, hessian, average),
+        "spread": spread,
+    }

@@ -1,0 +1,118 @@
+"""Theorem: exact second moments of a run on quadratics, at every record step."""
+
+from hzbench.core.prediction import Assumption, Prediction
+from hzbench.core.registry import register
+from hzbench.core.setting import Setting
+from hzbench.theory import sources
+from hzbench.theory.checks import (
+    Values,
+    assume,
+    buildable,
+    complete_if_matching,
+    conclude,
+    is_quadratic,
+    iterates_move,
+    laws_known,
+    recorded,
+    smoothing_positive,
+)
+from hzbench.theory.dynamics import (
+    affordable,
+    build_model,
+    observables,
+    quadratic_parts,
+    unique_minimiser,
+)
+from hzbench.theory.graphs import edge_law
+from hzbench.theory.weights import mixing_matrix
+
+MUTANTS = (
+    "step_size_plus_5",
+    "missing_sqrt_d",
+    "one_sample_fewer",
+    "shared_directions",
+    "fresh_sample",
+    "self_pairs",
+    "one_endpoint",
+    "ignored_step_size",
+    "gaussian_for_sphere",
+    "noise_plus_5",
+    "forward_for_central",
+)
+
+VALIDITY = (
+    "any step sizes, stable or not; nodes draw directions, data and evaluation noise independently "
+    "of each other and of the schedule of exchanges"
+)
+
+
+@register("theorem", "quadratic_dynamics", mutants=MUTANTS)
+def quadratic_dynamics(setting: Setting) -> Prediction:
+    """Exact means of the gap, the disagreement and the gradient of a run on quadratics.
+
+    Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive definite
+    mean; gradients with noise N(0, Σ_i); all four direction laws, all differences, mixed populations;
+    pair, matching and matrix protocols in all three orders; any step sizes, schedule and momentum.
+
+    Formula:
+        Z_t = E z z' with z = (x_1, v_1, ..., x_n, v_n, 1) obeys Z+ = Σ_ω p_ω (T_ω Z T_ω' + N_ω(Z)), ω the
+        exchange, T_ω its affine map, N_ω the covariance of the estimates: c S + r [(2κ−1) B +
+        κ tr(B) I + γ diag B] + C with B = E hh' + S. With x̄ the mean and Ā the mean Hessian,
+        E f(x̄) − f* = ½ tr(Ā E(x̄−x*)(x̄−x*)').
+
+    Source:
+        own derivation (C1-C5 and C13 with the noise of A8) for Algorithm 1 of Ansaripour et al. 2025.
+
+    Args:
+        setting: n nodes in dimension d.
+
+    Returns:
+        Kind exact at all record steps: objective_gap, consensus_potential, node_distance,
+        gradient_norm [T'], mean_iterate [T', d] with its spread.
+    """
+    return conclude(
+        "quadratic_dynamics",
+        statement="The second moment of the stacked iterates obeys Z+ = Σ p_ω (T_ω Z T_ω' + N_ω(Z)).",
+        source=sources.QUADRATIC_DYNAMICS,
+        kind="exact",
+        assumptions=dynamics_assumptions(setting, is_quadratic(setting)),
+        steps=setting.record,
+        compute=lambda: _compute(setting),
+        validity=VALIDITY,
+        mutants=MUTANTS,
+    )
+
+
+def _compute(setting: Setting) -> tuple[Values, Values]:
+    return observables(setting, build_model(setting))
+
+
+def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assumption, ...]:
+    """The assumptions of an exact recursion, in their fixed order; `structure` comes first."""
+    listed = (
+        structure,
+        iterates_move(setting),
+        laws_known(setting),
+        smoothing_positive(setting),
+        recorded(setting),
+        complete_if_matching(setting),
+        buildable("the network can be rebuilt from its words", lambda: network_parts(setting)),
+    )
+    if not structure.holds:
+        skipped = "not checked: needs the quadratic form"
+        return (*listed, assume("f has one minimiser", False, skipped))
+    A, _ = quadratic_parts(setting)
+    return (*listed, unique_minimiser(A), affordable(setting, A))
+
+
+def network_parts(setting: Setting) -> object:
+    """What the protocol needs of the network.
+
+    Raises:
+        GraphError: it cannot be rebuilt.
+    """
+    if setting.protocol == "pair":
+        return edge_law(setting.network, setting.nodes)
+    if setting.protocol == "matrix":
+        return mixing_matrix(setting.network, setting.nodes)
+    return None
