@@ -1,0 +1,320 @@
+"""Drawings: a Panel in, an SVG for the page out. The only module that imports seaborn.
+
+Colours are sentinels that the page replaces (see `svg`); no text from the results is drawn, since
+legends and titles are HTML. A drawing takes some 50 ms and depends on its panel only.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hzbench.reports import svg
+from hzbench.reports.axes import power_of_ten, scale_steps, scale_values
+from hzbench.reports.curves import Array, Curve, Overlay, Panel, residual
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINE = {"exact": "-", "upper": (0, (5, 2)), "lower": (0, (5, 2)), "rate": (0, (1, 1.5))}
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1)))
+WIDE, TALL = 4.7, 3.5
+NORMAL_95 = 1.96
+REASONABLE = 1e6  # standard errors beyond this are drawn at the edge
+
+INKED = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
+RULES: dict[str, Any] = {
+    **dict.fromkeys(INKED, svg.INK),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor", "savefig.facecolor"), "none"),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.7),
+    **dict.fromkeys(("font.size", "axes.labelsize"), 9),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 8.5),
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.parse_math": False,
+    "text.usetex": False,
+    "svg.fonttype": "none",  # text stays text: it can be searched and takes the page's font
+    "svg.hashsalt": "hzbench",  # equal drawings, equal bytes
+}
+
+
+def draw(panel: Panel, prefix: str) -> str:
+    """Draw one panel.
+
+    Args:
+        panel: what to draw.
+        prefix: for the ids; unique on the page.
+    """
+    painters: dict[str, Callable[[Figure, Panel], None]] = {
+        "trajectory": _trajectory,
+        "static": _static,
+        "pair": _pair,
+        "race": _race,
+    }
+    with _style():
+        figure = _figure(short=not panel.overlays and panel.shape != "pair")
+        painters[panel.shape](figure, panel)
+        return _svg(figure, prefix, f"{panel.observable} over steps, measured and predicted")
+
+
+def draw_p_values(p_values: Sequence[float], prefix: str) -> str:
+    """Draw the empirical distribution of p-values against the uniform one, with a 95 % band."""
+    import seaborn as sns
+
+    with _style():
+        figure = _figure(short=True)
+        ax = figure.add_subplot()
+        grid = np.linspace(0, 1, 101)
+        half = np.sqrt(np.log(2 / 0.05) / (2 * len(p_values)))  # Dvoretzky, Kiefer, Wolfowitz
+        low, high = np.clip(grid - half, 0, 1), np.clip(grid + half, 0, 1)
+        ax.fill_between(grid, low, high, color=svg.GUIDE, alpha=0.18, linewidth=0)
+        ax.plot(grid, grid, color=svg.EXACT, linewidth=1.2)
+        sns.ecdfplot(x=np.asarray(p_values), ax=ax, color=svg.MEASURED, linewidth=1.6)
+        ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="p-value", ylabel="share of checks below")
+        return _svg(figure, prefix, "distribution of the p-values against the uniform one")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Seaborn's look with the page's ink, for this drawing only."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with mpl.rc_context():
+        sns.set_theme(context="paper", style="ticks", rc=RULES)
+        yield
+
+
+def _figure(*, short: bool) -> Figure:
+    from matplotlib.figure import Figure
+
+    tall = TALL * (0.76 if short else 1.0)
+    figure = Figure(figsize=(WIDE, tall))
+    figure.subplots_adjust(left=0.16, right=0.975, top=0.965, bottom=0.45 / tall, hspace=0.16)
+    return figure
+
+
+def _svg(figure: Figure, prefix: str, label: str) -> str:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return svg.inline(buffer.getvalue(), prefix, label)
+
+
+def _two(figure: Figure) -> tuple[Axes, Axes]:
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.3, 1))
+    upper.tick_params(labelbottom=False)
+    return upper, lower
+
+
+def _trajectory(figure: Figure, panel: Panel) -> None:
+    single = not panel.overlays
+    upper, lower = (figure.add_subplot(), None) if single else _two(figure)
+    _measured(upper, panel.steps, panel.curves[0])
+    for overlay in panel.overlays:
+        _predicted(upper, panel, overlay)
+    scale_steps(upper, panel.steps)
+    scale_values(upper, _heights(panel))
+    upper.set_ylabel(_short_unit(panel))
+    if lower is None:
+        upper.set_xlabel("step")
+        return
+    _residuals(lower, panel, lambda overlay: panel.steps[overlay.rows])
+    lower.set_xlabel("step")
+
+
+def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> None:
+    import seaborn as sns
+
+    if item.low is not None and item.high is not None:
+        ax.fill_between(x, item.low, item.high, color=colour, alpha=0.13, linewidth=0)
+    half = NORMAL_95 * item.error
+    for k in range(item.mean.shape[1]):
+        low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
+        ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
+        sns.lineplot(
+            x=x, y=item.mean[:, k], ax=ax, color=colour, linewidth=1.5, errorbar=None, legend=False
+        )
+
+
+def _predicted(ax: Axes, panel: Panel, overlay: Overlay) -> None:
+    colour = _colour(overlay)
+    x = panel.steps[overlay.rows]
+    few = {"marker": "D", "markersize": 4} if len(x) < 3 else {}
+    style: Any = LINE.get(overlay.kind, "-")
+    width = 1.1 if overlay.kind == "exact" else 1.4
+    for k in range(overlay.values.shape[1]):
+        ax.plot(x, overlay.values[:, k], color=colour, linestyle=style, linewidth=width, **few)
+    if overlay.tested:
+        rows, components = np.array(overlay.tested).T
+        heights = panel.curves[0].mean[rows, components]
+        ring = {"markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.1}
+        ax.plot(panel.steps[rows], heights, "o", markeredgecolor=svg.INK, **ring)
+
+
+def _residuals(ax: Axes, panel: Panel, place: Callable[[Overlay], Array]) -> None:
+    reach, standardised = 3.0, False
+    for overlay in panel.overlays:
+        values, in_errors = residual(panel, overlay)
+        standardised = standardised or in_errors
+        values = np.clip(values, -REASONABLE, REASONABLE)
+        reach = max(reach, float(np.nanmax(np.abs(values), initial=0.0)) if in_errors else 0.0)
+        x = np.repeat(place(overlay)[:, None], values.shape[1], axis=1)
+        ax.plot(x.ravel(), values.ravel(), "o", markersize=3, color=_colour(overlay))
+    ax.axhline(0, color=svg.INK, linewidth=0.7)
+    if standardised:
+        _error_scale(ax, reach, panel)
+        ax.set_ylabel("residual, s.e.")
+    else:
+        _relative_scale(ax)
+
+
+def _error_scale(ax: Axes, reach: float, panel: Panel) -> None:
+    """Guides at ±2 and at the level of the check; logarithmic outside when much lies outside."""
+    critical = panel.critical or 0.0
+    sides = {-1.0 if overlay.kind == "lower" else 1.0 for overlay in panel.overlays}
+    two_sided = any(overlay.kind in {"exact", "rate"} for overlay in panel.overlays)
+    for value in (-2.0, 2.0):
+        ax.axhline(value, color=svg.GUIDE, linewidth=0.8, linestyle=(0, (2, 2)))
+    for side in (-1.0, 1.0):
+        if critical and (two_sided or side in sides):
+            ax.axhline(side * critical, color=svg.ALARM, linewidth=1.0, linestyle=(0, (6, 2)))
+    linear = max(2.5, critical) * 1.15
+    if reach <= 2.5 * linear:
+        top = max(reach, linear) * 1.1
+        ax.set_ylim(-top, top)
+        return
+    ax.set_yscale("symlog", linthresh=linear, linscale=1.2)
+    decades = [10.0**power for power in range(2, 7) if 10.0**power <= 3 * reach]
+    shown = decades[-1:] or [100.0]
+    ax.set_yticks([-value for value in shown] + [0.0, *shown])
+    ax.set_yticks([], minor=True)
+    ax.yaxis.set_major_formatter(power_of_ten)
+    ax.set_ylim(-1.6 * max(reach, shown[-1]), 1.6 * max(reach, shown[-1]))
+
+
+def _relative_scale(ax: Axes) -> None:
+    """Rounding-sized differences: symmetric limits, never narrower than 1e-9."""
+    top = max([1e-9, *(abs(limit) for limit in ax.dataLim.intervaly if np.isfinite(limit))])
+    ax.set_ylim(-1.3 * top, 1.3 * top)
+    ax.set_yticks([-top, 0.0, top])
+    ax.yaxis.set_major_formatter(power_of_ten)
+    ax.set_ylabel("relative")
+
+
+def _static(figure: Figure, panel: Panel) -> None:
+    upper, lower = _two(figure) if panel.overlays else (figure.add_subplot(), None)
+    row = _static_row(panel)
+    own = panel.curves[0]
+    x = np.arange(1.0, own.mean.shape[1] + 1)
+    size = 4.5 if len(x) < 40 else 2.5
+    bars = {"fmt": "o", "markersize": size, "elinewidth": 1.2, "color": svg.MEASURED}
+    upper.errorbar(x, own.mean[row], yerr=np.nan_to_num(NORMAL_95 * own.error[row]), **bars)
+    for overlay in panel.overlays:
+        at = np.flatnonzero(overlay.rows == row)
+        if len(at):
+            ring = {"markersize": size + 4, "markerfacecolor": "none", "markeredgewidth": 1.2}
+            colour = _colour(overlay)
+            upper.plot(x, overlay.values[at[0]], "o", markeredgecolor=colour, **ring)
+    upper.set_ylabel(_short_unit(panel))
+    upper.set_xlim(0.4, len(x) + 0.6)
+    upper.margins(y=0.12)
+    bottom = upper if lower is None else lower
+    if lower is not None:
+        _residuals(lower, _only(panel, row), lambda _: x)
+    _component_axis(bottom, len(x), panel, row)
+
+
+def _component_axis(ax: Axes, size: int, panel: Panel, row: int) -> None:
+    when = f"step {panel.steps[row]:.0f}"
+    ax.set_xlabel(f"component, at {when}" if size > 1 else f"at {when}")
+    ax.set_xticks([] if size == 1 else np.unique(np.linspace(1, size, min(size, 8)).round()))
+
+
+def _static_row(panel: Panel) -> int:
+    last = [int(overlay.rows[-1]) for overlay in panel.overlays if len(overlay.rows)]
+    return max(last, default=len(panel.steps) - 1)
+
+
+def _only(panel: Panel, row: int) -> Panel:
+    """The panel at one record point, components along the rows."""
+    own = panel.curves[0]
+    turned = Curve(mean=own.mean[row][:, None], error=own.error[row][:, None])
+    overlays = tuple(
+        Overlay(
+            theorem=item.theorem,
+            kind=item.kind,
+            rows=np.arange(own.mean.shape[1]),
+            values=item.values[item.rows == row][0][:, None],
+        )
+        for item in panel.overlays
+        if (item.rows == row).any()
+    )
+    return Panel(
+        observable=panel.observable,
+        shape="static",
+        steps=panel.steps,
+        curves=(turned,),
+        overlays=overlays,
+        critical=panel.critical,
+    )
+
+
+def _pair(figure: Figure, panel: Panel) -> None:
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
+    upper.tick_params(labelbottom=False)
+    own, reference, difference = panel.curves
+    _measured(upper, panel.steps, reference, svg.REFERENCE)
+    _measured(upper, panel.steps, own)
+    upper.lines[0].set_linestyle((0, (5, 2)))
+    scale_steps(upper, panel.steps)
+    scale_values(upper, [own.mean, reference.mean])
+    upper.set_ylabel("objective gap")
+    relative = bool((reference.mean > 0).all())
+    scale = 100 / reference.mean if relative else np.ones_like(reference.mean)
+    shown = Curve(mean=difference.mean * scale, error=difference.error * scale)
+    _measured(lower, panel.steps, shown, svg.BOUND)
+    lower.axhline(0, color=svg.INK, linewidth=0.7)
+    lower.set_ylabel("difference, %" if relative else "difference")
+    lower.set_xlabel("step")
+    _mark_tested(lower, panel, shown)
+    if panel.crossing is not None:
+        for ax in (upper, lower):
+            ax.axvline(panel.crossing, color=svg.ALARM, linewidth=1.0, linestyle=(0, (2, 2)))
+
+
+def _mark_tested(ax: Axes, panel: Panel, shown: Curve) -> None:
+    rows = sorted({row for overlay in panel.overlays for row, _ in overlay.tested})
+    ring = {"markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.1}
+    ax.plot(panel.steps[rows], shown.mean[rows, 0], "o", markeredgecolor=svg.INK, **ring)
+
+
+def _race(figure: Figure, panel: Panel) -> None:
+    ax = figure.add_subplot()
+    for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
+        _measured(ax, panel.steps, Curve(mean=item.mean, error=item.error), svg.SERIES[index])
+        ax.lines[-1].set_linestyle(DASHES[index])  # type: ignore[arg-type]
+    scale_steps(ax, panel.steps)
+    scale_values(ax, [item.mean for item in panel.curves])
+    ax.set(xlabel="step", ylabel="objective gap")
+
+
+def _heights(panel: Panel) -> list[Array]:
+    own = panel.curves[0]
+    bands = [band for band in (own.low, own.high) if band is not None]
+    return [own.mean, *bands, *(overlay.values for overlay in panel.overlays)]
+
+
+def _short_unit(panel: Panel) -> str:
+    return "value" if panel.unit in {"", "1"} else panel.unit
+
+
+def _colour(overlay: Overlay) -> str:
+    return svg.EXACT if overlay.kind == "exact" else svg.BOUND
