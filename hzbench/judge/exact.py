@@ -49,9 +49,9 @@ def judge_exact(base: Verdict, selection: Selection, against: Against) -> Verdic
         verdict = _deterministic(base, certain)
         if verdict.outcome == "violated" or not varying.size:
             return verdict
-        base = replace(base, statistics=verdict.statistics)
+        base = replace(base, statistics=verdict.statistics, reason=f"{verdict.reason}; ")
     if base.replicas < tests.LEAST_REPLICAS:
-        reason = too_few(varying, base.replicas, tests.LEAST_REPLICAS)
+        reason = base.reason + too_few(varying, base.replicas, tests.LEAST_REPLICAS)
         return replace(base, reason=reason, replicas_needed=tests.LEAST_REPLICAS)
     return _decide(base, varying, _test(varying, base.level, base.tolerance, against), against)
 
@@ -157,7 +157,8 @@ def _decide(base: Verdict, varying: Selection, test: Test, against: Against) -> 
         replicas_needed=needed,
         statistics=(*base.statistics, *_report(varying, test, base.replicas)),
     )
-    p_value, level, where = number(test.p_value), number(base.level), subject(varying)
+    p_value, level = number(test.p_value), number(base.level)
+    where = base.reason + subject(varying)
     alone = "" if varying.size == 1 else " alone" if against == "alone" else " or more"
     error = f"a {seen} error of one statistic{alone}"
     if rejected:

@@ -141,7 +141,7 @@ def _bound(verdict: Verdict, selection: Selection, excess: Excess) -> Verdict:
     visible = np.maximum(0.0, -excess.mean) + excess.rise
     size, limit = np.abs(excess.measured), np.abs(selection.predicted)
     above, below = (limit, size) if verdict.kind == "upper" else (size, limit)
-    tightness = float(np.nanmax(_ratio(above, below)))
+    tightness = _largest(above, below, both=1.0)
     worst = _closest(selection, excess, verdict.kind)
     reasons: dict[Outcome, str] = {
         "violated": f"the bound is broken by {worst}; p = {number(verdict.p_value)}",
@@ -152,7 +152,7 @@ def _bound(verdict: Verdict, selection: Selection, excess: Excess) -> Verdict:
     return replace(
         verdict,
         tightness=tightness,
-        visible_error=float(np.nanmax(_ratio(visible, size))),
+        visible_error=_largest(visible, size, both=0.0),
         reason=reasons[verdict.outcome],
         statistics=_report(selection, excess, visible),
     )
@@ -174,9 +174,11 @@ def _sign(verdict: Verdict, selection: Selection, excess: Excess) -> Verdict:
     )
 
 
-def _ratio(above: Array, below: Array) -> Array:
-    """Divide, nan where the denominator is 0."""
-    return np.asarray(above / np.where(below > 0.0, below, np.nan))
+def _largest(above: Array, below: Array, both: float) -> float:
+    """Return the largest ratio of magnitudes; x/0 is inf, 0/0 is `both`."""
+    ratio = np.where(above > 0.0, np.inf, both)
+    np.divide(above, below, out=ratio, where=below > 0.0)
+    return float(ratio.max())
 
 
 def _closest(selection: Selection, excess: Excess, kind: str) -> str:

@@ -164,15 +164,10 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
     values = np.stack([trace.at(name, point).T for point in points])
     values = values[:, None, :] if values.ndim == 2 else values
     shape = values.shape[:2]
-    predicted = np.asarray(prediction.values[name], dtype=np.float64)[rows].reshape(len(rows), -1)
-    if predicted.shape != shape:
-        raise UserMistakeError(
-            f"got {predicted.shape[1]} predicted components of {name}; expected {shape[1]}, as in "
-            f"the trace"
-        )
+    predicted = _rows(prediction, prediction.values[name], name, shape[1])[rows]
     spread = np.full(shape, np.nan)
     if name in prediction.spread:
-        spread[:] = np.asarray(prediction.spread[name], dtype=np.float64)[rows].reshape(shape)
+        spread = _rows(prediction, prediction.spread[name], name, shape[1])[rows]
     labels = [name] if _scalar(trace, name) else [f"{name}[{i}]" for i in range(shape[1])]
     flat = values.reshape(-1, values.shape[2])
     nonnegative = name in NONNEGATIVE and prediction.kind in ("exact", "upper")
@@ -184,6 +179,17 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
         spread=spread.ravel(),
         certain=_certain(flat, predicted.ravel(), spread.ravel(), nonnegative=nonnegative),
     )
+
+
+def _rows(prediction: Prediction, table: Array, name: str, size: int) -> Array:
+    """Return predicted numbers as [T', k]."""
+    shape = (len(prediction.steps), size)
+    if np.shape(table) not in {shape, shape[:1]} or np.size(table) != shape[0] * size:
+        raise UserMistakeError(
+            f"got predictions of {name} of shape {np.shape(table)}; expected {shape}: a row a step "
+            f"of {prediction.theorem}, a column a component of the trace"
+        )
+    return np.asarray(table, dtype=np.float64).reshape(shape)
 
 
 def _certain(values: Array, predicted: Array, spread: Array, *, nonnegative: bool) -> Flags:
