@@ -1,0 +1,89 @@
+"""Data sets that scikit-learn ships (nothing is downloaded), loaded when first needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.errors import UserMistakeError
+
+Array = NDArray[np.float64]
+Table = tuple[Array, Array]  # features [N, d], targets [N]
+
+REGRESSION = ("diabetes",)
+CLASSES = ("breast_cancer", "digits")
+
+
+def data_mistakes(name: str, classes: Sequence[int], *, needs_classes: bool) -> list[str]:
+    """What is wrong with the keys `data` and `classes`, without loading anything."""
+    known = CLASSES if needs_classes else (*REGRESSION, *CLASSES)
+    if needs_classes and name in REGRESSION:
+        return [
+            f"got data {name!r}, whose targets are real numbers; expected two classes; take one of "
+            f"{', '.join(CLASSES)}, or problem ridge"
+        ]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.5) or known
+        return [
+            f"got data {name!r}; expected one of {', '.join(known)}; "
+            f"did you mean {' or '.join(map(repr, near))}?"
+        ]
+    if name == "digits" and not _is_pair(classes):
+        return [
+            f"got classes {list(classes)}; expected two different digits; write classes = [3, 8]"
+        ]
+    return []
+
+
+def load(name: str, classes: Sequence[int] = (3, 8)) -> Table:
+    """Features and targets; two classes are −1 and +1 (digits: in the order of `classes`).
+
+    Raises:
+        UserMistakeError: the set holds a value that is not finite.
+    """
+    features, targets = _raw(name)
+    if name == "digits":
+        kept = np.isin(targets, list(classes))
+        features, targets = features[kept], np.where(targets[kept] == classes[1], 1.0, -1.0)
+    elif name in CLASSES:
+        targets = 2.0 * targets - 1.0
+    require_finite(name, features, targets)
+    return features, targets
+
+
+def require_finite(name: str, features: Array, targets: Array) -> None:
+    """Refuse missing values.
+
+    Raises:
+        UserMistakeError: a feature or target is not finite.
+    """
+    bad = ~(np.isfinite(features).all(axis=1) & np.isfinite(targets))
+    if bad.any():
+        raise UserMistakeError(
+            f"got {int(bad.sum())} rows of {name} with missing or infinite values (the first: row "
+            f"{int(bad.argmax())}); expected finite numbers; drop or fill these rows"
+        )
+
+
+def standardized(values: Array) -> Array:
+    """Columns of mean 0 and standard deviation 1; constant columns become 0."""
+    centred = values - values.mean(axis=0)
+    spread = centred.std(axis=0)
+    constant = spread <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
+    return np.asarray(np.where(constant, 0.0, centred / np.where(constant, 1.0, spread)))
+
+
+def _is_pair(classes: Sequence[int]) -> bool:
+    return len(set(classes)) == len(classes) == 2 and all(0 <= digit <= 9 for digit in classes)
+
+
+@lru_cache
+def _raw(name: str) -> Table:
+    from sklearn import datasets
+
+    features, targets = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)

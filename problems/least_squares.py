@@ -1,0 +1,87 @@
+"""Ridge regression on real data: squared loss, exact moments, closed-form optimum."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.constants import Constants
+from hzbench.core.registry import register
+from hzbench.problems.arrays import when
+from hzbench.problems.linear_component import LinearModelComponent
+from hzbench.problems.linear_model import Loss
+from hzbench.problems.shares import Shares
+
+Array = NDArray[np.float64]
+
+
+@register("problem", "ridge")
+class RidgeComponent(LinearModelComponent):
+    """Least squares with a quadratic penalty, on rows of data shared out among the nodes.
+
+    Formula:
+    f_i(x) = (1/|M_i|) Σ_{j in M_i} ½ (a_j'x − y_j)² + (λ/2)|x|²; a batch is b rows of M_i with
+    replacement.
+
+    Source: Hoerl and Kennard, "Ridge regression", Technometrics, 1970.
+    """
+
+    label: ClassVar[str] = "ridge"
+    loss: ClassVar[Loss] = "squared"
+
+    def instance_mistakes(self, shares: Shares) -> list[str]:
+        """A singular mean Hessian: no unique optimum."""
+        spectrum = np.linalg.eigvalsh(_mean_hessian(shares, self.regularization))
+        return when(
+            bool(spectrum[0] <= 1e-12 * spectrum[-1]),
+            f"got a least-squares Hessian with the eigenvalue {spectrum[0]:.2g}; expected a "
+            "positive definite one; raise regularization or drop dependent columns",
+        )
+
+    def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
+        """Optimum by one linear solve; noise and heterogeneity are those at the optimum."""
+        penalty = self.regularization
+        hessian, cross = _mean_hessian(shares, penalty), shares.cross_moments.mean(axis=0)
+        optimum = np.linalg.solve(hessian, cross)
+        optimum = optimum + np.linalg.solve(hessian, cross - hessian @ optimum)
+        convexity = float(np.linalg.eigvalsh(hessian)[0])
+        gradient = hessian @ optimum - cross
+        largest = float(np.linalg.eigvalsh(shares.second_moments).max()) + penalty
+        shared = len(shares.distinct) == 1
+        constants = Constants(
+            smoothness=largest,
+            strong_convexity=convexity,
+            noise=tuple(map(float, _noise(shares, optimum))),
+            noise_holds="at the optimum",
+            heterogeneity=_heterogeneity(shares, optimum, penalty),
+            heterogeneity_holds="everywhere" if shared else "at the optimum",
+            hessian_lipschitz=0.0,
+            minimum=_value(shares, optimum, penalty),
+        )
+        return optimum, float(gradient @ gradient) / (2 * convexity), constants
+
+
+def _mean_hessian(shares: Shares, penalty: float) -> Array:
+    mean = shares.second_moments.mean(axis=0)
+    return np.asarray(mean + penalty * np.eye(len(mean)))
+
+
+def _value(shares: Shares, x: Array, penalty: float) -> float:
+    residual = shares.features @ x - shares.targets
+    return float(0.5 * shares.row_weights @ residual**2 + 0.5 * penalty * x @ x)
+
+
+def _noise(shares: Shares, x: Array) -> Array:
+    """Trace of the covariance of a_j (a_j'x − y_j) over M_i, shape [n]."""
+    slopes = (shares.features @ x - shares.targets)[:, None] * shares.features
+    return shares.per_node(np.array([slopes[rows].var(axis=0).sum() for rows in shares.distinct]))
+
+
+def _heterogeneity(shares: Shares, x: Array, penalty: float) -> float:
+    """(1/n) Σ|∇f_i(x) − ∇f(x)|²; 0 when all nodes hold the same rows."""
+    if len(shares.distinct) == 1:
+        return 0.0
+    gradients = shares.second_moments @ x - shares.cross_moments + penalty * x
+    return float(((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1).mean())

@@ -1,0 +1,190 @@
+"""Partitions: which rows of a data set each node holds (registered kind "partition").
+
+The theory of hybrid optimization gives each type of node a full copy of the data, its experiments
+give each node 1/n of it: both are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from hzbench.core.component import Component
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.problem import Kind
+from hzbench.core.registry import find, register
+
+Targets = NDArray[np.float64]
+Members = tuple[NDArray[np.int64], ...]
+
+
+class Partition(Component):
+    """Base of partitions."""
+
+    seed: int | None = Field(
+        None, ge=0, description="seed of the draw; default: the problem's instance_seed"
+    )
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """Row numbers that every node holds.
+
+        Arguments:
+            targets: shape [N].
+            kinds: of every node.
+            seed: taken when the partition has no seed of its own.
+        """
+        raise NotImplementedError
+
+    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
+        """What keeps N rows from being shared out."""
+        return _too_few(rows, len(kinds), "nodes")
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """The generator of the draw."""
+        return np.random.default_rng(seed if self.seed is None else self.seed)
+
+
+@register("partition", "iid")
+class Iid(Partition):
+    """Shuffled rows in shares of near-equal size; every row at exactly one node."""
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares."""
+        return _shares(self.generator(seed).permutation(len(targets)), len(kinds))
+
+
+@register("partition", "sorted")
+class Sorted(Partition):
+    """Rows sorted by target in contiguous shares: the most heterogeneous split, nothing random."""
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares; equal targets keep the order of the data."""
+        del seed
+        return _shares(np.argsort(targets, kind="stable"), len(kinds))
+
+
+@register("partition", "dirichlet")
+class Dirichlet(Partition):
+    """Every class is shared out in random proportions; small alpha means few classes a node.
+
+    Targets with more than `bins` values (regression) are first binned by their quantiles. A node
+    left without rows takes one from the largest.
+
+    Formula: proportions of each class over the nodes ~ Dirichlet(α, ..., α).
+
+    Source: Hsu, Qi, Brown, "Measuring the effects of non-identical data distribution for federated
+    visual classification", 2019.
+    """
+
+    alpha: float = Field(0.5, gt=0, allow_inf_nan=False, description="concentration α")
+    bins: int = Field(10, ge=2, description="quantile bins when targets have more values")
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares; every row at exactly one node, every node with a row."""
+        random, nodes = self.generator(seed), len(kinds)
+        owner = np.empty(len(targets), dtype=np.int64)
+        labels = self._labels(targets)
+        for label in np.unique(labels):
+            rows = random.permutation(np.flatnonzero(labels == label))
+            upper = np.cumsum(random.dirichlet(np.full(nodes, self.alpha)))
+            place = (np.arange(len(rows)) + 0.5) / len(rows)
+            owner[rows] = np.minimum(np.searchsorted(upper, place), nodes - 1)
+        _fill_empty(owner, nodes)
+        return tuple(np.flatnonzero(owner == node) for node in range(nodes))
+
+    def _labels(self, targets: Targets) -> NDArray[np.int64]:
+        values, labels = np.unique(targets, return_inverse=True)
+        if len(values) <= self.bins:
+            return np.asarray(labels, dtype=np.int64)
+        inner = np.quantile(targets, np.arange(1, self.bins) / self.bins)
+        return np.asarray(np.searchsorted(inner, targets, side="right"), dtype=np.int64)
+
+
+@register("partition", "two-copies")
+class TwoCopies(Partition):
+    """The first-order nodes split one full copy of the data, the zeroth-order nodes another.
+
+    Source: Ansaripour, Talaei, Nadiradze, Alistarh, "Hybrid Decentralized Optimization", AAAI 2025,
+    the setting of the analysis.
+    """
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares, shuffled within each kind."""
+        random, rows = self.generator(seed), len(targets)
+        shares = {
+            kind: iter(_shares(random.permutation(rows), kinds.count(kind)))
+            for kind in ("first", "zeroth")
+            if kind in kinds
+        }
+        return tuple(next(shares[kind]) for kind in kinds)
+
+    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
+        """Too many nodes of one kind."""
+        most = max(kinds.count("first"), kinds.count("zeroth"))
+        return _too_few(rows, most, "nodes of one kind")
+
+
+@register("partition", "replicated")
+class Replicated(Partition):
+    """Every node holds all rows: no heterogeneity."""
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """All rows, n times."""
+        del seed
+        return (np.arange(len(targets), dtype=np.int64),) * len(kinds)
+
+    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
+        """None."""
+        del rows, kinds
+        return []
+
+
+def partition_from(words: str | dict[str, Any]) -> Partition:
+    """The partition that a spec names, with or without parameters.
+
+    Raises:
+        UserMistakeError: an unknown name or parameter.
+    """
+    parameters = {"name": words} if isinstance(words, str) else dict(words)
+    if "name" not in parameters:
+        raise UserMistakeError(
+            'got a partition without a name; expected { name = "iid", ... }; add the name'
+        )
+    name = str(parameters.pop("name"))
+    try:
+        made: Partition = find("partition", name).target(**parameters)
+    except ValidationError as error:
+        raise UserMistakeError("; ".join(_sentences(name, error))) from None
+    return made
+
+
+def _sentences(name: str, error: ValidationError) -> list[str]:
+    return [
+        f"got {item['input']!r} for {'.'.join(map(str, item['loc']))} of partition {name}; "
+        f"expected: {item['msg']}; correct it"
+        for item in error.errors()
+    ]
+
+
+def _too_few(rows: int, nodes: int, what: str) -> list[str]:
+    if rows >= nodes:
+        return []
+    return [f"got {rows} rows for {nodes} {what}; expected a row a node; take fewer nodes"]
+
+
+def _shares(rows: NDArray[np.int64], nodes: int) -> Members:
+    return tuple(np.sort(share) for share in np.array_split(rows, nodes))
+
+
+def _fill_empty(owner: NDArray[np.int64], nodes: int) -> None:
+    """Give every node without rows the last row of the node with most."""
+    counts = np.bincount(owner, minlength=nodes)
+    for node in np.flatnonzero(counts == 0):
+        largest = int(counts.argmax())
+        owner[np.flatnonzero(owner == largest)[-1]] = node
+        counts[largest] -= 1
+        counts[node] = 1

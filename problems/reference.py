@@ -1,0 +1,88 @@
+"""Reference solutions: damped Newton for the certified optimum, and a conic solver for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.errors import HzbenchError
+from hzbench.core.structure import GeneralizedLinear
+
+Array = NDArray[np.float64]
+
+
+def newton(
+    value: Callable[[Array], float],
+    gradient: Callable[[Array], Array],
+    hessian: Callable[[Array], Array],
+    start: Array,
+) -> Array:
+    """Minimise a smooth strongly convex function, down to rounding.
+
+    Newton steps, damped until the decrement is small, then full ones while the gradient shrinks.
+
+    Arguments:
+        value: f at a point [d].
+        gradient: ∇f at a point, shape [d].
+        hessian: ∇²f at a point, shape [d, d].
+        start: first point, shape [d].
+
+    Raises:
+        HzbenchError: the gradient norm is still above 1e-6.
+    """
+    x = _damped(value, gradient, hessian, start)
+    norm = float(np.linalg.norm(gradient(x)))
+    for _ in range(20):
+        new = x - np.linalg.solve(hessian(x), gradient(x))
+        new_norm = float(np.linalg.norm(gradient(new)))
+        if not new_norm < norm:
+            break
+        x, norm = new, new_norm
+    if not norm <= 1e-6:
+        raise HzbenchError(
+            f"got |∇f| = {norm:.2g} from Newton's method; expected about 1e-12; "
+            "standardize the features or raise the regularization"
+        )
+    return x
+
+
+def _damped(
+    value: Callable[[Array], float],
+    gradient: Callable[[Array], Array],
+    hessian: Callable[[Array], Array],
+    x: Array,
+) -> Array:
+    """Steps of sufficient decrease until g'H⁻¹g <= 1e-9 max(1, |f|), at most 200."""
+    for _ in range(200):
+        g = gradient(x)
+        step = np.linalg.solve(hessian(x), g)
+        decrement, here, length = float(g @ step), value(x), 1.0
+        if not decrement > 1e-9 * max(1.0, abs(here)):
+            break
+        while length > 1e-12 and value(x - length * step) > here - 1e-4 * length * decrement:
+            length *= 0.5
+        x = np.asarray(x - length * step)
+    return x
+
+
+def conic_minimum(model: GeneralizedLinear) -> tuple[Array, float]:
+    """Minimiser and minimum of f = (1/n) Σ f_i by cvxpy, from the declared structure alone.
+
+    Needs the extra `reference`; slow, so tests are its only users.
+    """
+    import cvxpy as cp
+
+    weights = np.zeros(len(model.targets))
+    for rows in model.members:
+        weights[rows] += 1.0 / (len(model.members) * len(rows))
+    x = cp.Variable(model.features.shape[1])
+    margins = model.features @ x
+    if model.loss == "squared":
+        loss = 0.5 * cp.sum(cp.multiply(weights, cp.square(margins - model.targets)))
+    else:
+        loss = cp.sum(cp.multiply(weights, cp.logistic(cp.multiply(-model.targets, margins))))
+    task = cp.Problem(cp.Minimize(loss + 0.5 * model.regularization * cp.sum_squares(x)))
+    task.solve(solver=cp.CLARABEL)
+    return np.asarray(x.value, dtype=np.float64), float(task.value)

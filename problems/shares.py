@@ -1,0 +1,88 @@
+"""Who holds which rows, as arrays: the moments of every node's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shares:
+    """Rows (a_j, y_j) and the sets M_i that the nodes hold. m below is 1 (all equal) or n.
+
+    Attributes:
+        features: a_j, shape [N, d].
+        targets: y_j, shape [N].
+        members: M_i, one integer array a node.
+    """
+
+    features: Array
+    targets: Array
+    members: tuple[Integers, ...]
+
+    @cached_property
+    def counts(self) -> Integers:
+        """|M_i|, shape [n]."""
+        return np.asarray([len(rows) for rows in self.members], dtype=np.int64)
+
+    @cached_property
+    def flat(self) -> Integers:
+        """All M_i one after the other, shape [Σ|M_i|]."""
+        return np.concatenate(self.members)
+
+    @cached_property
+    def starts(self) -> Integers:
+        """Where M_i starts in `flat`, shape [n]."""
+        return np.asarray(np.cumsum(self.counts) - self.counts)
+
+    @cached_property
+    def distinct(self) -> tuple[Integers, ...]:
+        """The M_i, or just one if all nodes hold the same rows; length m."""
+        first = self.members[0]
+        same = all(np.array_equal(first, rows) for rows in self.members)
+        return (first,) if same else self.members
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """p_ij = 1/|M_i| for j in M_i, else 0, shape [n, N]."""
+        matrix = np.zeros((len(self.members), len(self.targets)))
+        node = np.repeat(np.arange(len(self.members)), self.counts)
+        np.add.at(matrix, (node, self.flat), np.repeat(1.0 / self.counts, self.counts))
+        return matrix
+
+    @cached_property
+    def row_weights(self) -> Array:
+        """Weight of row j in f: (1/n) Σ_i p_ij, shape [N]."""
+        return np.asarray(self.probabilities.mean(axis=0))
+
+    @cached_property
+    def second_moments(self) -> Array:
+        """Mean of a a' over M_i, shape [m, d, d]."""
+        parts = [self.features[rows] for rows in self.distinct]
+        return np.stack([part.T @ part / len(part) for part in parts])
+
+    @cached_property
+    def cross_moments(self) -> Array:
+        """Mean of y a over M_i, shape [m, d]."""
+        return np.stack([self.targets[r] @ self.features[r] / len(r) for r in self.distinct])
+
+    def per_node(self, values: Array) -> Array:
+        """Values [m, ...] as [n, ...]."""
+        return np.broadcast_to(values, (len(self.members), *values.shape[1:]))
+
+    def padded(self) -> tuple[Array, Array, Array]:
+        """Features [m, M, d], targets [m, M], weights 1/|M_i| [m, M]; zeros beyond |M_i|."""
+        m, largest = len(self.distinct), max(map(len, self.distinct))
+        features = np.zeros((m, largest, self.features.shape[1]))
+        targets, weights = np.zeros((m, largest)), np.zeros((m, largest))
+        for node, rows in enumerate(self.distinct):
+            features[node, : len(rows)] = self.features[rows]
+            targets[node, : len(rows)] = self.targets[rows]
+            weights[node, : len(rows)] = 1.0 / len(rows)
+        return features, targets, weights
