@@ -28,11 +28,13 @@ from hzbench.core.verdict import Outcome
 Named = Annotated[dict[str, Any], BeforeValidator(named)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """Base of a spec's tables: frozen, unknown keys are mistakes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class NodeGroup(_Table):
+class NodeGroup(Table):
     """`count` nodes that share an estimator."""
 
     count: int = Field(gt=0)
@@ -41,7 +43,7 @@ class NodeGroup(_Table):
     batch_size: Annotated[int, Field(gt=0)] | Literal["full"] = 1
 
 
-class NetworkTable(_Table):
+class NetworkTable(Table):
     """Who can talk to whom, and how they average."""
 
     graph: Named = {"name": "complete"}
@@ -54,7 +56,7 @@ class NetworkTable(_Table):
     idle_steps: bool = False
 
 
-class RunTable(_Table):
+class RunTable(Table):
     """How long, how often, and what is observed."""
 
     steps: int = Field(100, gt=0, lt=2**31)
@@ -73,7 +75,7 @@ class RunTable(_Table):
         return tuple(sorted({0, *grid.tolist(), self.steps}))
 
 
-class CheckTable(_Table):
+class CheckTable(Table):
     """One check: one theorem against this run, with the outcome that the suite expects."""
 
     theorem: str
@@ -94,14 +96,14 @@ class CheckTable(_Table):
         return self
 
 
-class Versus(_Table):
+class Versus(Table):
     """The reference population of a paired comparison (same seeds, same everything else)."""
 
     label: str = "reference"
     nodes: tuple[NodeGroup, ...] = Field(min_length=1)
 
 
-class Spec(_Table):
+class Spec(Table):
     """One run and the checks on it.
 
     Build one with `Spec.parse(mapping)` or `Spec.load(path)`, which validate components too.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MASK = 0xFFFFFFFF
-_CHUNK = 16384  # counters computed at once: the temporaries stay in cache
+_CHUNK = 32768  # counters computed at once: the temporaries stay in cache
 
 
 class Purpose(IntEnum):
@@ -81,14 +81,15 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor
     Returns:
         Four int64 tensors of words below 2³².
     """
-    c0, c1, c2, c3 = counter
+    import torch
+
     k0, k1 = key
+    c0, c1, c2, c3, _ = torch.broadcast_tensors(*counter, k0)
     for _ in range(10):
-        low, high = c0 * 0xD2511F53, c2 * 0xCD9E8D57
-        c0 = ((high >> 32) & _MASK) ^ c1 ^ k0
-        c1 = high & _MASK
-        c2 = ((low >> 32) & _MASK) ^ c3 ^ k1
-        c3 = low & _MASK
+        low, high = c0 * 0xD2511F53, c2 * 0xCD9E8D57  # wraps modulo 2⁶⁴, as it should
+        c0 = (high >> 32).bitwise_and_(_MASK).bitwise_xor_(c1).bitwise_xor_(k0)
+        c2 = (low >> 32).bitwise_and_(_MASK).bitwise_xor_(c3).bitwise_xor_(k1)
+        c1, c3 = high.bitwise_and_(_MASK), low.bitwise_and_(_MASK)
         k0 = (k0 + 0x9E3779B9) & _MASK
         k1 = (k1 + 0xBB67AE85) & _MASK
     return c0, c1, c2, c3

@@ -88,13 +88,17 @@ class ZerothOrder(Estimator):
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Average m differences: x [B, d] -> G [B, d]."""
         m = self.samples
-        u = DIRECTIONS[self.directions](rows, m, problem.dimension).to(x.dtype)
+        u = self.draw(rows, problem.dimension).to(x.dtype)
         count = m if self.data == "fresh" else 1
         sample = problem.sample(rows, batch_size, count)
         along = self._differences(problem, x, u, rows, sample)
         gradient = (along[:, :, None] * u).mean(dim=1)
         cost = problem.batch_cost(rows.node, batch_size)
         return Estimate(gradient=gradient, calls=self._calls(cost))
+
+    def draw(self, rows: Rows, d: int) -> Tensor:
+        """The random vectors, E uu' = I, shape [B, m, d]."""
+        return DIRECTIONS[self.directions](rows, self.samples, d)
 
     def _differences(
         self, problem: Problem, x: Tensor, u: Tensor, rows: Rows, sample: Sample

@@ -159,7 +159,9 @@ def _decide(base: Verdict, varying: Selection, test: Test, against: Against) -> 
     )
     p_value, level = number(test.p_value), number(base.level)
     where = base.reason + subject(varying)
-    alone = "" if varying.size == 1 else " alone" if against == "alone" else " or more"
+    alone = (
+        "" if varying.size == 1 else " alone" if against == "alone" else " whatever the others do"
+    )
     error = f"a {seen} error of one statistic{alone}"
     if rejected:
         worst = _worst(varying, test, base.replicas)

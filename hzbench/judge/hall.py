@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from hzbench.judge.statistics import POWER
 
@@ -82,8 +82,8 @@ def p_values(sample: Sample, value: Array) -> tuple[Array, Array]:
     """Return the p-values against "mean <= value" and against "mean >= value", each [q]."""
     t = (sample.mean - value) / sample.standard_error
     corrected = transform(t, sample.bend)
-    law = stats.t(sample.replicas - 1)
-    return np.asarray(law.sf(corrected)), np.asarray(law.cdf(corrected))
+    below = special.stdtr(sample.replicas - 1, corrected)
+    return np.asarray(special.stdtr(sample.replicas - 1, -corrected)), np.asarray(below)
 
 
 def two_sided(sample: Sample, value: Array) -> Array:
@@ -111,10 +111,10 @@ def _distance(sample: Sample, sign: float, tail: float) -> Array:
     divides t is estimated from the same replicas. λ puts the 10 % quantile of that sum, with its
     skewness (Cornish-Fisher), at c.
     """
-    law = stats.t(sample.replicas - 1)
+    reject, power = -special.stdtrit(sample.replicas - 1, np.array([tail, 1.0 - POWER]))
     y, root = sign * sample.standardized, np.sqrt(sample.replicas)
-    edge = inverse(np.full(sample.bend.shape, law.isf(tail)), sign * sample.bend)
+    edge = inverse(np.full(sample.bend.shape, reject), sign * sample.bend)
     h = y - edge[:, None] * (y**2 - 1.0) / (2.0 * root)
-    deviation, power = h.std(axis=-1), float(law.isf(1.0 - POWER))
+    deviation = h.std(axis=-1)
     bend = np.mean((h - h.mean(axis=-1, keepdims=True)) ** 3, axis=-1) / deviation**3 / root
     return np.asarray(edge + deviation * (power - bend * (power**2 - 1.0) / 6.0))

@@ -122,14 +122,14 @@ def hotelling_visible(
     """Return the smallest shift of each statistic that T² sees with power 0.9, shape [p].
 
     "alone": only this statistic shifts, δ_j = √(λ*/(R (S⁻¹)_jj)). "any": whatever the others do,
-    δ_j = √(λ* S_jj/R), the worst case over their shifts. Dropped directions are not counted, so
-    the value is never too small.
+    δ_j = √(λ* S_jj/R), the worst case over their shifts. A statistic that is a combination of
+    others cannot shift alone; there "alone" is at most the worst case.
     """
     split = directions(covariance)
     threshold = noncentrality(split.rank, replicas, level) / replicas
     if against == "any":
         return np.asarray(split.deviations * np.sqrt(threshold))
-    precision = np.sum(split.kept**2 / split.eigenvalues, axis=1)
+    precision = np.maximum(1.0, np.sum(split.kept**2 / split.eigenvalues, axis=1))
     return np.asarray(split.deviations * np.sqrt(threshold / precision))
 
 

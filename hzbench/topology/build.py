@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.network import Network
-from hzbench.core.registry import find
+from hzbench.core.normal_form import component_of, explain
 from hzbench.core.setting import NetworkFacts
 from hzbench.topology.graphs import Graph, from_edges
 
@@ -26,7 +27,7 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
             is not connected, weights that are not symmetric and doubly stochastic, a bad law.
     """
     graph = _graph(facts, nodes)
-    edges = _edges(graph, keep_order=bool(facts.edges))
+    edges = _edges(facts, graph)
     return Network(
         nodes=nodes,
         edges=edges,
@@ -44,16 +45,15 @@ def _graph(facts: NetworkFacts, nodes: int) -> Graph:
         raise UserMistakeError(
             "got graph 'explicit' without edges; expected edges = [[0, 1], ...]; list them"
         )
-    family = _component("graph", facts.graph, dict(facts.graph_parameters))
+    family = _component("graph", facts.graph, facts.graph_parameters)
     graph: Graph = family.build(nodes)
     return graph
 
 
-def _edges(graph: Graph, *, keep_order: bool) -> NDArray[np.int64]:
-    pairs = [(min(i, j), max(i, j)) for i, j in graph.edges]
-    if not keep_order:
-        pairs.sort()
-    return np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+def _edges(facts: NetworkFacts, graph: Graph) -> NDArray[np.int64]:
+    """Pairs i < j, shape [E, 2]; networkx itself keeps no order of insertion."""
+    pairs = facts.edges or sorted((min(i, j), max(i, j)) for i, j in graph.edges)
+    return np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
 
 
 def _weights(facts: NetworkFacts, graph: Graph) -> NDArray[np.float64]:
@@ -69,6 +69,11 @@ def _weights(facts: NetworkFacts, graph: Graph) -> NDArray[np.float64]:
 
 def _law(facts: NetworkFacts, edges: NDArray[np.int64], nodes: int) -> NDArray[np.float64]:
     if facts.edge_law == "explicit":
+        if not facts.edges:
+            raise UserMistakeError(
+                "got edge probabilities without a list of edges; expected edges = [[0, 1], ...] in "
+                "the same order; list them"
+            )
         return np.asarray(facts.edge_probabilities, dtype=np.float64)
     if facts.edge_law == "node-neighbour":
         degree = np.bincount(edges.ravel(), minlength=nodes)
@@ -77,19 +82,8 @@ def _law(facts: NetworkFacts, edges: NDArray[np.int64], nodes: int) -> NDArray[n
     return np.full(len(edges), 1.0 / max(len(edges), 1))
 
 
-def _component(kind: str, name: str, parameters: dict[str, Any]) -> Any:
+def _component(kind: str, name: str, parameters: Mapping[str, Any]) -> Any:
     try:
-        return find(kind, name).target(**parameters)
+        return component_of(kind, {**parameters, "name": name})
     except ValidationError as error:
-        raise UserMistakeError("; ".join(_sentences(kind, name, error))) from None
-
-
-def _sentences(kind: str, name: str, error: ValidationError) -> list[str]:
-    found = []
-    for item in error.errors():
-        key = ".".join(map(str, item["loc"]))
-        got = "nothing" if item["type"] == "missing" else repr(item["input"])
-        found.append(
-            f"got {got} for {key} of {kind} {name}; expected: {item['msg']}; correct {key}"
-        )
-    return found
+        raise UserMistakeError("; ".join(explain(error, f"{kind} {name}"))) from None

@@ -191,17 +191,20 @@ class CompleteBipartite(GraphFamily):
     Formula: Laplacian spectrum {0, q (p−1 times), p (q−1 times), p + q} for sides p and q.
     """
 
-    left: int = Field(ge=1, description="nodes of the first side, p; the second side has n − p")
+    left: int | None = Field(
+        None, ge=1, description="nodes of the first side, p; default n // 2 (the second has n − p)"
+    )
 
     def build(self, nodes: int) -> Graph:
         """The complete bipartite graph; n > left."""
+        left = nodes // 2 if self.left is None else self.left
         _require(
-            self.left < nodes,
-            f"{nodes} nodes for a first side of {self.left}",
+            0 < left < nodes,
+            f"{nodes} nodes for a first side of {left}",
             "at least one node on each side",
             "lower left or add nodes",
         )
-        return _graph(nodes, product(range(self.left), range(self.left, nodes)))
+        return _graph(nodes, product(range(left), range(left, nodes)))
 
 
 def _graph(nodes: int, edges: Iterable[tuple[int, int]]) -> Graph:

@@ -1,0 +1,108 @@
+"""Suite: named runs with declared checks and one error rate over all of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.grid import expand, read_toml
+from hzbench.core.normal_form import explain
+from hzbench.core.spec import Spec, Table
+
+HOME = "hzbench.suites"
+
+
+class SuiteTable(Table):
+    """The [suite] table."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    alpha: float = Field(1e-4, gt=0, lt=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Specs with a common error rate.
+
+    Attributes:
+        table: name, title, description and α.
+        specs: one a run, grids expanded.
+    """
+
+    table: SuiteTable
+    specs: tuple[Spec, ...]
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that ship with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in files(HOME).iterdir() if _is_toml(p.name))
+
+
+def load(name_or_path: str) -> Suite:
+    """A suite by name, or a suite or spec file by path.
+
+    Raises:
+        UserMistakeError: no such suite or file, or mistakes in it, all in one message.
+    """
+    if name_or_path in suite_names():
+        return parse(read_toml(Path(str(files(HOME) / f"{name_or_path}.toml"))), name_or_path)
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and not path.exists():
+        near = difflib.get_close_matches(name_or_path, suite_names(), n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see hzbench list suite"
+        raise UserMistakeError(
+            f"got {name_or_path!r}; expected a suite ({', '.join(suite_names())}) or the path of "
+            f"a TOML file; {hint}"
+        )
+    return parse(read_toml(path), name_or_path)
+
+
+def parse(table: Mapping[str, Any], where: str) -> Suite:
+    """A suite from the tables of a file; a spec alone is a suite of one.
+
+    Raises:
+        SpecError: every mistake of every case.
+    """
+    if "case" not in table and "suite" not in table:
+        specs = expand(table, where)
+        name = Path(where).stem
+        return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
+    mistakes = [
+        f"{key}: got an unknown table; expected [suite] and [[case]]; remove it or correct it"
+        for key in table
+        if key not in ("suite", "case")
+    ]
+    try:
+        head = SuiteTable.model_validate(table.get("suite", {}))
+    except ValidationError as error:
+        mistakes += explain(error, "suite")
+    specs = []
+    for case in table.get("case", []):
+        try:
+            specs += expand(case, where)
+        except SpecError as error:
+            mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
+    mistakes += _name_mistakes(specs)
+    if not specs and not mistakes:
+        mistakes.append("case: got none; expected at least one [[case]]; add one")
+    if mistakes:
+        raise SpecError(mistakes, where)
+    return Suite(table=head, specs=tuple(specs))
+
+
+def _name_mistakes(specs: list[Spec]) -> list[str]:
+    names = [spec.name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return [f"case: got the name {name!r} twice; expected unique names; rename one" for name in twice]
+
+
+def _is_toml(name: str) -> bool:
+    return name.endswith(".toml")

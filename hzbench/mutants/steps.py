@@ -1,0 +1,175 @@
+"""Mutants of the step: its size, its order, who takes it, and how partners average."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hzbench.core.method import Local, Method, Verb
+from hzbench.core.mutant import Mutant
+from hzbench.core.plan import Plan
+from hzbench.core.registry import register
+from hzbench.core.spec import Spec
+from hzbench.core.streams import Purpose, Rows, integers
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class _Wrapped(Method):
+    """A method around a method; subclasses override `advance`."""
+
+    inner: Any
+
+    def arrays(self) -> tuple[str, ...]:
+        """Those of the inner method."""
+        return tuple(self.inner.arrays())
+
+
+def _wrap(kind: type[_Wrapped], method: Method) -> Method:
+    return kind(inner=method, **{name: getattr(method, name) for name in Method.model_fields})
+
+
+class _Longer(_Wrapped):
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        advanced: Local = self.inner.advance(local, gradient, mix, 1.05 * step_size)
+        return advanced
+
+
+@register("mutant", "step_size_plus_5")
+class StepSizePlus5(Mutant):
+    """Every step size is 5 % too large.
+
+    Formula: η → 1.05 η.
+
+    Source: the commonest slip; found by exact dynamics.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Lengthen every step."""
+        return _wrap(_Longer, method)
+
+
+class _OneEnd(_Wrapped):
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        half = step_size.shape[0] // 2  # pair rounds: first ends, then second ends
+        mask = torch.ones_like(step_size)
+        mask[half:] = 0
+        advanced: Local = self.inner.advance(local, gradient, mix, mask * step_size)
+        return advanced
+
+
+@register("mutant", "one_endpoint")
+class OneEndpoint(Mutant):
+    """Only the first node of a pair takes its local step.
+
+    Formula: x_i ← x_j ← ½ (x_i − η G_i + x_j).
+
+    Source: mutation study of pair gossip.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Silence the second ends."""
+        return _wrap(_OneEnd, method)
+
+
+class _CombineFirst(_Wrapped):
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        mixed = mix(local["x"])
+        direction, kept = self.direction(local, gradient(mixed))
+        return {"x": mixed - step_size * direction, **kept}
+
+
+@register("mutant", "combine_then_adapt")
+class CombineThenAdapt(Mutant):
+    """Partners average first and step afterwards.
+
+    Formula: z = mix(x), x+ = z − η G(z) instead of mix(x − η G(x)).
+
+    Source: mutation study; nearly invisible to moments, plain to the one-step invariants.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Swap the order."""
+        return _wrap(_CombineFirst, method)
+
+
+class _Lopsided(_Wrapped):
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        def mostly(y: Tensor) -> Tensor:
+            return y + 2 * 0.48 * (mix(y) - y)
+
+        advanced: Local = self.inner.advance(local, gradient, mostly, step_size)
+        return advanced
+
+
+@register("mutant", "gossip_weight_48")
+class GossipWeight48(Mutant):
+    """Partners keep weight .52 on themselves instead of averaging.
+
+    Formula: x_i+ = .52 y_i + .48 y_j.
+
+    Source: mutation study; second-order flat in the moments, plain to the invariants.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Tilt the average."""
+        return _wrap(_Lopsided, method)
+
+
+@register("mutant", "self_pairs")
+class SelfPairs(Mutant):
+    """The two nodes of a tick are drawn independently, so i = j happens.
+
+    Formula: P(i = j) = 1/n instead of 0.
+
+    Source: mutation study of pair gossip.
+    """
+
+    def plan(self, plan: Plan) -> Plan:
+        """Redraw every pair with replacement."""
+        rows = _ticks(plan)
+        high = torch.tensor(plan.nodes)
+        pairs = integers(rows, Purpose.PROBE, high, 2).numpy()
+        return replace(plan, pairs=pairs.reshape(plan.replicas, plan.steps, 2))
+
+
+def _ticks(plan: Plan) -> Rows:
+    """One row a (replica, tick), for draws of the schedule."""
+    replica = torch.arange(plan.replicas).repeat_interleave(plan.steps)
+    step = torch.arange(plan.steps).repeat(plan.replicas)
+    node = torch.zeros_like(step)
+    return Rows(keys=plan.keys[replica], replica=replica, node=node, step=step)
+
+
+@register("mutant", "ignored_step_size")
+class IgnoredStepSize(Mutant):
+    """The step sizes of node groups are read and ignored.
+
+    Formula: η_i → the method's η for every node.
+
+    Source: a key of the spec that has no effect, as published code has had.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Drop the key."""
+        groups = [g.model_dump(mode="json", exclude={"step_size"}) for g in spec.nodes]
+        return spec.replace(nodes=groups)
+
+
+@register("mutant", "lazy_weights")
+class LazyWeights(Mutant):
+    """The mixing matrix is (I + W)/2 instead of W.
+
+    Formula: W → (I + W)/2.
+
+    Source: a mixing matrix that is not what the paper says.
+    """
+
+    def plan(self, plan: Plan) -> Plan:
+        """Make every node lazy."""
+        assert plan.matrix is not None
+        return replace(plan, matrix=(np.eye(plan.nodes) + plan.matrix) / 2)
