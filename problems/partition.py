@@ -7,7 +7,7 @@ give each node 1/n of it: both are here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from pydantic import Field, ValidationError
 
 from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.normal_form import component_of, explain
 from hzbench.core.problem import Kind
-from hzbench.core.registry import find, register
+from hzbench.core.registry import register
 
 Targets = NDArray[np.float64]
 Members = tuple[NDArray[np.int64], ...]
@@ -154,20 +155,11 @@ def partition_from(words: str | dict[str, Any]) -> Partition:
         raise UserMistakeError(
             'got a partition without a name; expected { name = "iid", ... }; add the name'
         )
-    name = str(parameters.pop("name"))
     try:
-        made: Partition = find("partition", name).target(**parameters)
+        made = component_of("partition", parameters)
     except ValidationError as error:
-        raise UserMistakeError("; ".join(_sentences(name, error))) from None
-    return made
-
-
-def _sentences(name: str, error: ValidationError) -> list[str]:
-    return [
-        f"got {item['input']!r} for {'.'.join(map(str, item['loc']))} of partition {name}; "
-        f"expected: {item['msg']}; correct it"
-        for item in error.errors()
-    ]
+        raise UserMistakeError("; ".join(explain(error, "partition"))) from None
+    return cast("Partition", made)
 
 
 def _too_few(rows: int, nodes: int, what: str) -> list[str]:

@@ -58,8 +58,11 @@ class QuadraticComponent(ProblemComponent):
         description="eigenvalues of the Hessian: all = smoothness; evenly spaced; evenly spaced "
         "logs; smoothness · k^(−p) down to strong_convexity; or the d numbers themselves",
     )
-    strong_convexity: float = Field(
-        0.1, gt=0, allow_inf_nan=False, description="least eigenvalue μ of a named spectrum"
+    strong_convexity: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="least eigenvalue μ of a named spectrum; default smoothness / 10",
     )
     smoothness: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="largest eigenvalue L of a named spectrum"
@@ -178,7 +181,8 @@ class QuadraticComponent(ProblemComponent):
         )
 
     def _spectrum_mistakes(self) -> list[str]:
-        mu, smooth = self.strong_convexity, self.smoothness
+        smooth = self.smoothness
+        mu = smooth if self.strong_convexity is None else self.strong_convexity
         if not isinstance(self.spectrum, str):
             least = min(self.spectrum)
             return when(
@@ -188,7 +192,7 @@ class QuadraticComponent(ProblemComponent):
             )
         if self.spectrum == "isotropic":
             return when(
-                "strong_convexity" in self.model_fields_set and mu != smooth,
+                mu != smooth,
                 f"got strong_convexity {mu:g} with an isotropic spectrum of {smooth:g}; expected "
                 "equal numbers; leave strong_convexity out",
             )
@@ -227,7 +231,8 @@ class QuadraticComponent(ProblemComponent):
 
     def _eigenvalues(self, d: int) -> Array:
         """The spectrum; a named one ascends, and is L alone for d = 1."""
-        low, high = self.strong_convexity, self.smoothness
+        high = self.smoothness
+        low = high / 10 if self.strong_convexity is None else self.strong_convexity
         if not isinstance(self.spectrum, str):
             return array(self.spectrum)
         if self.spectrum == "isotropic" or d == 1:
