@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from judge_synthetic import make_trace, predict, squares
+
+from hzbench.core.errors import HzbenchError
+from hzbench.judge import judge
+from hzbench.judge.onesided import LEAST_REPLICAS
+from hzbench.judge.statistics import clopper_pearson
+
+LEVEL = 1e-4
+STEPS = (10, 20, 30)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Mean 1 and standard error 0.0047 at each of three points."""
+    return make_trace({"objective_gap": squares(np.random.default_rng(51), 4096, 3)}, STEPS)
+
+
+def ask(run, value, kind, **options):
+    prediction = predict({"objective_gap": value}, kind, STEPS)
+    return judge(run, prediction, **{"level": LEVEL, **options})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "outcome"),
+    [
+        ("upper", 1.5, "consistent"),
+        ("upper", 1.0, "inconclusive"),
+        ("upper", 0.9, "violated"),
+        ("lower", 0.5, "consistent"),
+        ("lower", 1.0, "inconclusive"),
+        ("lower", 1.1, "violated"),
+        ("order", 1.0, "consistent"),
+        ("order", -1.0, "violated"),
+    ],
+)
+def test_direction_and_outcomes(run, kind, value, outcome):
+    verdict = ask(run, value, kind)
+    assert (verdict.outcome, verdict.method, verdict.kind) == (outcome, "Hall t", kind)
+    assert (verdict.p_value <= LEVEL) == (outcome == "violated")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("upper", 3.0), ("lower", 1.0 / 3.0)])
+def test_a_bound_says_how_loose_it_is_and_claims_no_more(run, kind, value):
+    verdict = ask(run, value, kind)
+    assert verdict.tightness == pytest.approx(3.0, rel=0.02)
+    assert "it would only see errors beyond a factor 3.0" in verdict.reason
+    assert "valid" not in verdict.reason
+
+
+def test_the_visible_error_of_a_bound_is_its_distance_and_more(run):
+    statistic = ask(run, 3.0, "upper").statistics[0]
+    distance = 3.0 - statistic.measured
+    assert distance < statistic.visible_error < distance + 8.0 * statistic.standard_error
+
+
+def test_one_broken_point_breaks_the_bound(run):
+    prediction = predict({"objective_gap": np.array([2.0, 0.9, 2.0])}, "upper", STEPS)
+    verdict = judge(run, prediction, level=LEVEL)
+    assert verdict.outcome == "violated"
+    assert "objective_gap at step 20" in verdict.reason
+
+
+def test_one_open_point_leaves_the_bound_open(run):
+    prediction = predict({"objective_gap": np.array([2.0, 1.0, 2.0])}, "upper", STEPS)
+    verdict = judge(run, prediction, level=LEVEL)
+    assert verdict.outcome == "inconclusive"
+    assert "objective_gap at step 20" in verdict.reason
+
+
+@pytest.mark.parametrize("kind", ["upper", "lower"])
+def test_tight_bounds_are_broken_or_confirmed_by_chance_at_the_level(kind):
+    """All means equal the bound: both errors are at their largest."""
+    rng, repeats, level = np.random.default_rng(52), 1500, 0.05
+    outcomes = []
+    for _ in range(repeats):
+        trace = make_trace({"objective_gap": squares(rng, 800, 1)}, (10,))
+        prediction = predict({"objective_gap": 1.0}, kind, (10,))
+        outcomes.append(judge(trace, prediction, level=level).outcome)
+    for outcome in ("violated", "consistent"):
+        low, high = clopper_pearson(outcomes.count(outcome), repeats, 0.999)
+        assert low <= level <= high
+
+
+def test_bonferroni_keeps_the_level_over_several_points():
+    rng, repeats, level = np.random.default_rng(53), 800, 0.05
+    violated = 0
+    for _ in range(repeats):
+        trace = make_trace({"objective_gap": squares(rng, 800, 3, 0.0)}, STEPS)
+        violated += ask(trace, 1.0, "upper", level=level).outcome == "violated"
+    low, high = clopper_pearson(violated, repeats, 0.999)
+    assert low <= level <= high
+
+
+def test_an_equality_without_noise_holds():
+    trace = make_trace({"slem": np.full((1, 5), 0.5)}, (0,))
+    for kind in ("upper", "lower"):
+        verdict = judge(trace, predict({"slem": 0.5}, kind, (0,)), level=LEVEL)
+        assert (verdict.outcome, verdict.method, verdict.tightness) == (
+            "consistent",
+            "deterministic",
+            1.0,
+        )
+    assert judge(trace, predict({"slem": 0.499}, "upper", (0,)), level=LEVEL).outcome == "violated"
+    assert judge(trace, predict({"slem": 0.501}, "lower", (0,)), level=LEVEL).outcome == "violated"
+
+
+def test_a_bound_of_a_mean_of_zero():
+    trace = make_trace({"slem": np.zeros((1, 5))}, (0,))
+    verdict = judge(trace, predict({"slem": 1.0}, "upper", (0,)), level=LEVEL)
+    assert (verdict.outcome, verdict.tightness) == ("consistent", np.inf)
+    both = judge(trace, predict({"slem": 0.0}, "upper", (0,)), level=LEVEL)
+    assert (both.outcome, both.tightness) == ("consistent", 1.0)
+
+
+def difference(shift, replicas=4096):
+    noise = np.random.default_rng(54).standard_normal((3, replicas))
+    return make_trace({"objective_gap_difference": noise + shift}, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("shift", "sign", "outcome"),
+    [
+        (-0.2, -1.0, "consistent"),
+        (-0.2, 1.0, "violated"),
+        (0.2, 1.0, "consistent"),
+        (0.2, -1.0, "violated"),
+        (0.0, 1.0, "inconclusive"),
+        (0.0, -1.0, "inconclusive"),
+    ],
+)
+def test_signs(shift, sign, outcome):
+    prediction = predict({"objective_gap_difference": sign}, "order", STEPS)
+    assert judge(difference(shift), prediction, level=LEVEL).outcome == outcome
+
+
+def test_an_open_sign_says_how_many_replicas_it_takes():
+    prediction = predict({"objective_gap_difference": 1.0}, "order", (10,))
+    verdict = judge(difference(0.05), prediction, level=LEVEL)
+    assert verdict.outcome == "inconclusive"
+    measured = verdict.statistics[0].measured
+    assert verdict.replicas_needed == pytest.approx((3.719 + 1.2816) ** 2 / measured**2, rel=0.05)
+
+
+def test_equal_populations_have_no_sign():
+    trace = make_trace({"objective_gap_difference": np.zeros((3, 20))}, STEPS)
+    prediction = predict({"objective_gap_difference": 1.0}, "order", STEPS)
+    assert judge(trace, prediction, level=LEVEL).outcome == "inconclusive"
+
+
+def test_a_sign_is_plus_or_minus_one():
+    with pytest.raises(HzbenchError, match="expected \\+1 or -1"):
+        judge(
+            difference(0.2), predict({"objective_gap_difference": 0.5}, "order", STEPS), level=0.1
+        )
+
+
+def test_too_few_replicas_decide_nothing():
+    trace = make_trace(
+        {"objective_gap": squares(np.random.default_rng(55), LEAST_REPLICAS - 1, 3)}, STEPS
+    )
+    for value in (0.1, 100.0):
+        verdict = ask(trace, value, "upper")
+        assert (verdict.outcome, verdict.replicas_needed) == ("inconclusive", LEAST_REPLICAS)
