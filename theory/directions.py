@@ -94,4 +94,6 @@ def curvature_moment(law: DirectionLaw, A: Array) -> Array:
     if law == "rademacher":
         squared = squared * (1.0 - eye)
     value: Array = (t**2 + 2 * q) * eye + 4 * t * B + 8 * squared
-    return value * (d**2 / ((d + 2) * (d + 4))) if law == "sphere" else value
+    if law == "sphere":
+        value *= d**2 / ((d + 2) * (d + 4))
+    return value

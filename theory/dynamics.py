@@ -1,11 +1,10 @@
 """From a Setting with quadratic f_i to an AffineSystem, and from its moments to observables.
 
-Three representations of the same recursion. diagonal: all Hessians are diagonal, every coordinate is
-a block of its own. rotated: Hessians commute and direction laws are rotation invariant, so the common
-eigenbasis makes them diagonal. general: full d × d blocks, any Hessians and laws.
+Three representations of the same recursion. diagonal: all Hessians are diagonal, every coordinate
+is a block of its own. rotated: Hessians commute and direction laws are rotation invariant, so the
+common eigenbasis makes them diagonal. general: full d × d blocks, any Hessians and laws.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,30 +14,14 @@ from numpy.typing import NDArray
 from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
-from hzbench.theory.affine_moments import (
-    AffineSystem,
-    Integers,
-    Mixing,
-    NoiseLaw,
-    Scenario,
-    positions,
-)
+from hzbench.theory.affine_moments import advance
+from hzbench.theory.affine_system import AffineSystem, Integers, Mixing, Scenario, positions
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.directions import ROTATION_INVARIANT
 from hzbench.theory.graphs import edge_law
 from hzbench.theory.matchings import matching_scenarios
-from hzbench.theory.oracles import (
-    LawConstants,
-    covariance,
-    covariance_diagonal,
-    law_constants,
-    least_squares_constants,
-    least_squares_hessians,
-    least_squares_linear,
-    quadratic_constants,
-    sample_operators,
-    take,
-)
+from hzbench.theory.noise_laws import noise_law
+from hzbench.theory.oracles import least_squares_hessians, least_squares_linear
 from hzbench.theory.schedules import schedule_shape
 from hzbench.theory.weights import mixing_matrix
 
@@ -49,9 +32,6 @@ LARGEST_STATE = 400
 MOST_WORK = 2e10
 COMFORTABLE_WORK = 2e9
 _COMMUTE = 1e-12
-
-DataNoise = Callable[[Integers, Array, Array], Array]
-"""(nodes [B], moments of (x, 1) [B, d+1, d+1], E hh' [B, d, d]) -> noise of one batch [B, d, d]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +60,8 @@ def quadratic_parts(setting: Setting) -> tuple[Array, Array]:
     structure = setting.problem.structure
     if isinstance(structure, Quadratic):
         return structure.hessians, structure.linear
-    assert isinstance(structure, GeneralizedLinear)
+    if not isinstance(structure, GeneralizedLinear):
+        raise TypeError(f"got {type(structure).__name__}; expected a quadratic form")
     return least_squares_hessians(structure), least_squares_linear(structure)
 
 
@@ -100,7 +81,7 @@ def unique_minimiser(A: Array) -> Assumption:
 
 def choose_form(setting: Setting, A: Array) -> Form:
     """The cheapest exact representation."""
-    n, d = A.shape[:2]
+    d = A.shape[1]
     if isinstance(setting.problem.structure, GeneralizedLinear):
         return "general"
     if not np.any(A * (1.0 - np.eye(d))):
@@ -154,7 +135,8 @@ def build_model(setting: Setting) -> Model:
     optimum = minimiser(A, b)
     shifted = b - A @ optimum
     start = setting.problem.initial - optimum
-    noise = _noise(setting, form, A, shifted, optimum, basis)
+    rotation = None if form == "general" else basis
+    noise = noise_law(setting, A, shifted, optimum, rotation)
     if form == "general":
         hessians, linear, points = A[None], shifted[None], start[None]
     else:
@@ -189,60 +171,6 @@ def _protocol(setting: Setting) -> tuple[tuple[Scenario, ...], Integers, Array]:
     return (fixed,), none, np.empty(0)
 
 
-def _noise(
-    setting: Setting, form: Form, A: Array, shifted: Array, optimum: Array, basis: Array
-) -> NoiseLaw:
-    structure = setting.problem.structure
-    laws = law_constants(setting.laws, A.shape[1])
-    if isinstance(structure, GeneralizedLinear):
-        C = least_squares_constants(structure, setting.laws)
-        rows = sample_operators(structure, optimum)
-        return _general_noise(laws, A, shifted, C, _row_noise(rows, laws.batch))
-    assert isinstance(structure, Quadratic)
-    C = quadratic_constants(structure, setting.laws)
-    S = structure.noise * laws.batch[:, None, None]
-    if form == "general":
-        return _general_noise(laws, A, shifted, C, lambda nodes, Z, _: S[nodes] * Z[:, -1:, -1:])
-    own = [np.einsum("nkk->kn", basis.T @ part @ basis) for part in (A, S, C)]
-    return _diagonal_noise(laws, own[0], (shifted @ basis).T, own[1], own[2])
-
-
-def _row_noise(operators: Array, batch: Array) -> DataNoise:
-    """Data noise of a batch of rows: (E g g' − E h h')/b."""
-
-    def noise(nodes: Integers, Z: Array, H: Array) -> Array:
-        flat = operators[nodes] @ Z.reshape(len(nodes), -1, 1)
-        result: Array = (flat.reshape(H.shape) - H) * batch[nodes, None, None]
-        return result
-
-    return noise
-
-
-def _general_noise(
-    laws: LawConstants, A: Array, b: Array, C: Array, data_noise: DataNoise
-) -> NoiseLaw:
-    gradient = np.concatenate([A, -b[:, :, None]], axis=2)
-
-    def noise(nodes: Integers, Z: Array) -> Array:
-        own, B = Z[0], gradient[nodes]
-        H = B @ own @ B.swapaxes(1, 2)
-        S = data_noise(nodes, own, H)
-        result: Array = covariance(take(laws, nodes), H, S, C[nodes] * own[:, -1:, -1:])[None]
-        return result
-
-    return noise
-
-
-def _diagonal_noise(laws: LawConstants, a: Array, b: Array, S: Array, C: Array) -> NoiseLaw:
-    def noise(nodes: Integers, Z: Array) -> Array:
-        slope, offset, mass = a[:, nodes], b[:, nodes], Z[:, :, 1, 1]
-        H = slope**2 * Z[:, :, 0, 0] - 2 * slope * offset * Z[:, :, 0, 1] + offset**2 * mass
-        own = covariance_diagonal(take(laws, nodes), H, S[:, nodes] * mass, C[:, nodes] * mass)
-        return own[:, :, None, None]
-
-    return noise
-
-
 def _eigenbasis(A: Array) -> Array:
     """Eigenvectors of a generic combination of the Hessians, shape [d, d]."""
     weights = 1.0 + 0.1 * np.cos(np.arange(len(A)))
@@ -265,7 +193,7 @@ def moments_at(setting: Setting, model: Model) -> list[Array]:
         if t in wanted:
             found.append(Z)
         if t < setting.record[-1]:
-            Z = model.system.advance(Z, schedule_shape(setting.schedule, t, setting.steps))
+            Z = advance(model.system, Z, schedule_shape(setting.schedule, t, setting.steps))
     return found
 
 
@@ -279,7 +207,7 @@ def observables(setting: Setting, model: Model) -> tuple[Values, Values]:
 
 def _observe(model: Model, Z: Array) -> dict[str, Array]:
     """All observables from the moments of x − x*, with s = mean node."""
-    C, n, p, _ = model.system.shape
+    C, _, p, _ = model.system.shape
     index = positions(model.system)
     blocks = Z[:, index[:, None, :, None], index[None, :, None, :]]
     average = blocks.mean((1, 2))

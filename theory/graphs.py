@@ -69,7 +69,8 @@ def sides(n: int, parameters: Mapping[str, Any]) -> tuple[int, int]:
     Raises:
         GraphError: rows times columns is not n.
     """
-    rows, columns = parameters.get("rows"), parameters.get("columns")
+    rows: Any = parameters.get("rows")
+    columns: Any = parameters.get("columns")
     if rows is None and columns is None:
         rows = max(r for r in range(1, isqrt(n) + 1) if n % r == 0)
     if rows is None:
@@ -81,7 +82,7 @@ def sides(n: int, parameters: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def hypercube_dimension(n: int) -> int:
-    """k with n = 2^k.
+    """The k of n = 2^k.
 
     Raises:
         GraphError: n is no power of two.

@@ -6,7 +6,7 @@ A matching P swaps the two nodes of every pair; the pairs average, W = ½(I + P)
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.theory.affine_moments import Mixing, Scenario
+from hzbench.theory.affine_system import Mixing, Scenario
 
 Array = NDArray[np.float64]
 
@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 def matching_scenarios(n: int, idle_steps: bool) -> tuple[Scenario, ...]:
     """The scenarios of one round of the matching protocol on n nodes.
 
-    n even: one scenario. n odd: one for each idle node r, each of probability 1/n; the others form a
-    uniform perfect matching, and r takes its local step only if `idle_steps`.
+    n even: one scenario. n odd: one for each idle node r, each of probability 1/n; the others form
+    a uniform perfect matching, and r takes its local step only if `idle_steps`.
     """
     if n % 2 == 0:
         everyone = np.ones(n, dtype=bool)
@@ -34,8 +34,8 @@ def swapped_moment(M: Array) -> Array:
     """E P M P' over uniform perfect matchings P of an even number of nodes.
 
     Formula:
-        diagonal (i, i): mean of M_kk over k ≠ i; entry (i, j): [M_ji + s_ij/(n−3)]/(n−1), s_ij the sum
-        of M_kl over k ≠ l, both outside {i, j}.
+        diagonal (i, i): mean of M_kk over k ≠ i; entry (i, j): [M_ji + s_ij/(n−3)]/(n−1), s_ij the
+        sum of M_kl over k ≠ l, both outside {i, j}.
 
     Source:
         own derivation (C5); the first term is the transpose, which matters for blocks.

@@ -4,8 +4,8 @@ A node with a quadratic f_i estimates G = h + noise with h = A x − b. Its cova
 
     Cov G = c S + r [(2κ−1) B + κ tr(B) I + γ diag(B)] + C,   B = h h' + S,
 
-where S is the data noise of one batch, r = 1/m for zeroth-order nodes and 0 for gradients, c = 1/m if
-each of the m differences draws its own data and 1 otherwise, and C collects what depends on the
+where S is the data noise of one batch, r = 1/m for zeroth-order nodes and 0 for gradients, c = 1/m
+if each of the m differences draws its own data and 1 otherwise, and C collects what depends on the
 smoothing radius: ν²/(4m) E K6 (forward differences) and the noise of function calls.
 """
 
@@ -161,8 +161,8 @@ def least_squares_constants(structure: GeneralizedLinear, laws: tuple[EstimatorL
     """C of every node of a squared loss: ν²/(4m) E K6 over the batch's Hessian, shape [n, d, d].
 
     Formula:
-        E K6(A_batch) = K6(A) + (mean_j K6(A_j) − K6(A))/b with A_j = a_j a_j' + λI: K6 is a quadratic
-        form of the Hessian, and rows are drawn with replacement.
+        E K6(A_batch) = K6(A) + (mean_j K6(A_j) − K6(A))/b with A_j = a_j a_j' + λI: K6 is a
+        quadratic form of the Hessian, and rows are drawn with replacement.
 
     Source:
         own derivation (A3, C12).

@@ -23,7 +23,7 @@ from hzbench.theory.dynamics import (
     quadratic_parts,
     unique_minimiser,
 )
-from hzbench.theory.graphs import edge_law
+from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.weights import mixing_matrix
 
 MUTANTS = (
@@ -50,18 +50,20 @@ VALIDITY = (
 def quadratic_dynamics(setting: Setting) -> Prediction:
     """Exact means of the gap, the disagreement and the gradient of a run on quadratics.
 
-    Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive definite
-    mean; gradients with noise N(0, Σ_i); all four direction laws, all differences, mixed populations;
-    pair, matching and matrix protocols in all three orders; any step sizes, schedule and momentum.
+    Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive
+    definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, mixed
+    populations; pair, matching and matrix protocols in all three orders; any step sizes, schedule
+    and momentum.
 
     Formula:
-        Z_t = E z z' with z = (x_1, v_1, ..., x_n, v_n, 1) obeys Z+ = Σ_ω p_ω (T_ω Z T_ω' + N_ω(Z)), ω the
-        exchange, T_ω its affine map, N_ω the covariance of the estimates: c S + r [(2κ−1) B +
-        κ tr(B) I + γ diag B] + C with B = E hh' + S. With x̄ the mean and Ā the mean Hessian,
-        E f(x̄) − f* = ½ tr(Ā E(x̄−x*)(x̄−x*)').
+        Z_t = E z z' with z = (x_1, v_1, ..., x_n, v_n, 1) obeys
+        Z+ = Σ_ω p_ω (T_ω Z T_ω' + N_ω(Z)), ω the exchange, T_ω its affine map, N_ω the covariance
+        of the estimates: c S + r [(2κ−1) B + κ tr(B) I + γ diag B] + C with B = E hh' + S.
+        With x̄ the mean and Ā the mean Hessian, E f(x̄) − f* = ½ tr(Ā E(x̄−x*)(x̄−x*)').
 
     Source:
-        own derivation (C1-C5 and C13 with the noise of A8) for Algorithm 1 of Ansaripour et al. 2025.
+        own derivation (C1-C5 and C13 with the noise of A8) for Algorithm 1 of Ansaripour et al.
+        2025.
 
     Args:
         setting: n nodes in dimension d.
@@ -72,7 +74,7 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     """
     return conclude(
         "quadratic_dynamics",
-        statement="The second moment of the stacked iterates obeys Z+ = Σ p_ω (T_ω Z T_ω' + N_ω(Z)).",
+        statement="The second moment of the iterates obeys Z+ = Σ p_ω (T_ω Z T_ω' + N_ω(Z)).",
         source=sources.QUADRATIC_DYNAMICS,
         kind="exact",
         assumptions=dynamics_assumptions(setting, is_quadratic(setting)),
@@ -97,12 +99,26 @@ def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assum
         recorded(setting),
         complete_if_matching(setting),
         buildable("the network can be rebuilt from its words", lambda: network_parts(setting)),
+        rows_sum_to_one(setting),
     )
     if not structure.holds:
         skipped = "not checked: needs the quadratic form"
         return (*listed, assume("f has one minimiser", False, skipped))
     A, _ = quadratic_parts(setting)
     return (*listed, unique_minimiser(A), affordable(setting, A))
+
+
+def rows_sum_to_one(setting: Setting) -> Assumption:
+    """Agreement is kept: W1 = 1 (always so for averaging pairs)."""
+    text = "the rows of W sum to 1"
+    if setting.protocol != "matrix":
+        return assume(text, True)
+    try:
+        W = mixing_matrix(setting.network, setting.nodes)
+    except GraphError as error:
+        return assume(text, False, str(error))
+    worst = float(abs(W.sum(1) - 1.0).max())
+    return assume(text, worst < 1e-9, f"largest deviation of a row sum = {worst:.3g}")
 
 
 def network_parts(setting: Setting) -> object:

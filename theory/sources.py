@@ -18,7 +18,7 @@ BOYD_GOSSIP = (
 )
 
 ESTIMATOR_MOMENTS = Source(
-    locator=f"own derivation (facts A1-A3 and A8); bounds of the same quantities: {NESTEROV_SPOKOINY}"
+    locator=f"own derivation (A1-A3 and A8); bounds of the same quantities: {NESTEROV_SPOKOINY}"
 )
 GRAPH_SPECTRUM = Source(locator=f"{XIAO_BOYD}, section 4; closed forms: own derivation (B1-B3)")
 GOSSIP_CONTRACTION = Source(

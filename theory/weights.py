@@ -13,8 +13,9 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
     """W of the matrix protocol.
 
     Formula:
-        metropolis w_ij = 1/(1 + max(deg i, deg j)); max-degree I − L/(Δ + 1); lazy (I + metropolis)/2;
-        best-constant I − 2L/(λ_2 + λ_n); uniform J/n (complete graph only); explicit as given.
+        metropolis w_ij = 1/(1 + max(deg i, deg j)); max-degree I − L/(Δ + 1);
+        lazy (I + metropolis)/2; best-constant I − 2L/(λ_2 + λ_n);
+        uniform J/n (complete graph only); explicit as given.
 
     Source:
         Xiao and Boyd 2004, section 4.
