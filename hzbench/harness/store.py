@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +66,13 @@ def source_closure(modules: Iterable[str]) -> set[str]:
     return seen
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_hash(module: str) -> str:
     """Hash of a module's source."""
     return hashlib.sha256(_source(module)).hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _source(module: str) -> bytes:
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
@@ -80,10 +80,10 @@ def _source(module: str) -> bytes:
     return Path(found.origin).read_bytes()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> tuple[str, ...]:
     """Modules of the same top-level package that a module imports, found in its source."""
-    root = module.split(".")[0]
+    root = module.split(".", maxsplit=1)[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(_source(module))):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def _imports(module: str) -> tuple[str, ...]:
     return tuple(n for n in names if n.split(".")[0] == root and _is_module(n))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_module(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
@@ -143,7 +143,7 @@ class Store:
 
 
 def _table(trace: Trace) -> object:
-    """One row a replica; a column an observable, each a list over record points (and components)."""
+    """One row a replica; a column an observable: a list over record points and components."""
     import pyarrow as pa
 
     replicas = trace.replicas

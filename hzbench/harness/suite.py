@@ -101,7 +101,9 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
 def _name_mistakes(specs: list[Spec]) -> list[str]:
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
-    return [f"case: got the name {name!r} twice; expected unique names; rename one" for name in twice]
+    return [
+        f"case: got the name {name!r} twice; expected unique names; rename one" for name in twice
+    ]
 
 
 def _is_toml(name: str) -> bool:

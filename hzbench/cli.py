@@ -1,0 +1,130 @@
+"""The command line: parse and delegate. Exit 0: as expected; 1: not; 2: a mistake of the user's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hzbench.core.errors import HzbenchError, UserMistakeError
+
+app = typer.Typer(
+    name="hzbench",
+    help="Does an optimizer do what its theory says, and with which error rate do we know?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OUT = Path("hzbench-out")
+
+Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a TOML file.")]
+Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core. Results are equal.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore what the store holds.")]
+
+
+@app.command()
+def run(
+    target: Target,
+    out: Out = OUT,
+    device: Device = "auto",
+    workers: Workers = 0,
+    as_json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Run a suite or a spec, judge it, and write results.json and report.html."""
+    from hzbench.commands import run as command
+
+    met = command.run(target, out, device, workers, as_json=as_json, fresh=fresh)
+    raise typer.Exit(0 if met else 1)
+
+
+@app.command()
+def predict(target: Target, as_json: Json = False) -> None:
+    """Print what theory says of a spec at every record point; runs nothing."""
+    from hzbench.commands import predict as command
+
+    command.predict(target, as_json=as_json)
+
+
+@app.command()
+def mutants(
+    target: Target,
+    out: Out = OUT,
+    device: Device = "auto",
+    workers: Workers = 0,
+    as_json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Plant every mutant that the suite names and see whether its checks find it."""
+    from hzbench.commands import mutants as command
+
+    found = command.mutants(target, out, device, workers, as_json=as_json, fresh=fresh)
+    raise typer.Exit(0 if found else 1)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="problem, graph, theorem, suite, ...")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the kinds of component, or all of one kind."""
+    from hzbench.commands import catalogue
+
+    catalogue.list_kind(kind, as_json=as_json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a component, theorem, mutant or suite.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a component is: its formula, its source, its parameters."""
+    from hzbench.commands import catalogue
+
+    catalogue.show(name, as_json=as_json)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="A results.json.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write report.html.")] = None,
+) -> None:
+    """Draw the HTML report of saved results again."""
+    from hzbench.commands import run as command
+
+    print(command.report(results, out))
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point: a mistake of the user's is one message and exit code 2, never a traceback."""
+    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
+
+
+def _guarded(call: Callable[[], Any]) -> int:
+    import click
+
+    try:
+        code = call()
+    except UserMistakeError as error:
+        print(f"hzbench: {error}", file=sys.stderr)
+        return 2
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except HzbenchError as error:
+        print(f"hzbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("hzbench: interrupted; finished runs are in the store", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,148 @@
+"""`hzbench list` and `hzbench show`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.table import Table
+
+from hzbench.commands.output import print_json
+from hzbench.core import registry
+from hzbench.core.errors import UnknownNameError
+from hzbench.core.observable import OBSERVABLES
+from hzbench.core.registry import Entry
+from hzbench.harness.suite import load, suite_names
+
+
+def kinds() -> list[str]:
+    """Every kind that `list` knows."""
+    return sorted([*registry.HOMES, "suite"])
+
+
+def list_kind(kind: str | None, *, as_json: bool) -> None:
+    """Print the kinds, or the names of one kind with a line each."""
+    if kind is None:
+        rows = [{"name": name, "summary": f"{len(names(name))} registered"} for name in kinds()]
+    else:
+        rows = [{"name": n, "summary": _summary(kind, n)} for n in names(kind)]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(kind or "kind", "what it is")
+    for row in rows:
+        table.add_row(row["name"], row["summary"])
+    Console().print(table)
+
+
+def names(kind: str) -> list[str]:
+    """Names of one kind.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
+    if kind == "suite":
+        return suite_names()
+    if kind == "observable":
+        return sorted(OBSERVABLES)
+    if kind not in registry.HOMES:
+        near = difflib.get_close_matches(kind, kinds(), n=2)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "take one of them"
+        raise UnknownNameError(f"got kind {kind!r}; expected one of {', '.join(kinds())}; {hint}")
+    return list(registry.entries(kind))
+
+
+def show(name: str, *, as_json: bool) -> None:
+    """Print everything of that name.
+
+    Raises:
+        UnknownNameError: nothing has it.
+    """
+    found = [record for kind in kinds() for record in _records(kind, name)]
+    if not found:
+        known = sorted({n for kind in kinds() for n in names(kind)})
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see hzbench list"
+        raise UnknownNameError(f"got {name!r}; expected a registered name; {hint}")
+    if as_json:
+        print_json(found)
+        return
+    for record in found:
+        _print(record)
+
+
+def _records(kind: str, name: str) -> list[dict[str, Any]]:
+    if name not in names(kind):
+        return []
+    if kind == "suite":
+        suite = load(name)
+        cases = [{"name": s.name, "title": s.title} for s in suite.specs]
+        return [{"kind": kind, **suite.table.model_dump(), "cases": cases}]
+    if kind == "observable":
+        known = OBSERVABLES[name]
+        return [{"kind": kind, "name": name, "summary": known.meaning, "unit": known.unit}]
+    entry = registry.find(kind, name)
+    return [
+        {
+            "kind": kind,
+            "name": name,
+            "summary": entry.summary,
+            "formula": entry.section("Formula"),
+            "source": entry.section("Source"),
+            "parameters": parameters(entry),
+            **{key: list(value) for key, value in entry.facts.items()},
+        }
+    ]
+
+
+def parameters(entry: Entry) -> list[dict[str, Any]]:
+    """Name, type, default and meaning of every parameter."""
+    target = entry.target
+    if not (inspect.isclass(target) and issubclass(target, BaseModel)):
+        return []
+    return [
+        {
+            "name": name,
+            "type": str(getattr(field.annotation, "__name__", field.annotation)).replace(
+                "typing.", ""
+            ),
+            "default": _default(field.get_default(call_default_factory=True)),
+            "meaning": field.description or "",
+        }
+        for name, field in target.model_fields.items()
+    ]
+
+
+def _default(value: Any) -> Any:
+    if value is PydanticUndefined:
+        return "required"
+    return value.model_dump() if isinstance(value, BaseModel) else value
+
+
+def _summary(kind: str, name: str) -> str:
+    if kind == "suite":
+        return load(name).table.title
+    if kind == "observable":
+        return OBSERVABLES[name].meaning
+    return registry.find(kind, name).summary
+
+
+def _print(record: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{record['name']}[/] ({record['kind']})")
+    for key in ("title", "summary", "description", "formula", "source", "unit"):
+        if record.get(key):
+            console.print(f"  {key}: {record[key]}", soft_wrap=True, markup=False)
+    if record.get("parameters"):
+        table = Table("parameter", "type", "default", "meaning")
+        for row in record["parameters"]:
+            table.add_row(row["name"], row["type"], str(row["default"]), row["meaning"])
+        console.print(table)
+    for key in ("mutants", "cases"):
+        if record.get(key):
+            shown = [c["name"] if isinstance(c, dict) else c for c in record[key]]
+            console.print(f"  {key}: {', '.join(shown)}", soft_wrap=True, markup=False)

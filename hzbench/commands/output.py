@@ -1,0 +1,106 @@
+"""What the terminal shows: progress on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+GLYPHS = {
+    "consistent": "[green]✓ consistent[/]",
+    "violated": "[red]✗ violated[/]",
+    "inconclusive": "[yellow]? inconclusive[/]",
+    "inapplicable": "[dim]– inapplicable[/]",
+}
+
+
+@contextmanager
+def progress(console: Console, title: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar; yields report(name, fraction)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+
+        def report(name: str, fraction: float) -> None:
+            bar.update(task, completed=fraction, description=f"{title}: {name}"[:60])
+
+        yield report
+
+
+def verdict_table(record: Mapping[str, Any]) -> None:
+    """One line a check, then the headline."""
+    suite = record["suite"]
+    table = Table(
+        title=f"{suite['title']} · {suite['checks']} checks, each at level "
+        f"{suite['level']:.2g} (α = {suite['alpha']:g} for all)",
+        title_justify="left",
+    )
+    table.add_column("run", overflow="fold")
+    table.add_column("theorem", overflow="fold")
+    for name in ("outcome", "p", "would have seen"):
+        table.add_column(name, no_wrap=True)
+    for run in record["runs"]:
+        for verdict in run["verdicts"]:
+            table.add_row(*_row(run, verdict))
+    console = Console()
+    console.print(table)
+    _unexpected(console, record)
+    checks = [verdict for run in record["runs"] for verdict in run["verdicts"]]
+    met = sum(verdict["met"] for verdict in checks)
+    counts = ", ".join(
+        f"{sum(v['outcome'] == name for v in checks)} {name}"
+        for name in GLYPHS
+        if any(v["outcome"] == name for v in checks)
+    )
+    console.print(f"{met} of {len(checks)} outcomes as expected ({counts})", highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False))
+
+
+def _row(run: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    outcome = GLYPHS[verdict["outcome"]]
+    if verdict["expected"] != "consistent" and verdict["met"]:
+        outcome += " (expected)"
+    if not verdict["met"]:
+        outcome += " [red]unexpected[/]"
+    return (run["name"], verdict["theorem"], outcome, _p(verdict), _seen(verdict))
+
+
+def _p(verdict: Mapping[str, Any]) -> str:
+    if verdict["method"] == "deterministic":
+        return "exact"
+    return "" if verdict["p_value"] is None else f"{verdict['p_value']:.2g}"
+
+
+def _seen(verdict: Mapping[str, Any]) -> str:
+    if verdict["kind"] in ("upper", "lower") and verdict["tightness"] is not None:
+        return f"bound/measured {verdict['tightness']:.3g}"
+    if verdict["visible_error"] is None:
+        return ""
+    return f"{100 * verdict['visible_error']:.2g} %"
+
+
+def _unexpected(console: Console, record: Mapping[str, Any]) -> None:
+    for run in record["runs"]:
+        for verdict in run["verdicts"]:
+            if not verdict["met"]:
+                console.print(
+                    f"[red]{run['name']}[/] · {verdict['theorem']}: expected "
+                    f"{verdict['expected']}, got {verdict['outcome']}: {verdict['reason']}",
+                    soft_wrap=True,
+                    highlight=False,
+                )

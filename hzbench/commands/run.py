@@ -1,0 +1,87 @@
+"""`hzbench run` and `hzbench report`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from hzbench.commands.output import print_json, progress, verdict_table
+from hzbench.core.errors import UserMistakeError
+from hzbench.harness.suite import load
+from hzbench.harness.sweep import Options, run_suite, save_json
+from hzbench.reports.html import write_report
+
+
+def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fresh: bool) -> bool:
+    """Run, judge, save, draw; returns whether every outcome equals its expectation."""
+    suite = load(target)
+    options = options_of(out, device, workers, fresh=fresh)
+    console = Console(stderr=True)
+    with progress(console, suite.table.name) as report_progress:
+        record = run_suite(suite, options, report_progress)
+    folder = out / suite.table.name
+    folder.mkdir(parents=True, exist_ok=True)
+    save_json(folder / "results.json", record)
+    page = write_report(record, folder / "report.html")
+    for each in record["runs"]:
+        for sentence in each["warnings"]:
+            console.print(f"[yellow]warning[/] {each['name']}: {sentence}", soft_wrap=True)
+    if as_json:
+        print_json(record)
+    else:
+        verdict_table(record)
+        print(f"report: {page}")
+    return bool(record["met"])
+
+
+def report(results: Path, out: Path | None) -> Path:
+    """Draw a saved record again."""
+    try:
+        record: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+        known = record["schema"], record["runs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserMistakeError(
+            f"got {results}, which holds no results ({error}); expected a results.json; "
+            "give the one that hzbench run wrote"
+        ) from None
+    del known
+    return write_report(record, out or results.with_name("report.html"))
+
+
+def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:
+    """Resolve `auto` and 0.
+
+    Raises:
+        UserMistakeError: an unknown device, or CUDA where there is none.
+    """
+    return Options(
+        out=out,
+        device=resolve_device(device),
+        workers=workers or os.cpu_count() or 1,
+        fresh=fresh,
+    )
+
+
+def resolve_device(device: str) -> str:
+    """The torch device that a name means here."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserMistakeError(
+            f"got device {device!r}; expected auto, cpu or cuda; take one of these"
+        )
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UserMistakeError(
+            "got device 'cuda', but torch sees no CUDA device; expected one; use --device cpu, or "
+            "install a CUDA build of torch"
+        )
+    return "cpu"

@@ -1,0 +1,184 @@
+"""Sweep: all cases of a suite, here or in worker processes, in the order of the suite."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hzbench.core.errors import HzbenchError, SpecError
+from hzbench.core.spec import Spec
+from hzbench.harness.results import run_record, suite_record
+from hzbench.harness.run import Case, execute_case, prepare
+from hzbench.harness.store import Store
+from hzbench.harness.suite import Suite
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where and how to run: nothing of it changes a result.
+
+    Attributes:
+        out: folder for the store and results.
+        device: torch device.
+        workers: processes; 1 runs in this one.
+        fresh: ignore what the store holds.
+    """
+
+    out: Path
+    device: str = "cpu"
+    workers: int = 1
+    fresh: bool = False
+
+
+def run_suite(suite: Suite, options: Options, report: Report | None = None) -> dict[str, Any]:
+    """Run a suite and return the record that results.json holds.
+
+    Arguments:
+        suite: what to run.
+        options: where and how.
+        report: called with (name, fraction of the whole done) as runs finish.
+
+    Raises:
+        SpecError: the mistakes of all its cases, before anything runs.
+        UserMistakeError: the folder cannot be written.
+    """
+    began = time.perf_counter()
+    Store(options.out / "runs")
+    cases = prepare_all(suite.specs)
+    checks = sum(case.statistical for case in cases)
+    level = suite.table.alpha / max(1, checks)
+    runs = list(execute_all(cases, level, options, report))
+    seconds = time.perf_counter() - began
+    return suite_record(suite, runs, checks, seconds, options.workers)
+
+
+def prepare_all(specs: Sequence[Spec]) -> list[Case]:
+    """Prepare every case, or report the mistakes of all.
+
+    Raises:
+        SpecError: every mistake.
+    """
+    mistakes: list[str] = []
+    cases = []
+    for spec in specs:
+        try:
+            cases.append(prepare(spec))
+        except SpecError as error:
+            prefix = f"{spec.name}: " if len(specs) > 1 else ""
+            mistakes += [prefix + mistake for mistake in error.mistakes]
+    if mistakes:
+        raise SpecError(mistakes)
+    return cases
+
+
+def execute_all(
+    cases: Sequence[Case], level: float, options: Options, report: Report | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """The record of every case, in order."""
+    count = len(cases)
+    if options.workers <= 1 or count <= 1:
+        for index, case in enumerate(cases):
+            record = _one(case, level, options, _fraction(report, case.spec.name, index, count))
+            if report:
+                report(case.spec.name, (index + 1) / count)
+            yield record
+        return
+    yield from _in_workers(cases, level, options, report)
+
+
+def save_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(record, allow_nan=False, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _one(
+    case: Case, level: float, options: Options, progress: Callable[[float], None] | None = None
+) -> dict[str, Any]:
+    store = Store(options.out / "runs")
+    result = execute_case(case, level, store, options.device, options.fresh, progress)
+    return run_record(result)
+
+
+def _fraction(
+    report: Report | None, name: str, index: int, count: int
+) -> Callable[[float], None] | None:
+    if report is None:
+        return None
+    return lambda done: report(name, (index + done) / count)
+
+
+def _in_workers(
+    cases: Sequence[Case], level: float, options: Options, report: Report | None
+) -> Iterator[Mapping[str, Any]]:
+    """Run in spawned processes; longest first would not change results, so order is kept."""
+    done: dict[int, Mapping[str, Any]] = {}
+    with _one_thread(), _pool(options.workers) as pool:
+        tasks: dict[Future[Any], int] = {
+            pool.submit(_one, case, level, options): i for i, case in enumerate(cases)
+        }
+        waiting = set(tasks)
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for task in finished:
+                    done[tasks[task]] = task.result()
+                    if report:
+                        report(cases[tasks[task]].spec.name, len(done) / len(cases))
+        except BrokenProcessPool:
+            raise HzbenchError(
+                "got a worker process that died (out of memory?); expected it to finish; "
+                "run again with --workers 1: finished runs are reused from the store"
+            ) from None
+    yield from (done[index] for index in range(len(cases)))
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start, initargs=(os.getpid(),)
+    )
+
+
+def _start(parent: int) -> None:
+    """Pin threads, and leave when the parent is gone (a spawned worker would outlive it)."""
+    import threading
+
+    import torch
+
+    torch.set_num_threads(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Workers inherit one thread each: more make a busy machine slower."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
