@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -103,28 +102,12 @@ def report(
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: a mistake of the user's is one message and exit code 2, never a traceback."""
-    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False)))
-
-
-def _guarded(call: Callable[[], Any]) -> int:
-    import click
-
     try:
-        code = call()
+        app(args=arguments)
     except UserMistakeError as error:
         print(f"hzbench: {error}", file=sys.stderr)
-        return 2
-    except click.exceptions.Exit as error:
-        return int(error.exit_code)
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
+        sys.exit(2)
     except HzbenchError as error:
         print(f"hzbench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("hzbench: interrupted; finished runs are in the store", file=sys.stderr)
-        return 130
-    return code if isinstance(code, int) else 0
+        sys.exit(1)
+    sys.exit(0)

@@ -28,6 +28,7 @@ HOMES = {
     "estimator": "hzbench.estimators",
     "method": "hzbench.methods",
     "theorem": "hzbench.theory",
+    "limit": "hzbench.theory",
     "observable": "hzbench.harness",
     "mutant": "hzbench.mutants",
 }

@@ -222,9 +222,7 @@ def _warnings(setting: Setting) -> tuple[str, ...]:
     """A step size beyond the stability limit is worth a sentence before the run."""
     if not setting.moves or not setting.step_sizes.any():
         return ()
-    from hzbench.theory.stability import step_size_limit
-
-    limit, sentence = step_size_limit(setting)
+    limit, sentence = registry.find("limit", "step_size").target(setting)
     largest = float(setting.step_sizes.max())
     if not limit < 1:
         return ()

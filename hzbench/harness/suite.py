@@ -68,6 +68,8 @@ def load(name_or_path: str) -> Suite:
 def parse(table: Mapping[str, Any], where: str) -> Suite:
     """A suite from the tables of a file; a spec alone is a suite of one.
 
+    [default] holds tables that every [[case]] starts from.
+
     Raises:
         SpecError: every mistake of every case.
     """
@@ -76,9 +78,9 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
         name = Path(where).stem
         return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
     mistakes = [
-        f"{key}: got an unknown table; expected [suite] and [[case]]; remove it or correct it"
+        f"{key}: got an unknown table; expected [suite], [default] and [[case]]; remove it or correct it"
         for key in table
-        if key not in ("suite", "case")
+        if key not in ("suite", "default", "case")
     ]
     try:
         head = SuiteTable.model_validate(table.get("suite", {}))
@@ -87,7 +89,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     specs = []
     for case in table.get("case", []):
         try:
-            specs += expand(case, where)
+            specs += expand(merged(table.get("default", {}), case), where)
         except SpecError as error:
             mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
     mistakes += _name_mistakes(specs)
@@ -96,6 +98,21 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     if mistakes:
         raise SpecError(mistakes, where)
     return Suite(table=head, specs=tuple(specs))
+
+
+def merged(default: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
+    """The case with the suite's [default] tables under it; a table that names another component
+    (a different `name`) replaces the default one instead of mixing with it.
+    """
+    found = dict(default)
+    for key, value in case.items():
+        known = found.get(key)
+        both = isinstance(value, Mapping) and isinstance(known, Mapping)
+        if both and value.get("name", known.get("name")) == known.get("name"):
+            found[key] = merged(known, value)
+        else:
+            found[key] = value
+    return found
 
 
 def _name_mistakes(specs: list[Spec]) -> list[str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.verdict import Statistic, Verdict
+from hzbench.core.verdict import Outcome, Statistic, Verdict
 from hzbench.judge import hall
 from hzbench.judge import statistics as tests
-from hzbench.judge.select import MOST_STATISTICS, Selection
+from hzbench.judge.certain import judge_certain
+from hzbench.judge.select import Selection
 from hzbench.judge.statistics import Against
 from hzbench.judge.wording import number, percent, subject, too_few
 
@@ -46,7 +47,7 @@ def judge_exact(base: Verdict, selection: Selection, against: Against) -> Verdic
     certain = selection.where(selection.certain)
     varying = selection.where(~selection.certain)
     if certain.size:
-        verdict = _deterministic(base, certain)
+        verdict = judge_certain(base, certain)
         if verdict.outcome == "violated" or not varying.size:
             return verdict
         base = replace(base, statistics=verdict.statistics, reason=f"{verdict.reason}; ")
@@ -56,51 +57,13 @@ def judge_exact(base: Verdict, selection: Selection, against: Against) -> Verdic
     return _decide(base, varying, _test(varying, base.level, base.tolerance, against), against)
 
 
-def _deterministic(base: Verdict, certain: Selection) -> Verdict:
-    """Compare the replica farthest from the prediction, at rounding."""
-    farthest = np.argmax(np.abs(certain.values - certain.predicted[:, None]), axis=1)
-    measured = certain.values[np.arange(certain.size), farthest]
-    slack = tests.rounding(measured, certain.predicted)
-    excess = np.abs(measured - certain.predicted) / slack
-    worst = np.argsort(-excess, kind="stable")[:MOST_STATISTICS]
-    agree = bool(np.all(excess <= 1.0))
-    first = int(worst[0])
-    shown = f"{certain.observables[first]} at step {certain.steps[first]}"
-    told = f"{measured[first]:.10g} measured, {certain.predicted[first]:.10g} predicted"
-    what = f"{certain.size} value{'s' if certain.size > 1 else ''} of {subject(certain)}"
-    return replace(
-        base,
-        outcome="consistent" if agree else "violated",
-        reason=f"{what} agree to rounding (1e-9 relative)"
-        if agree
-        else f"{shown} does not vary over replicas and differs from theory: {told}",
-        kind="invariant",
-        method="deterministic",
-        p_value=1.0 if agree else 0.0,
-        tolerance=tests.RELATIVE,
-        visible_error=tests.RELATIVE,
-        statistics=tuple(
-            Statistic(
-                observable=certain.observables[i],
-                step=certain.steps[i],
-                measured=float(measured[i]),
-                standard_error=0.0,
-                predicted=float(certain.predicted[i]),
-                visible_error=float(slack[i]),
-                tolerance=float(slack[i]),
-            )
-            for i in sorted(worst.tolist())
-        ),
-    )
-
-
 def _test(varying: Selection, level: float, tolerance: float, against: Against) -> Test:
     """Hall's t for one statistic, Hotelling's T² for more."""
     measured, covariance = varying.values.mean(axis=1), _covariance(varying)
     deviation = np.sqrt(np.diag(covariance))
     spread = np.where(np.isnan(varying.spread), deviation, varying.spread)
     matters = tolerance * np.maximum(np.abs(varying.predicted), spread)
-    if varying.size == 1 and np.ptp(varying.values) > 0.0:
+    if varying.size == 1 and not _still(varying)[0]:
         sample = hall.summarize(varying.values)
         p_value = float(hall.two_sided(sample, varying.predicted)[0])
         method = "Hall t"
@@ -133,50 +96,53 @@ def _covariance(varying: Selection) -> Array:
     gets its predicted variance, uncorrelated with the others.
     """
     covariance = np.atleast_2d(np.cov(varying.values))
-    still = np.ptp(varying.values, axis=1) <= tests.RELATIVE * np.abs(varying.values).max(axis=1)
+    still = _still(varying)
     covariance[still, :] = 0.0
     covariance[:, still] = 0.0
     covariance[still, still] = varying.spread[still] ** 2
     return np.asarray(covariance)
 
 
+def _still(varying: Selection) -> NDArray[np.bool_]:
+    """Return which columns show no variance although theory calls them random, shape [q]."""
+    size = np.abs(varying.values).max(axis=1)
+    return np.asarray(np.ptp(varying.values, axis=1) <= tests.RELATIVE * size)
+
+
 def _decide(base: Verdict, varying: Selection, test: Test, against: Against) -> Verdict:
     """Turn p-value and visible errors into an outcome."""
     ratio = test.ratio(base.replicas)
-    rejected = test.p_value <= base.level
-    enough = ratio <= 1.0
-    needed = 0
-    if not (rejected or enough):
-        needed = tests.replicas_until(test.ratio, base.replicas)
-    seen = percent(ratio * base.tolerance)
+    outcome: Outcome = "consistent" if ratio <= 1.0 else "inconclusive"
+    if test.p_value <= base.level:
+        outcome = "violated"
+    open_ = outcome == "inconclusive"
     verdict = replace(
         base,
+        outcome=outcome,
         method=test.method,
         p_value=test.p_value,
         visible_error=ratio * base.tolerance,
-        replicas_needed=needed,
+        replicas_needed=tests.replicas_until(test.ratio, base.replicas) if open_ else 0,
         statistics=(*base.statistics, *_report(varying, test, base.replicas)),
     )
-    p_value, level = number(test.p_value), number(base.level)
-    where = base.reason + subject(varying)
-    alone = (
-        "" if varying.size == 1 else " alone" if against == "alone" else " whatever the others do"
+    return replace(verdict, reason=base.reason + _sentence(verdict, varying, test, against))
+
+
+def _sentence(verdict: Verdict, varying: Selection, test: Test, against: Against) -> str:
+    """Return the reason of a test's verdict."""
+    where, level, p_value = subject(varying), number(verdict.level), number(verdict.p_value)
+    if verdict.outcome == "violated":
+        worst = _worst(varying, test, verdict.replicas)
+        return f"{where} disagree with theory: p = {p_value} ≤ {level}; farthest is {worst}"
+    how = {"alone": " alone", "any": " whatever the others do"}[against]
+    error = percent(verdict.visible_error)
+    seen = f"a {error} error of one statistic{how if varying.size > 1 else ''} would have been seen"
+    if verdict.outcome == "consistent":
+        return f"{where} agree: p = {p_value} > {level}; {seen} with power 0.9"
+    return (
+        f"{where} are not rejected (p = {p_value} > {level}), but only {seen} with power 0.9; "
+        f"{percent(verdict.tolerance)} takes about {verdict.replicas_needed} replicas"
     )
-    error = f"a {seen} error of one statistic{alone}"
-    if rejected:
-        worst = _worst(varying, test, base.replicas)
-        reason = f"{where} disagree with theory: p = {p_value} ≤ {level}; farthest is {worst}"
-        return replace(verdict, outcome="violated", reason=reason)
-    if enough:
-        reason = (
-            f"{where} agree: p = {p_value} > {level}; {error} would have been seen with power 0.9"
-        )
-        return replace(verdict, outcome="consistent", reason=reason)
-    reason = (
-        f"{where} are not rejected (p = {p_value} > {level}), but only {error} would have been "
-        f"seen with power 0.9; {percent(base.tolerance)} takes about {needed} replicas"
-    )
-    return replace(verdict, outcome="inconclusive", reason=reason)
 
 
 def _worst(varying: Selection, test: Test, replicas: int) -> str:

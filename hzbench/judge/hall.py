@@ -39,7 +39,7 @@ class Sample:
     @property
     def skewness(self) -> Array:
         """Third standardized moment, shape [q]."""
-        return np.asarray(np.mean(self.standardized**3, axis=-1))
+        return np.asarray(np.mean(self.standardized * self.standardized**2, axis=-1))
 
     @property
     def standard_error(self) -> Array:
