@@ -20,7 +20,7 @@ LOG_FROM = 4.0  # a positive quantity that varies by more than this factor is dr
 DEEPEST = 1e-16  # relative to the top: rounding below
 
 
-def power_of_ten(value: float, _position: int | None = None) -> str:
+def power_of_ten(value: float, _position: float | None = None) -> str:
     """Tick label: 0.01, 250, 10⁻⁷."""
     return "0" if value == 0 else number(value, 3)
 

@@ -205,9 +205,7 @@ def thin(panel: Panel) -> Panel:
 def _thin_curve(item: Curve, keep: NDArray[np.intp]) -> Curve:
     low = None if item.low is None else item.low[keep]
     high = None if item.high is None else item.high[keep]
-    return Curve(
-        mean=item.mean[keep], error=item.error[keep], low=low, high=high, name=item.name
-    )
+    return Curve(mean=item.mean[keep], error=item.error[keep], low=low, high=high, name=item.name)
 
 
 def _thin_overlay(item: Overlay, keep: NDArray[np.intp]) -> Overlay:

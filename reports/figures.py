@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hzbench.reports import svg
-from hzbench.reports.axes import power_of_ten, scale_steps, scale_values
-from hzbench.reports.curves import Array, Curve, Overlay, Panel, residual
+from hzbench.reports.axes import scale_steps, scale_values
+from hzbench.reports.curves import Array, Curve, Overlay, Panel
+from hzbench.reports.residuals import colour_of, draw_residuals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
 LINE = {"exact": "-", "upper": (0, (5, 2)), "lower": (0, (5, 2)), "rate": (0, (1, 1.5))}
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1)))
-WIDE, TALL = 4.7, 3.5
+WIDE, TALL = 4.3, 3.4
 NORMAL_95 = 1.96
-REASONABLE = 1e6  # standard errors beyond this are drawn at the edge
 
 INKED = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
 RULES: dict[str, Any] = {
@@ -101,15 +101,13 @@ def _figure(*, short: bool) -> Figure:
 
 
 def _svg(figure: Figure, prefix: str, label: str) -> str:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return svg.inline(buffer.getvalue(), prefix, label)
 
 
 def _two(figure: Figure) -> tuple[Axes, Axes]:
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.3, 1))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.9, 1))
     upper.tick_params(labelbottom=False)
     return upper, lower
 
@@ -126,7 +124,7 @@ def _trajectory(figure: Figure, panel: Panel) -> None:
     if lower is None:
         upper.set_xlabel("step")
         return
-    _residuals(lower, panel, lambda overlay: panel.steps[overlay.rows])
+    draw_residuals(lower, panel, lambda overlay: panel.steps[overlay.rows])
     lower.set_xlabel("step")
 
 
@@ -140,73 +138,27 @@ def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> No
         low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
         ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
         sns.lineplot(
-            x=x, y=item.mean[:, k], ax=ax, color=colour, linewidth=1.5, errorbar=None, legend=False
+            x=x, y=item.mean[:, k], ax=ax, color=colour, linewidth=2.4, errorbar=None, legend=False
         )
 
 
 def _predicted(ax: Axes, panel: Panel, overlay: Overlay) -> None:
-    colour = _colour(overlay)
+    colour = colour_of(overlay)
     x = panel.steps[overlay.rows]
-    few = {"marker": "D", "markersize": 4} if len(x) < 3 else {}
+    few: dict[str, Any] = {"marker": "D", "markersize": 4} if len(x) < 3 else {}
     style: Any = LINE.get(overlay.kind, "-")
-    width = 1.1 if overlay.kind == "exact" else 1.4
+    width = 1.1 if overlay.kind == "exact" else 1.5  # thin: what it covers stays visible
     for k in range(overlay.values.shape[1]):
         ax.plot(x, overlay.values[:, k], color=colour, linestyle=style, linewidth=width, **few)
     if overlay.tested:
         rows, components = np.array(overlay.tested).T
         heights = panel.curves[0].mean[rows, components]
-        ring = {"markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.1}
+        ring: dict[str, Any] = {
+            "markersize": 6.5,
+            "markerfacecolor": "none",
+            "markeredgewidth": 1.1,
+        }
         ax.plot(panel.steps[rows], heights, "o", markeredgecolor=svg.INK, **ring)
-
-
-def _residuals(ax: Axes, panel: Panel, place: Callable[[Overlay], Array]) -> None:
-    reach, standardised = 3.0, False
-    for overlay in panel.overlays:
-        values, in_errors = residual(panel, overlay)
-        standardised = standardised or in_errors
-        values = np.clip(values, -REASONABLE, REASONABLE)
-        reach = max(reach, float(np.nanmax(np.abs(values), initial=0.0)) if in_errors else 0.0)
-        x = np.repeat(place(overlay)[:, None], values.shape[1], axis=1)
-        ax.plot(x.ravel(), values.ravel(), "o", markersize=3, color=_colour(overlay))
-    ax.axhline(0, color=svg.INK, linewidth=0.7)
-    if standardised:
-        _error_scale(ax, reach, panel)
-        ax.set_ylabel("residual, s.e.")
-    else:
-        _relative_scale(ax)
-
-
-def _error_scale(ax: Axes, reach: float, panel: Panel) -> None:
-    """Guides at ±2 and at the level of the check; logarithmic outside when much lies outside."""
-    critical = panel.critical or 0.0
-    sides = {-1.0 if overlay.kind == "lower" else 1.0 for overlay in panel.overlays}
-    two_sided = any(overlay.kind in {"exact", "rate"} for overlay in panel.overlays)
-    for value in (-2.0, 2.0):
-        ax.axhline(value, color=svg.GUIDE, linewidth=0.8, linestyle=(0, (2, 2)))
-    for side in (-1.0, 1.0):
-        if critical and (two_sided or side in sides):
-            ax.axhline(side * critical, color=svg.ALARM, linewidth=1.0, linestyle=(0, (6, 2)))
-    linear = max(2.5, critical) * 1.15
-    if reach <= 2.5 * linear:
-        top = max(reach, linear) * 1.1
-        ax.set_ylim(-top, top)
-        return
-    ax.set_yscale("symlog", linthresh=linear, linscale=1.2)
-    decades = [10.0**power for power in range(2, 7) if 10.0**power <= 3 * reach]
-    shown = decades[-1:] or [100.0]
-    ax.set_yticks([-value for value in shown] + [0.0, *shown])
-    ax.set_yticks([], minor=True)
-    ax.yaxis.set_major_formatter(power_of_ten)
-    ax.set_ylim(-1.6 * max(reach, shown[-1]), 1.6 * max(reach, shown[-1]))
-
-
-def _relative_scale(ax: Axes) -> None:
-    """Rounding-sized differences: symmetric limits, never narrower than 1e-9."""
-    top = max([1e-9, *(abs(limit) for limit in ax.dataLim.intervaly if np.isfinite(limit))])
-    ax.set_ylim(-1.3 * top, 1.3 * top)
-    ax.set_yticks([-top, 0.0, top])
-    ax.yaxis.set_major_formatter(power_of_ten)
-    ax.set_ylabel("relative")
 
 
 def _static(figure: Figure, panel: Panel) -> None:
@@ -215,20 +167,29 @@ def _static(figure: Figure, panel: Panel) -> None:
     own = panel.curves[0]
     x = np.arange(1.0, own.mean.shape[1] + 1)
     size = 4.5 if len(x) < 40 else 2.5
-    bars = {"fmt": "o", "markersize": size, "elinewidth": 1.2, "color": svg.MEASURED}
+    bars: dict[str, Any] = {
+        "fmt": "o",
+        "markersize": size,
+        "elinewidth": 1.2,
+        "color": svg.MEASURED,
+    }
     upper.errorbar(x, own.mean[row], yerr=np.nan_to_num(NORMAL_95 * own.error[row]), **bars)
     for overlay in panel.overlays:
         at = np.flatnonzero(overlay.rows == row)
         if len(at):
-            ring = {"markersize": size + 4, "markerfacecolor": "none", "markeredgewidth": 1.2}
-            colour = _colour(overlay)
+            ring: dict[str, Any] = {
+                "markersize": size + 4,
+                "markerfacecolor": "none",
+                "markeredgewidth": 1.2,
+            }
+            colour = colour_of(overlay)
             upper.plot(x, overlay.values[at[0]], "o", markeredgecolor=colour, **ring)
     upper.set_ylabel(_short_unit(panel))
     upper.set_xlim(0.4, len(x) + 0.6)
     upper.margins(y=0.12)
     bottom = upper if lower is None else lower
     if lower is not None:
-        _residuals(lower, _only(panel, row), lambda _: x)
+        draw_residuals(lower, _only(panel, row), lambda _: x)
     _component_axis(bottom, len(x), panel, row)
 
 
@@ -275,13 +236,15 @@ def _pair(figure: Figure, panel: Panel) -> None:
     _measured(upper, panel.steps, own)
     upper.lines[0].set_linestyle((0, (5, 2)))
     scale_steps(upper, panel.steps)
-    scale_values(upper, [own.mean, reference.mean])
+    bands = [band for item in (own, reference) for band in (item.low, item.high)]
+    scale_values(upper, [own.mean, reference.mean, *(b for b in bands if b is not None)])
     upper.set_ylabel("objective gap")
     relative = bool((reference.mean > 0).all())
     scale = 100 / reference.mean if relative else np.ones_like(reference.mean)
     shown = Curve(mean=difference.mean * scale, error=difference.error * scale)
     _measured(lower, panel.steps, shown, svg.BOUND)
     lower.axhline(0, color=svg.INK, linewidth=0.7)
+    lower.margins(y=0.12)
     lower.set_ylabel("difference, %" if relative else "difference")
     lower.set_xlabel("step")
     _mark_tested(lower, panel, shown)
@@ -292,7 +255,7 @@ def _pair(figure: Figure, panel: Panel) -> None:
 
 def _mark_tested(ax: Axes, panel: Panel, shown: Curve) -> None:
     rows = sorted({row for overlay in panel.overlays for row, _ in overlay.tested})
-    ring = {"markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.1}
+    ring: dict[str, Any] = {"markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 1.1}
     ax.plot(panel.steps[rows], shown.mean[rows, 0], "o", markeredgecolor=svg.INK, **ring)
 
 
@@ -314,7 +277,3 @@ def _heights(panel: Panel) -> list[Array]:
 
 def _short_unit(panel: Panel) -> str:
     return "value" if panel.unit in {"", "1"} else panel.unit
-
-
-def _colour(overlay: Overlay) -> str:
-    return svg.EXACT if overlay.kind == "exact" else svg.BOUND

@@ -24,10 +24,10 @@ def number(value: float | None, digits: int = 3) -> str:
 def percent(value: float | None) -> str:
     """Word a fraction as a percentage.
 
-    >>> percent(0.0312), percent(None)
-    ('3.1 %', '–')
+    >>> percent(0.0312).split(), percent(None)
+    (['3.1', '%'], '–')
     """
-    return f"{number(100 * value, 2)} %" if finite(value) else MISSING
+    return f"{number(100 * value, 2)}\N{NO-BREAK SPACE}%" if finite(value) else MISSING
 
 
 def p_value(value: float | None) -> str:
@@ -50,7 +50,7 @@ def count(value: float | None) -> str:
     """Word a large counter with a thousands separator or a power of ten."""
     if not finite(value):
         return MISSING
-    return f"{value:,.0f}".replace(",", " ") if abs(value) < 1e7 else number(value)
+    return f"{value:,.0f}".replace(",", "\N{NO-BREAK SPACE}") if abs(value) < 1e7 else number(value)
 
 
 def words(value: object) -> str:

@@ -1,9 +1,10 @@
-"""The tables of a report: one row a verdict, one cell a topology and population, one claim a theorem."""
+"""The tables of a report: a row a verdict, a cell a topology and population, a claim a theorem."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from hzbench.reports.formats import finite, slug, words
 
@@ -13,7 +14,6 @@ Run = Mapping[str, Any]
 OUTCOMES = ("consistent", "inapplicable", "inconclusive", "violated")
 GLYPHS = {"consistent": "✓", "violated": "✗", "inconclusive": "?", "inapplicable": "–"}
 UNKNOWN = "·"
-QUOTE = '"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +118,10 @@ def rows(run: Run, run_id: str) -> tuple[Row, ...]:
 
 
 def claim_id(theorem: str) -> str:
-    """Where on the page a theorem is stated."""
-    return f"claim-{slug(theorem) or 'unnamed'}"
+    """Where on the page a theorem is stated; different theorems, different places."""
+    plain = slug(theorem)
+    mark = "" if plain == theorem and plain else f"-{crc32(theorem.encode()):08x}"
+    return f"claim-{plain}{mark}"
 
 
 def tally(outcomes: Iterable[str]) -> tuple[Tally, ...]:
@@ -184,9 +186,14 @@ def _row(run: Run, run_id: str, verdict: Mapping[str, Any]) -> Row:
         replicas_needed=int(verdict.get("replicas_needed") or 0),
         reason=str(verdict.get("reason") or ""),
         expectation_reason=str(verdict.get("expectation_reason") or ""),
-        search=" | ".join([name, str(run.get("name", "")), theorem, outcome, *labels]).lower(),
+        search=_searched(" | ".join([name, str(run.get("name", "")), theorem, outcome, *labels])),
         **{name: _number(verdict.get(name)) for name in NUMBERS},
     )
+
+
+def _searched(text: str) -> str:
+    """As the filter of the table compares: lower case, without the quotes that mark phrases."""
+    return text.lower().replace('"', "")
 
 
 NUMBERS = ("p_value", "level", "visible_error", "tolerance", "tightness")
@@ -215,14 +222,15 @@ def _query(run: Run) -> str:
     """What the filter of the table needs to find the runs of a cell: its labels as phrases."""
     labels = run.get("labels") or {}
     parts = [words(labels.get(key)) for key in ("topology", "gossip", "population", "estimators")]
-    return " ".join(f'"{part.replace(QUOTE, "")}"' for part in parts if part)
+    return " ".join(f'"{_searched(part)}"' for part in parts if part)
 
 
 def _claim(theorem: str, uses: Sequence[tuple[Run, Mapping[str, Any]]]) -> Claim:
     applied = [use for _, use in uses if use.get("applies", True)]
     chief = (applied or [use for _, use in uses])[0]
     source = chief.get("source") or {}
-    verdicts = [verdict for run, _ in uses for verdict in run.get("verdicts") or []]
+    users = {id(run): run for run, _ in uses}.values()
+    verdicts = [verdict for run in users for verdict in run.get("verdicts") or []]
     mutants = [mutant for _, use in uses for mutant in use.get("mutants") or []]
     return Claim(
         id=claim_id(theorem),
