@@ -126,9 +126,16 @@ class Spec(Table):
         return sum(group.count for group in self.nodes)
 
     @property
+    def record_steps(self) -> tuple[int, ...]:
+        """The record points, those that checks ask for included, increasing."""
+        asked = {step for check in self.checks for step in check.steps}
+        return tuple(sorted(asked.union(self.run.record_steps)))
+
+    @property
     def digest(self) -> str:
         """Hex digest of what is simulated (checks, name and title do not count)."""
         kept = self.model_dump(mode="json", exclude={"name", "title", "checks"})
+        kept["run"]["record"] = self.record_steps
         text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -157,7 +157,7 @@ def _combination_mistakes(spec: Spec) -> list[str]:
 
 
 def _record_mistakes(spec: Spec) -> list[str]:
-    bad = [step for step in spec.run.record_steps if not 0 <= step <= spec.run.steps]
+    bad = [step for step in spec.record_steps if not 0 <= step <= spec.run.steps]
     if bad:
         return [
             f"run.record: got {bad}; expected steps in 0 ... {spec.run.steps}; "

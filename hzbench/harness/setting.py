@@ -43,7 +43,7 @@ def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -
         idle_steps=spec.network.idle_steps,
         moves=method.moves,
         steps=spec.run.steps,
-        record=spec.run.record_steps,
+        record=spec.record_steps,
         replicas=spec.run.replicas,
         reference=compared,
     )

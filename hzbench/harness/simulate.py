@@ -59,7 +59,7 @@ def simulate(
                 progress((index + 1) / len(todo))
     joined = {name: np.concatenate([c[name] for c in found], axis=1) for name in found[0]}
     return Trace(
-        steps=np.array(spec.run.record_steps, dtype=np.int64),
+        steps=np.array(spec.record_steps, dtype=np.int64),
         columns=joined,
         status=_status(joined),
         provenance=provenance(spec, device),
@@ -93,7 +93,7 @@ def _block(
 
     spec = parts.spec
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if PATH in names else ()
-    recorder = BlockRecorder(names, spec.run.record_steps, probes, parts.problem, parts.network)
+    recorder = BlockRecorder(names, spec.record_steps, probes, parts.problem, parts.network)
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     plan = build_plan(parts, replicas)
