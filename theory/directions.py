@@ -86,14 +86,14 @@ def curvature_moment(law: DirectionLaw, A: Array) -> Array:
     eye = np.eye(d)
     diagonal = np.einsum("...ii->...i", A)
     if law == "coordinate":
-        return d**2 * (diagonal**2)[..., None] * eye
+        single: Array = d**2 * (diagonal**2)[..., None] * eye
+        return single
     t = diagonal.sum(-1)[..., None, None]
     B = A - diagonal[..., None] * eye if law == "rademacher" else A
     squared = B @ B
     q = np.einsum("...ii->...", squared)[..., None, None]
     if law == "rademacher":
         squared = squared * (1.0 - eye)
-    value: Array = (t**2 + 2 * q) * eye + 4 * t * B + 8 * squared
-    if law == "sphere":
-        value *= d**2 / ((d + 2) * (d + 4))
+    factor = d**2 / ((d + 2) * (d + 4)) if law == "sphere" else 1.0
+    value: Array = factor * ((t**2 + 2 * q) * eye + 4 * t * B + 8 * squared)
     return value

@@ -139,6 +139,16 @@ def edge_law(network: NetworkFacts, n: int) -> tuple[Edges, Array]:
     return edges, np.array([(1 / degrees[i] + 1 / degrees[j]) / n for i, j in edges])
 
 
+def uniform_pairs(network: NetworkFacts, n: int) -> bool:
+    """Whether every pair of the n nodes is equally likely (complete graph, uniform edges).
+
+    Raises:
+        GraphError: the graph cannot be rebuilt.
+    """
+    edges, probabilities = edge_law(network, n)
+    return len(edges) == n * (n - 1) // 2 and bool(np.ptp(probabilities) < 1e-12)
+
+
 def _checked(edges: Edges, n: int) -> Edges:
     wrong = [e for e in edges if not 0 <= e[0] < e[1] < n]
     if wrong or len(set(edges)) != len(edges):

@@ -1,0 +1,260 @@
+"""Theorem: whether zeroth-order helpers lower the noise floor of a first-order population."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hzbench.core.prediction import Assumption, Prediction
+from hzbench.core.registry import register
+from hzbench.core.setting import Setting
+from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
+from hzbench.theory import sources
+from hzbench.theory.checks import (
+    assume,
+    conclude,
+    iterates_move,
+    laws_known,
+    momentum_zero,
+    recorded,
+    smoothing_positive,
+    step_range,
+)
+from hzbench.theory.directions import direction_moments
+from hzbench.theory.dynamics import minimiser, quadratic_parts, unique_minimiser
+from hzbench.theory.estimator_moments import node_moments
+from hzbench.theory.graphs import GraphError
+from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
+
+_SAME = 1e-9
+_TRANSIENT = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossover:
+    """Numbers of the comparison.
+
+    Attributes:
+        first: s_1, noise of a first-order estimate at the optimum.
+        zeroth: s_0, noise of a zeroth-order estimate at the optimum.
+        threshold: n_0* = n_1 (s_0/s_1 − 2).
+        shift: finite-step shift of n_0*, η L τ/(2 − η L).
+        transient: ½ x'A x left of the start after T steps, over the difference of the floors.
+    """
+
+    first: float
+    zeroth: float
+    threshold: float
+    shift: float
+    transient: float
+
+
+@register("theorem", "hybrid_crossover")
+def hybrid_crossover(setting: Setting) -> Prediction:
+    """Sign of the hybrid's gap minus the gap of its first-order nodes alone.
+
+    Setting and assumptions: n_1 first-order and n_0 zeroth-order nodes of one law with one small
+    step size on the same quadratic (or the same rows); every node steps equally often; the
+    reference is the n_1 first-order nodes alone, run equally long; the start is forgotten.
+
+    Formula:
+        E f(x̄) − f* → (η/4)(n_1 s_1 + n_0 s_0)/n² and (η/4) s_1/n_1, s the trace of the noise at the
+        optimum: the hybrid is lower iff n_0 > n_0* = n_1 (s_0/s_1 − 2), which is
+        n_1((ω−1)/m − 1) for shared data, equal batches and no noise of its own in a difference.
+
+    Source:
+        own derivation (D1); the question is that of Ansaripour et al. 2025.
+
+    Args:
+        setting: the hybrid, with the reference in `setting.reference`.
+
+    Returns:
+        Kind order at the last record step: objective_gap_difference is −1 (hybrid lower) or +1;
+        the claim is that the measured difference has this sign.
+    """
+    exchange = (_homogeneous(setting), *_reference_fits(setting), *_run_assumptions(setting))
+    ready = all(assumption.holds for assumption in exchange)
+    numbers = crossover(setting) if ready else None
+    return conclude(
+        "hybrid_crossover",
+        statement="The hybrid's floor is lower iff n_0 > n_0* = n_1 (s_0/s_1 − 2)"
+        + (f" = {numbers.threshold:.4g}." if numbers else "."),
+        source=sources.HYBRID_CROSSOVER,
+        kind="order",
+        assumptions=(*exchange, *_decided(setting, numbers)),
+        steps=setting.record[-1:],
+        compute=lambda: ({"objective_gap_difference": np.array([_sign(setting, numbers)])}, {}),
+        validity="asymptotic: small step sizes and long runs; the finite-step shift of n_0* is "
+        "known for all-reduce on isotropic quadratics only",
+        mutants=(),
+    )
+
+
+def crossover(setting: Setting) -> Crossover:
+    """s_1, s_0, n_0* and the size of what the asymptotics neglect."""
+    A, b = quadratic_parts(setting)
+    best = minimiser(A, b)
+    points = np.tile(best, (setting.nodes, 1))
+    _, noise = node_moments(setting, points)
+    trace = np.einsum("nkk->n", noise)
+    i, j = setting.kinds.index("first"), setting.kinds.index("zeroth")
+    n, n1 = setting.nodes, setting.kinds.count("first")
+    first, zeroth = float(trace[i]), float(trace[j])
+    eta = step_range(setting)[1]
+    spectrum = np.linalg.eigvalsh(A[0])
+    difference = eta / 4 * abs(float(trace.sum()) / n**2 - first / n1)
+    offset = setting.problem.initial.mean(0) - best
+    rate = max(abs(1 - eta * spectrum[0]), abs(1 - eta * spectrum[-1]))
+    left = 0.5 * float(offset @ A[0] @ offset) * rate ** (2 * setting.record[-1])
+    edge = eta * spectrum[-1]
+    return Crossover(
+        first=first,
+        zeroth=zeroth,
+        threshold=n1 * (zeroth / first - 2) if first else np.inf,
+        shift=edge * _growth(setting, j) / (2 - edge) if edge < 2 else np.inf,
+        transient=left / difference if difference else np.inf,
+    )
+
+
+def _growth(setting: Setting, node: int) -> float:
+    law = setting.laws[node]
+    if not isinstance(law, DifferenceLaw):
+        return 0.0
+    u = direction_moments(law.directions, setting.problem.dimension)
+    return (u.omega - 1) / law.samples
+
+
+def _sign(setting: Setting, numbers: Crossover | None) -> float:
+    if numbers is None:
+        return 0.0
+    return -1.0 if setting.kinds.count("zeroth") > numbers.threshold else 1.0
+
+
+def _homogeneous(setting: Setting) -> Assumption:
+    structure = setting.problem.structure
+    text = "all nodes hold the same quadratic, with the same noise"
+    if isinstance(structure, Quadratic):
+        parts = (structure.hessians, structure.linear, structure.noise)
+        worst = max(float(np.abs(part - part[:1]).max()) for part in parts)
+        return assume(text, worst < _SAME, f"largest difference between nodes = {worst:.3g}")
+    if isinstance(structure, GeneralizedLinear) and structure.loss == "squared":
+        first = np.sort(structure.members[0])
+        same = all(np.array_equal(np.sort(m), first) for m in structure.members) and len(first) > 0
+        return assume(text, same, "" if same else "nodes hold different rows")
+    return assume(text, False, f"structure = {type(structure).__name__}")
+
+
+def _reference_fits(setting: Setting) -> tuple[Assumption, ...]:
+    n1, n0 = setting.kinds.count("first"), setting.kinds.count("zeroth")
+    zeroth = {
+        law for law, kind in zip(setting.laws, setting.kinds, strict=True) if kind == "zeroth"
+    }
+    first = {law for law, kind in zip(setting.laws, setting.kinds, strict=True) if kind == "first"}
+    other = setting.reference
+    fits = (
+        other is not None
+        and other.nodes == n1
+        and set(other.kinds) == {"first"}
+        and set(other.laws) == first
+    )
+    detail = "no reference" if other is None else f"reference of {other.nodes} nodes, n_1 = {n1}"
+    return (
+        assume("both kinds of nodes are present", n1 > 0 and n0 > 0, f"n_1 = {n1}, n_0 = {n0}"),
+        assume(
+            "nodes of one kind share one law",
+            len(zeroth) <= 1 and len(first) <= 1,
+            f"{len(first)} first-order laws, {len(zeroth)} zeroth-order laws",
+        ),
+        assume("the reference is the first-order nodes alone", fits, detail),
+        assume("the reference runs alike on the same function", fits and _alike(setting), detail),
+    )
+
+
+def _alike(setting: Setting) -> bool:
+    other = setting.reference
+    if other is None or type(other.problem.structure) is not type(setting.problem.structure):
+        return False
+    if not _homogeneous(other).holds or not _homogeneous(setting).holds:
+        return False
+    mine, theirs = quadratic_parts(setting), quadratic_parts(other)
+    same = all(
+        a[0].shape == b[0].shape and bool(np.allclose(a[0], b[0], rtol=_SAME, atol=_SAME))
+        for a, b in zip(mine, theirs, strict=True)
+    )
+    return (
+        same
+        and other.protocol == setting.protocol
+        and other.order == setting.order
+        and other.schedule == setting.schedule
+        and other.momentum == setting.momentum
+        and other.steps == setting.steps
+        and step_range(other) == step_range(setting)
+    )
+
+
+def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
+    low, high = step_range(setting)
+    known = isinstance(setting.problem.structure, Quadratic | GeneralizedLinear)
+    minimum = assume("f has one minimiser", False, "no structure")
+    if known and _homogeneous(setting).holds:
+        minimum = unique_minimiser(quadratic_parts(setting)[0])
+    return (
+        iterates_move(setting),
+        laws_known(setting),
+        smoothing_positive(setting),
+        recorded(setting),
+        momentum_zero(setting),
+        _equally_often(setting),
+        assume(
+            "all nodes have one positive step size", 0 < low == high, f"from {low:g} to {high:g}"
+        ),
+        assume(
+            "the step size is constant in time",
+            setting.schedule.name == "constant",
+            f"schedule = {setting.schedule.name}",
+        ),
+        minimum,
+    )
+
+
+def _equally_often(setting: Setting) -> Assumption:
+    text = "all nodes step equally often and count equally"
+    if setting.protocol == "matching":
+        fine = setting.network.graph == "complete"
+        return assume(text, fine, f"matching, graph = {setting.network.graph}")
+    if setting.protocol == "pair":
+        return assume(
+            text, False, "in the pair protocol time scales with n; take matching or matrix"
+        )
+    try:
+        W = mixing_matrix(setting.network, setting.nodes)
+    except GraphError as error:
+        return assume(text, False, str(error))
+    residual = doubly_stochastic_residual(W)
+    mixes = contraction(W) < 1 - _SAME
+    return assume(text, residual < _SAME and mixes, f"largest deviation of a sum = {residual:.3g}")
+
+
+def _decided(setting: Setting, numbers: Crossover | None) -> tuple[Assumption, ...]:
+    texts = (
+        "first-order estimates are noisy at the optimum",
+        "n_0 is farther from n_0* than its finite-step shift",
+        "the start is forgotten",
+    )
+    if numbers is None:
+        skipped = "not checked: an assumption above fails"
+        return tuple(assume(text, False, skipped) for text in texts)
+    n0 = setting.kinds.count("zeroth")
+    far = abs(n0 - numbers.threshold) > max(numbers.shift, _SAME)
+    return (
+        assume(texts[0], numbers.first > 0, f"s_1 = {numbers.first:.4g}"),
+        assume(
+            texts[1],
+            far,
+            f"n_0 = {n0}, n_0* = {numbers.threshold:.4g}, shift = {numbers.shift:.4g}",
+        ),
+        assume(
+            texts[2],
+            numbers.transient <= _TRANSIENT,
+            f"transient = {numbers.transient:.3g} of the difference (at most {_TRANSIENT})",
+        ),
+    )

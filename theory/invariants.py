@@ -1,0 +1,87 @@
+"""Theorem: what every single step must satisfy, whatever is drawn."""
+
+import numpy as np
+
+from hzbench.core.prediction import Assumption, Prediction
+from hzbench.core.registry import register
+from hzbench.core.setting import Setting
+from hzbench.theory import sources
+from hzbench.theory.checks import assume, conclude, iterates_move, recorded
+from hzbench.theory.graphs import GraphError
+from hzbench.theory.weights import doubly_stochastic_residual, mixing_matrix
+
+MUTANTS = ("combine_then_adapt", "gossip_weight_48")
+
+
+@register("theorem", "step_invariants", mutants=MUTANTS)
+def step_invariants(setting: Setting) -> Prediction:
+    """Identities that hold at every step of every replica.
+
+    Setting and assumptions: any problem and any estimators. Exchanges average exactly.
+
+    Formula:
+        x_i = x_j after i and j adapt and then average; Σ x+ = Σ x − Σ η_i G_i over the nodes that
+        step, if columns of W sum to 1 and there is no momentum; nodes outside the pair keep their
+        x.
+
+    Source:
+        own derivation (F4) from Algorithm 1 of Ansaripour et al. 2025.
+
+    Args:
+        setting: n nodes.
+
+    Returns:
+        Kind exact at the last record step, each 0: pair_disagreement (pair and matching,
+        adapt-combine), mass_residual (momentum 0, doubly stochastic W), idle_change (pair).
+    """
+    names = predicted_invariants(setting)
+    last = setting.record[-1:]
+    assumptions = (
+        iterates_move(setting),
+        recorded(setting),
+        assume(
+            "an invariant is defined for this protocol, order and momentum",
+            bool(names),
+            f"protocol = {setting.protocol}, order = {setting.order}, "
+            f"momentum = {setting.momentum:g}",
+        ),
+    )
+    return conclude(
+        "step_invariants",
+        statement="Averaged pairs agree, Σ x+ = Σ x − Σ η_i G_i, and idle nodes stay put.",
+        source=sources.STEP_INVARIANTS,
+        kind="exact",
+        assumptions=assumptions,
+        steps=last,
+        compute=lambda: ({name: np.zeros(1) for name in names}, {}),
+        validity="up to rounding, relative to the largest coordinate",
+        mutants=_mutants(setting),
+    )
+
+
+def predicted_invariants(setting: Setting) -> tuple[str, ...]:
+    """Names of the invariants that this setting must satisfy."""
+    names = []
+    if setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine":
+        names.append("pair_disagreement")
+    if setting.momentum == 0 and _mass_kept(setting).holds:
+        names.append("mass_residual")
+    if setting.protocol == "pair":
+        names.append("idle_change")
+    return tuple(names)
+
+
+def _mass_kept(setting: Setting) -> Assumption:
+    text = "W is doubly stochastic"
+    if setting.protocol != "matrix":
+        return assume(text, True)
+    try:
+        W = mixing_matrix(setting.network, setting.nodes)
+    except GraphError as error:
+        return assume(text, False, str(error))
+    return assume(text, doubly_stochastic_residual(W) < 1e-12)
+
+
+def _mutants(setting: Setting) -> tuple[str, ...]:
+    exchanges = setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine"
+    return MUTANTS if exchanges else ()

@@ -1,0 +1,136 @@
+"""How far all step sizes may be scaled before a run diverges."""
+
+from math import inf, isfinite, nan
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
+
+from hzbench.core.setting import Setting
+from hzbench.core.structure import GeneralizedLinear, Quadratic
+from hzbench.theory.affine_moments import advance
+from hzbench.theory.affine_system import AffineSystem
+from hzbench.theory.checks import complete_if_matching, laws_known, smoothing_positive
+from hzbench.theory.dynamics import build_model, choose_form, quadratic_parts, state_size
+from hzbench.theory.graphs import GraphError
+
+Array = NDArray[np.float64]
+
+MOST_WORK = 6e6
+_TOLERANCE = 1e-6
+
+
+def step_size_limit(setting: Setting) -> tuple[float, str]:
+    """The largest factor below which scaled step sizes keep the run stable, and its name.
+
+    Setting and assumptions: a constant schedule; on quadratics and squared losses of moderate size
+    the exact second-moment recursion, with one crossing of the stability limit; otherwise gradient
+    descent on an L-smooth function.
+
+    Formula:
+        sup {c: spectral radius of Z ↦ Z+ at step sizes c η_i is below 1}, or 2/(η_max L).
+
+    Source:
+        own derivation (C1-C5, C12).
+
+    Args:
+        setting: n nodes.
+
+    Returns:
+        (factor, sentence); (nan, reason) if nothing is known. Never raises.
+    """
+    largest = float(np.max(setting.step_sizes, initial=0.0))
+    if not setting.moves or largest <= 0:
+        return inf, "no node moves, so no step size is too large"
+    if _recursion_fits(setting):
+        try:
+            limit = mean_square_limit(build_model(setting).system, _smoothness(setting) * largest)
+        except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
+            limit = nan
+        if isfinite(limit):
+            return limit, (
+                "the mean-square limit of the exact second-moment recursion "
+                f"(spectral radius 1 at {limit:.4g} times these step sizes)"
+            )
+    L = _smoothness(setting)
+    if isfinite(L) and L > 0:
+        limit = 2.0 / (largest * L)
+        return limit, (
+            f"the deterministic limit 2/L of gradient descent (L = {L:.4g}); noise that grows with "
+            "the gradient lowers it"
+        )
+    return nan, "no limit is known: the smoothness of f is not declared"
+
+
+def mean_square_limit(system: AffineSystem, edge: float) -> float:
+    """The factor at which the spectral radius of the second-moment map is 1; nan if not found.
+
+    Args:
+        system: the affine system.
+        edge: η_max L, which sets the scale of the search.
+    """
+    high = 2.0 / edge
+    while spectral_radius(system, high) < 1.0:
+        high *= 1.5
+        if high * edge > 1e3:
+            return nan
+    low = high / 4
+    while spectral_radius(system, low) >= 1.0:
+        high, low = low, low / 4
+        if low * edge < 1e-6:
+            return nan
+    return float(brentq(lambda c: spectral_radius(system, c) - 1.0, low, high, rtol=1e-5))
+
+
+def spectral_radius(system: AffineSystem, factor: float) -> float:
+    """Spectral radius of the linear part of Z ↦ Z+ at scaled step sizes.
+
+    The map keeps positive semidefinite Z, so its largest eigenvalue is real and positive, and the
+    iteration starts inside the cone.
+    """
+    C, n, _, q = system.shape
+    N = n * q
+
+    def apply(flat: Array) -> Array:
+        Z = np.zeros((C, N + 1, N + 1))
+        blocks = flat.reshape(C, N, N)
+        Z[:, :N, :N] = 0.5 * (blocks + blocks.swapaxes(1, 2))  # keeps to symmetric Z
+        result: Array = advance(system, Z, factor)[:, :N, :N].ravel()
+        return result
+
+    start = np.tile((np.eye(N) + 0.1).ravel(), C)
+    if start.size <= 16:
+        columns = [apply(unit) for unit in np.eye(start.size)]
+        return float(np.abs(np.linalg.eigvals(np.array(columns).T)).max())
+    operator = LinearOperator((start.size, start.size), matvec=apply, dtype=np.float64)
+    value = eigs(operator, k=1, which="LM", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
+    return float(np.abs(value[0]))
+
+
+def _recursion_fits(setting: Setting) -> bool:
+    structure = setting.problem.structure
+    squared = isinstance(structure, GeneralizedLinear) and structure.loss == "squared"
+    if not (isinstance(structure, Quadratic) or squared):
+        return False
+    if isinstance(structure, GeneralizedLinear) and min(map(len, structure.members)) == 0:
+        return False
+    checks = (laws_known(setting), smoothing_positive(setting), complete_if_matching(setting))
+    if not all(check.holds for check in checks):
+        return False
+    A, _ = quadratic_parts(setting)
+    form, d = choose_form(setting, A), A.shape[1]
+    blocks = 1 if form == "general" else d
+    scenarios = setting.nodes if setting.protocol == "matching" and setting.nodes % 2 else 1
+    return 4.0 * blocks * scenarios * state_size(setting, form, d) ** 3 <= MOST_WORK
+
+
+def _smoothness(setting: Setting) -> float:
+    """L of the declared constants, or of the quadratic form."""
+    L = setting.problem.constants.smoothness
+    structure = setting.problem.structure
+    squared = isinstance(structure, GeneralizedLinear) and structure.loss == "squared"
+    if isfinite(L) or not (isinstance(structure, Quadratic) or squared):
+        return L
+    A, _ = quadratic_parts(setting)
+    return float(np.linalg.eigvalsh(A).max())
