@@ -50,6 +50,7 @@ def test_one_replica_breaks_an_invariant():
     )
     assert verdict.outcome == "violated"
     assert "mass_residual at step 40" in verdict.reason
+    assert verdict.statistics[-1].measured == 1e-6
 
 
 def test_a_predicted_spread_of_zero_holds_every_replica_to_the_value():
@@ -71,7 +72,7 @@ def test_a_rare_event_that_no_replica_saw_is_no_violation():
     columns = {"event": constant(0.0, 4096)}
     rare = predict({"event": 1e-5}, spread={"event": np.full(len(STEPS), np.sqrt(1e-5))})
     assert judge(make_trace(columns), rare, level=LEVEL, steps=[40]).outcome != "violated"
-    common = predict({"event": 0.5}, spread={"event": np.full(len(STEPS), 0.5)})
+    common = predict({"event": 0.01}, spread={"event": np.full(len(STEPS), np.sqrt(0.0099))})
     for steps in ([40], [30, 40]):
         verdict = judge(make_trace(columns), common, level=LEVEL, steps=steps)
         assert (verdict.outcome, verdict.method) == ("violated", "Hotelling T²")

@@ -3,7 +3,8 @@ import pytest
 from judge_synthetic import make_trace, predict
 
 from hzbench.core.errors import UserMistakeError
-from hzbench.judge.select import evenly, select
+from hzbench.core.observable import OBSERVABLES
+from hzbench.judge.select import NONNEGATIVE, evenly, select
 
 STEPS = tuple(range(0, 90, 10))
 
@@ -124,3 +125,8 @@ def test_wrong_shapes_are_refused():
         select(trace, predict({"a": np.zeros((1, 2))}, steps=STEPS))
     with pytest.raises(UserMistakeError, match="shape"):
         select(trace, predict({"a": 1.0}, steps=STEPS))
+
+
+def test_the_nonnegative_observables_are_in_the_vocabulary():
+    assert set(OBSERVABLES) >= NONNEGATIVE
+    assert not {"mean_iterate", "estimate", "objective_gap_difference"} & NONNEGATIVE
