@@ -1,0 +1,192 @@
+"""Problems that the tests of this folder share, and plain numpy versions of what they declare."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from hzbench.core.problem import Placement, Problem
+from hzbench.core.registry import find
+from hzbench.core.streams import Rows, replica_keys
+from hzbench.core.structure import Quadratic
+
+KINDS = ("first", "zeroth", "first", "zeroth", "zeroth")
+N = len(KINDS)
+_random = np.random.default_rng(2024)
+
+
+def _psd(*shape: int) -> np.ndarray:
+    factor = _random.standard_normal(shape)
+    return factor @ np.swapaxes(factor, -1, -2) / shape[-1]
+
+
+EXPLICIT: dict[str, Any] = {
+    "hessian": _psd(3, 3) + 0.2 * np.eye(3),
+    "hessians": _psd(N, 3, 3) + 0.1 * np.eye(3),
+    "diagonals": np.stack([np.diag(row) for row in 0.1 + _random.random((N, 3))]),
+    "linear_terms": _random.standard_normal((N, 3)),
+    "covariance": _psd(3, 3),
+    "covariances": _psd(N, 3, 3),
+    "initial": _random.standard_normal((N, 3)),
+    "features": _random.standard_normal((12, 2)),
+    "real": _random.standard_normal(12),
+    "signs": np.resize([1.0, -1.0, -1.0], 12),
+}
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "isotropic": ("quadratic", {"dimension": 4, "spectrum": "isotropic", "noise": 0.2}),
+    "diagonal": (
+        "quadratic",
+        {"dimension": 4, "heterogeneity": 0.7, "noise": [0.1, 0.0, 0.3, 0.2], "spectrum": "log"},
+    ),
+    "one-dimension": ("quadratic", {"dimension": 1, "heterogeneity": 1.0, "noise": 0.5}),
+    "rotated": (
+        "quadratic",
+        {
+            "dimension": 5,
+            "spectrum": "power",
+            "rotation": True,
+            "heterogeneity": 0.3,
+            "noise": 0.1,
+            "initial_spread": 0.5,
+            "instance_seed": 3,
+        },
+    ),
+    "given": (
+        "quadratic",
+        {
+            "hessian": EXPLICIT["hessian"],
+            "linear_terms": EXPLICIT["linear_terms"],
+            "noise_covariance": EXPLICIT["covariance"],
+            "initial": EXPLICIT["initial"],
+            "evaluation_noise": 0.1,
+        },
+    ),
+    "node-hessians": (
+        "quadratic",
+        {
+            "hessians": EXPLICIT["hessians"],
+            "linear_terms": EXPLICIT["linear_terms"],
+            "noise_covariance": EXPLICIT["covariances"],
+        },
+    ),
+    "node-diagonals": (
+        "quadratic",
+        {"hessians": EXPLICIT["diagonals"], "heterogeneity": 0.4, "noise": 0.1},
+    ),
+    "ridge": ("ridge", {}),
+    "ridge-sorted": ("ridge", {"partition": "sorted", "regularization": 0.0}),
+    "ridge-replicated": ("ridge", {"partition": "replicated", "initial": 1.0}),
+    "ridge-raw": (
+        "ridge",
+        {
+            "features": EXPLICIT["features"],
+            "targets": EXPLICIT["real"],
+            "standardize": False,
+            "partition": {"name": "dirichlet", "alpha": 0.3},
+        },
+    ),
+    "logistic": ("logistic", {"partition": "two-copies"}),
+    "logistic-digits": (
+        "logistic",
+        {"data": "digits", "partition": {"name": "dirichlet", "alpha": 0.2, "seed": 1}},
+    ),
+    "logistic-replicated": ("logistic", {"partition": "replicated", "regularization": 0.1}),
+    "logistic-raw": (
+        "logistic",
+        {
+            "features": EXPLICIT["features"],
+            "targets": EXPLICIT["signs"],
+            "standardize": False,
+            "partition": "sorted",
+        },
+    ),
+}
+
+
+def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem:
+    """A problem by its registered name."""
+    component = find("problem", name).target(**keys)
+    return component.build(Placement(kinds=kinds, dtype=dtype))
+
+
+@lru_cache
+def case(label: str, dtype: str = "float64") -> Problem:
+    """One of CASES on the nodes KINDS."""
+    name, keys = CASES[label]
+    return make(name, dtype, **keys)
+
+
+def rows(replicas: int, nodes: int = N, step: int = 0) -> Rows:
+    """All nodes of some replicas at one step."""
+    replica = torch.arange(replicas).repeat_interleave(nodes)
+    node = torch.arange(nodes).repeat(replicas)
+    return Rows(
+        keys=replica_keys(17, range(replicas))[replica],
+        replica=replica,
+        node=node,
+        step=torch.full_like(node, step),
+    )
+
+
+def points(problem: Problem, *shape: int, seed: int = 0) -> torch.Tensor:
+    """Random points [*shape, d]."""
+    drawn = np.random.default_rng(seed).standard_normal((*shape, problem.dimension))
+    return torch.from_numpy(drawn)
+
+
+class Plain:
+    """f_i, ∇f_i and ∇²f_i from the declared structure, one node and one point at a time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.it = problem.structure
+        self.d = problem.dimension
+
+    def rows(self, node, index=None):
+        held = self.it.members[node] if index is None else index
+        return self.it.features[held], self.it.targets[held]
+
+    def value(self, node, x, index=None):
+        if isinstance(self.it, Quadratic):
+            return 0.5 * x @ self.it.hessians[node] @ x - self.it.linear[node] @ x
+        features, targets = self.rows(node, index)
+        margin = features @ x
+        losses = (
+            0.5 * (margin - targets) ** 2
+            if self.it.loss == "squared"
+            else np.log1p(np.exp(-targets * margin))
+        )
+        return losses.mean() + 0.5 * self.it.regularization * x @ x
+
+    def gradient(self, node, x, index=None):
+        if isinstance(self.it, Quadratic):
+            return self.it.hessians[node] @ x - self.it.linear[node]
+        return self.single(node, x, index).mean(axis=0) + self.it.regularization * x
+
+    def single(self, node, x, index=None):
+        """Loss gradients of single rows, [rows, d]."""
+        features, targets = self.rows(node, index)
+        margin = features @ x
+        slopes = (
+            margin - targets if self.it.loss == "squared" else -targets * expit(-targets * margin)
+        )
+        return slopes[:, None] * features
+
+    def hessian(self, node, x):
+        if isinstance(self.it, Quadratic):
+            return self.it.hessians[node]
+        features, targets = self.rows(node)
+        curvature = np.ones(len(targets))
+        if self.it.loss == "logistic":
+            wrong = expit(-targets * (features @ x))
+            curvature = wrong * (1 - wrong)
+        mean = (curvature[:, None] * features).T @ features / len(targets)
+        return mean + self.it.regularization * np.eye(self.d)
+
+    def noise(self, node, x):
+        """tr Cov of one gradient sample."""
+        if isinstance(self.it, Quadratic):
+            return np.trace(self.it.noise[node])
+        return self.single(node, x).var(axis=0).sum()
