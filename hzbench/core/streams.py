@@ -84,7 +84,7 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor
     import torch
 
     k0, k1 = key
-    c0, c1, c2, c3, _ = torch.broadcast_tensors(*counter, k0)
+    c0, c1, c2, c3, _ = torch.broadcast_tensors(*counter, k0)  # type: ignore[no-untyped-call]
     for _ in range(10):
         low, high = c0 * 0xD2511F53, c2 * 0xCD9E8D57  # wraps modulo 2⁶⁴, as it should
         c0 = (high >> 32).bitwise_and_(_MASK).bitwise_xor_(c1).bitwise_xor_(k0)
@@ -129,7 +129,8 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """
     import torch
 
-    return torch.special.ndtri(uniforms(rows, purpose, count, offset))
+    drawn: Tensor = torch.special.ndtri(uniforms(rows, purpose, count, offset))
+    return drawn
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:

@@ -50,4 +50,5 @@ class Trace:
                 f"got {observable} at step {step}; expected one of "
                 f"{sorted(self.columns)} at {self.steps.tolist()}"
             )
-        return self.columns[observable][int(index[0])]
+        values: NDArray[np.float64] = self.columns[observable][int(index[0])]
+        return values

@@ -31,8 +31,11 @@ def gaussian(rows: Rows, m: int, d: int) -> Tensor:
 
 def sphere(rows: Rows, m: int, d: int) -> Tensor:
     """Draw u uniform on the sphere of radius sqrt(d), shape [B, m, d]."""
+    import torch
+
     u = gaussian(rows, m, d)
-    return u * (math.sqrt(d) / u.norm(dim=-1, keepdim=True))
+    length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
+    return math.sqrt(d) * u / length
 
 
 def rademacher(rows: Rows, m: int, d: int) -> Tensor:

@@ -124,7 +124,8 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
         shape = np.where(
             t < w, (t + 1) / max(1, w), (1 + np.cos(np.pi * (t - w) / max(1, steps - w))) / 2
         )
-    return shape[:, None] * base_step_sizes(spec)[None, :]
+    sizes: NDArray[np.float64] = shape[:, None] * base_step_sizes(spec)[None, :]
+    return sizes
 
 
 def _combination_mistakes(spec: Spec) -> list[str]:

@@ -86,9 +86,7 @@ def _row(
         "mutant": planted.mutant,
         "run": planted.spec.name,
         "found": bool(found),
-        "statistical": any(
-            a in found and b["method"] != "deterministic" for a, b in pairs
-        ),
+        "statistical": any(a in found and b["method"] != "deterministic" for a, b in pairs),
         "checks": [
             {
                 "theorem": b["theorem"],

@@ -107,12 +107,15 @@ def merged(default: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any
     found = dict(default)
     for key, value in case.items():
         known = found.get(key)
-        both = isinstance(value, Mapping) and isinstance(known, Mapping)
-        if both and value.get("name", known.get("name")) == known.get("name"):
+        if isinstance(value, Mapping) and isinstance(known, Mapping) and _same_name(known, value):
             found[key] = merged(known, value)
         else:
             found[key] = value
     return found
+
+
+def _same_name(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    return bool(value.get("name", known.get("name")) == known.get("name"))
 
 
 def _name_mistakes(specs: list[Spec]) -> list[str]:
