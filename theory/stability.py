@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
+from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
@@ -21,6 +22,7 @@ MOST_WORK = 6e6
 _TOLERANCE = 1e-6
 
 
+@register("limit", "step_size")
 def step_size_limit(setting: Setting) -> tuple[float, str]:
     """The largest factor below which scaled step sizes keep the run stable, and its name.
 

@@ -17,7 +17,8 @@ class Statistic:
         measured: mean over replicas.
         standard_error: of that mean.
         predicted: the value of theory.
-        visible_error: the smallest shift of this statistic alone that the test sees with power .9.
+        visible_error: the smallest shift of this statistic that the test sees with power .9 whatever
+            the others do (for a bound it includes the distance to the bound).
         tolerance: the shift that matters.
     """
 
@@ -47,7 +48,8 @@ class Verdict:
         visible_error: the largest ratio visible_error/tolerance over the statistics, times the
             tolerance fraction: "an error of this fraction would have been seen with power .9".
         tolerance: the error that matters, as a fraction.
-        tightness: for bounds, bound / measured (largest over statistics); nan otherwise.
+        tightness: for bounds, bound / measured (measured / bound for lower ones), the largest over
+            the statistics; nan otherwise.
         statistics: what was tested.
         expected: the outcome the suite expects; `met` says whether it came.
         expectation_reason: why, when it is not "consistent".

@@ -35,7 +35,8 @@ def sphere(rows: Rows, m: int, d: int) -> Tensor:
 
     u = gaussian(rows, m, d)
     length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
-    return math.sqrt(d) * u / length
+    scaled: Tensor = math.sqrt(d) * u / length
+    return scaled
 
 
 def rademacher(rows: Rows, m: int, d: int) -> Tensor:

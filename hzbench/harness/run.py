@@ -222,8 +222,6 @@ def _warnings(setting: Setting) -> tuple[str, ...]:
     """A step size beyond the stability limit is worth a sentence before the run."""
     if not setting.moves or not setting.step_sizes.any():
         return ()
-    if "step_size" not in registry.entries("limit"):
-        return ()
     limit, sentence = registry.find("limit", "step_size").target(setting)
     largest = float(setting.step_sizes.max())
     if not limit < 1:

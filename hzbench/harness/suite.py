@@ -78,7 +78,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
         name = Path(where).stem
         return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
     mistakes = [
-        f"{key}: got an unknown table; expected [suite], [default] and [[case]]; remove it or correct it"
+        f"{key}: got an unknown table; expected [suite], [default] and [[case]]; remove it"
         for key in table
         if key not in ("suite", "default", "case")
     ]
@@ -101,8 +101,9 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
 
 
 def merged(default: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
-    """The case with the suite's [default] tables under it; a table that names another component
-    (a different `name`) replaces the default one instead of mixing with it.
+    """The case with the suite's [default] tables under it.
+
+    A table that names another component replaces the default one instead of mixing with it.
     """
     found = dict(default)
     for key, value in case.items():

@@ -23,7 +23,7 @@ def judge(
     tolerance: float = 0.05,
     observables: Sequence[str] | None = None,
     steps: Sequence[int] | None = None,
-    against: Against = "alone",
+    against: Against = "any",
     expected: Outcome = "consistent",
     expectation_reason: str = "",
 ) -> Verdict:
