@@ -16,6 +16,18 @@ def direction_points(law, d):
     if law == "coordinate":
         eye = np.sqrt(d) * np.eye(d)
         return [(0.5 / d, sign * e) for e in eye for sign in (-1.0, 1.0)]
+    if law == "sphere" and d == 3:
+        heights, weights = np.polynomial.legendre.leggauss(4)
+        angles = 2 * np.pi * np.arange(8) / 8 + 0.3
+        return [
+            (
+                w / 2 / 8,
+                np.sqrt(3)
+                * np.array([np.sqrt(1 - z**2) * np.cos(a), np.sqrt(1 - z**2) * np.sin(a), z]),
+            )
+            for z, w in zip(heights, weights, strict=True)
+            for a in angles
+        ]
     if law == "sphere":
         assert d == 2
         angles = 2 * np.pi * np.arange(8) / 8 + 0.3
@@ -34,8 +46,13 @@ def quadratic_samples(A, b, root):
     found = []
     for column, sign in product(range(r), (-1.0, 1.0)):
         zeta = sign * np.sqrt(r) * root[:, column]
-        value = lambda x, z=zeta: 0.5 * np.einsum("sk,kl,sl->s", x, A, x) + x @ (z - b)
-        slope = lambda x, z=zeta: x @ A + (z - b)
+
+        def value(x, z=zeta):
+            return 0.5 * np.einsum("sk,kl,sl->s", x, A, x) + x @ (z - b)
+
+        def slope(x, z=zeta):
+            return x @ A + (z - b)
+
         found.append((0.5 / r, value, slope))
     return found
 
@@ -44,8 +61,28 @@ def row_samples(a, y, lam):
     """Samples of the squared loss: one row each."""
     found = []
     for row, target in zip(a, y, strict=True):
-        value = lambda x, r=row, t=target: 0.5 * (x @ r - t) ** 2 + 0.5 * lam * (x**2).sum(1)
-        slope = lambda x, r=row, t=target: (x @ r - t)[:, None] * r + lam * x
+
+        def value(x, r=row, t=target):
+            return 0.5 * (x @ r - t) ** 2 + 0.5 * lam * (x**2).sum(1)
+
+        def slope(x, r=row, t=target):
+            return (x @ r - t)[:, None] * r + lam * x
+
+        found.append((1.0 / len(y), value, slope))
+    return found
+
+
+def logistic_samples(a, y, lam):
+    """Samples of the logistic loss: one row each."""
+    found = []
+    for row, target in zip(a, y, strict=True):
+
+        def value(x, r=row, t=target):
+            return np.log1p(np.exp(-t * (x @ r))) + 0.5 * lam * (x**2).sum(1)
+
+        def slope(x, r=row, t=target):
+            return (-t / (1 + np.exp(t * (x @ r))))[:, None] * r + lam * x
+
         found.append((1.0 / len(y), value, slope))
     return found
 
@@ -182,7 +219,10 @@ def measure(ensemble, A, b):
     """The observables' exact means, from their definitions."""
     H, c = A.mean(0), b.mean(0)
     best = np.linalg.lstsq(H, c, rcond=None)[0]
-    f = lambda x: 0.5 * np.einsum("sk,kl,sl->s", x, H, x) - x @ c
+
+    def f(x):
+        return 0.5 * np.einsum("sk,kl,sl->s", x, H, x) - x @ c
+
     x = ensemble.x
     mean = x.mean(1)
     first = ensemble.expect(mean)
