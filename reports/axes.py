@@ -35,20 +35,20 @@ def scale_steps(ax: Axes, steps: Array) -> None:
         return
     ax.set_xscale("symlog", linthresh=1, linscale=0.35)
     powers = [10.0**power for power in range(int(np.log10(last)) + 1)]
-    ax.set_xticks([0.0, *powers])
+    ax.set_xticks([0.0, *powers, *([last] if last >= 2 * powers[-1] else [])])
     ax.set_xticks([], minor=True)
     ax.xaxis.set_major_formatter(power_of_ten)
     ax.set_xlim(min(0.0, float(steps[0])), last * 1.08)
 
 
 def scale_values(ax: Axes, shown: Sequence[Array]) -> None:
-    """Value axis: logarithm for positive quantities that vary; a little air around the lines."""
+    """Value axis: logarithm for positive scalars that vary; a little air around the lines."""
     values = np.concatenate([item.ravel() for item in shown])
     values = values[np.isfinite(values)]
     if not len(values):
         return
-    means = shown[0][np.isfinite(shown[0])]
-    top, positive = float(values.max()), bool((means > 0).all())
+    means, scalar = shown[0][np.isfinite(shown[0])], shown[0].shape[1] == 1
+    top, positive = float(values.max()), scalar and bool((means > 0).all())
     bottom = float(values[values > top * DEEPEST].min()) if top > 0 else 0.0
     if positive and top > 0 and top / bottom >= LOG_FROM:
         _log_axis(ax, bottom, top)

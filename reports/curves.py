@@ -202,6 +202,23 @@ def thin(panel: Panel) -> Panel:
     )
 
 
+def distinct(overlays: Iterable[Overlay]) -> tuple[Overlay, ...]:
+    """Without repetition: two checks of one theorem predict the same curve."""
+    kept: list[Overlay] = []
+    for item in overlays:
+        if not any(_same(item, other) for other in kept):
+            kept.append(item)
+    return tuple(kept)
+
+
+def _same(one: Overlay, two: Overlay) -> bool:
+    return (
+        (one.theorem, one.kind) == (two.theorem, two.kind)
+        and np.array_equal(one.rows, two.rows)
+        and np.array_equal(one.values, two.values, equal_nan=True)
+    )
+
+
 def _thin_curve(item: Curve, keep: NDArray[np.intp]) -> Curve:
     low = None if item.low is None else item.low[keep]
     high = None if item.high is None else item.high[keep]
@@ -223,11 +240,17 @@ def _thin_overlay(item: Overlay, keep: NDArray[np.intp]) -> Overlay:
 
 
 def _predicted(run: Mapping[str, Any]) -> list[str]:
+    """The predicted observables: the tested ones first, then as the theorems list them."""
     names: dict[str, None] = {}
     for prediction in run.get("predictions") or []:
         if prediction.get("applies", True):
             names.update(dict.fromkeys(prediction.get("values") or {}))
-    return list(names)
+    tested = {
+        split_component(str(statistic.get("observable", "")))[0]
+        for verdict in run.get("verdicts") or []
+        for statistic in verdict.get("statistics") or []
+    }
+    return sorted(names, key=lambda name: name not in tested)
 
 
 def _panel(run: Mapping[str, Any], name: str, critical: float | None) -> Panel | None:
@@ -235,7 +258,7 @@ def _panel(run: Mapping[str, Any], name: str, critical: float | None) -> Panel |
     measured = curve(run["observables"][name])
     if measured is None or len(measured.mean) != len(steps):
         return None
-    overlays = tuple(_overlays(run, name, steps, measured.mean.shape[1]))
+    overlays = distinct(_overlays(run, name, steps, measured.mean.shape[1]))
     shape: Shape = "trajectory"
     if len(steps) == 1 or measured.mean.shape[1] > LINES_AT_MOST:
         shape = "static"
@@ -255,7 +278,7 @@ def _pair(run: Mapping[str, Any], critical: float | None) -> Panel | None:
         return None
     if not len(steps) == len(own.mean) == len(reference.mean) == len(difference.mean) > 1:
         return None
-    overlays = tuple(_overlays(run, DIFFERENCE, steps, 1))
+    overlays = distinct(_overlays(run, DIFFERENCE, steps, 1))
     curves = (own, reference, difference)
     named = _named(
         DIFFERENCE, shape="pair", steps=steps, curves=curves, overlays=overlays, critical=critical

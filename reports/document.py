@@ -153,7 +153,7 @@ def _headline(suite: Mapping[str, Any], runs: Sequence[Run], verdicts: Sequence[
 
 
 def _sensitivity(verdicts: Sequence[Row]) -> Sensitivity | None:
-    random = [row for row in verdicts if row.outcome == "consistent" and row.p_value is not None]
+    random = [row for row in verdicts if row.outcome == "consistent" and not row.deterministic]
     seen = [row.visible_error for row in random]
     errors = [error for error in seen if error is not None and error > 0]
     if not errors:
@@ -166,10 +166,10 @@ def _p_values(verdicts: Sequence[Row]) -> tuple[float, ...]:
     chosen = [
         row.p_value
         for row in verdicts
-        if row.kind == "exact" and row.expected == "consistent" and row.p_value is not None
+        if row.kind == "exact" and row.expected == "consistent" and not row.deterministic
     ]
-    random = tuple(p for p in chosen if 0 < p < 1)
-    return random if len(random) >= P_VALUES_AT_LEAST else ()
+    known = tuple(p for p in chosen if p is not None)
+    return known if len(known) >= P_VALUES_AT_LEAST else ()
 
 
 def _critical(suite: Mapping[str, Any]) -> float | None:

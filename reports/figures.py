@@ -134,12 +134,20 @@ def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> No
     if item.low is not None and item.high is not None:
         ax.fill_between(x, item.low, item.high, color=colour, alpha=0.13, linewidth=0)
     half = NORMAL_95 * item.error
-    for k in range(item.mean.shape[1]):
+    size = item.mean.shape[1]
+    for k in range(size):
         low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
         ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
-        sns.lineplot(
-            x=x, y=item.mean[:, k], ax=ax, color=colour, linewidth=2.4, errorbar=None, legend=False
-        )
+    sns.lineplot(
+        x=np.tile(x, size),
+        y=item.mean.T.ravel(),
+        units=np.repeat(np.arange(size), len(x)),
+        estimator=None,
+        ax=ax,
+        color=colour,
+        linewidth=2.4,
+        legend=False,
+    )
 
 
 def _predicted(ax: Axes, panel: Panel, overlay: Overlay) -> None:

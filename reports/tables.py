@@ -45,6 +45,11 @@ class Row:
         """The sign of the outcome."""
         return GLYPHS.get(self.outcome, UNKNOWN)
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether numbers were compared to rounding: no replicas, no chance, no p-value."""
+        return self.test == "deterministic"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:

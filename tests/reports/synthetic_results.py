@@ -280,8 +280,9 @@ def static_run() -> dict[str, Any]:
         verdicts=[
             verdict(
                 "cycle-spectrum",
+                kind="invariant",
                 method="deterministic",
-                p_value=None,
+                p_value=1.0,
                 visible_error=1e-9,
                 replicas=1,
                 statistics=[statistic("laplacian_spectrum[3]", 0, 2.0, 2.0)],

@@ -35,15 +35,33 @@ from hzbench.reports.curves import (
 
 
 def test_the_predicted_observables_are_drawn() -> None:
-    gap, potential, mean = panels(exact_run())
-    assert [p.observable for p in (gap, potential, mean)] == [
+    gap, mean, potential = panels(exact_run())
+    assert [p.observable for p in (gap, mean, potential)] == [
         "objective_gap",
-        "consensus_potential",
         "mean_iterate",
+        "consensus_potential",
     ]
     assert [overlay.kind for overlay in potential.overlays] == ["exact", "upper"]
     assert [STEPS[row] for row, _ in gap.overlays[0].tested] == [3, 13, 36, 100]
     assert mean.overlays[0].tested == ((10, 2),)
+
+
+def test_two_checks_of_one_theorem_draw_one_curve_and_the_tested_observable_comes_first() -> None:
+    values = {"node_distance": decay(), "objective_gap": decay()}
+    checks = [
+        verdict("t", statistics=[statistic("objective_gap", 8, 1.0, 1.0)]),
+        verdict("t", statistics=[statistic("objective_gap", 100, 1.0, 1.0)]),
+    ]
+    record = run(
+        "twice",
+        observables={name: scalar(value) for name, value in values.items()},
+        predictions=[prediction("t", "exact", values), prediction("t", "exact", values)],
+        verdicts=checks,
+    )
+    first, second = panels(record)
+    assert (first.observable, second.observable) == ("objective_gap", "node_distance")
+    (overlay,) = first.overlays
+    assert [STEPS[row] for row, _ in overlay.tested] == [8, 100]
 
 
 def test_without_predictions_the_telling_observables_are_drawn() -> None:
