@@ -153,11 +153,13 @@ def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> No
 def _predicted(ax: Axes, panel: Panel, overlay: Overlay) -> None:
     colour = colour_of(overlay)
     x = panel.steps[overlay.rows]
-    few: dict[str, Any] = {"marker": "D", "markersize": 4} if len(x) < 3 else {}
     style: Any = LINE.get(overlay.kind, "-")
-    width = 1.1 if overlay.kind == "exact" else 1.5  # thin: what it covers stays visible
+    look: dict[str, Any] = {"linestyle": style, "linewidth": 1.5}
+    if overlay.kind == "exact" or len(x) < 3:  # beads: where it agrees, both colours stay visible
+        beads = 3.4 if len(x) <= 40 else 0.0
+        look |= {"linewidth": 0.8, "marker": "o", "markersize": beads, "markeredgewidth": 0}
     for k in range(overlay.values.shape[1]):
-        ax.plot(x, overlay.values[:, k], color=colour, linestyle=style, linewidth=width, **few)
+        ax.plot(x, overlay.values[:, k], color=colour, **look)
     if overlay.tested:
         rows, components = np.array(overlay.tested).T
         heights = panel.curves[0].mean[rows, components]
