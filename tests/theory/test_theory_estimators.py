@@ -4,9 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hzbench.core.structure import GeneralizedLinear, GradientLaw
-from hzbench.theory.directions import curvature_moment, direction_moments
-from hzbench.theory.estimator_moments import estimator_moments, node_moments
 from theory_enumeration import (
     direction_points,
     estimates,
@@ -15,6 +12,10 @@ from theory_enumeration import (
     row_samples,
 )
 from theory_settings import FIRST, quadratic, setting, spd, zeroth
+
+from hzbench.core.structure import GeneralizedLinear, GradientLaw
+from hzbench.theory.directions import curvature_moment, direction_moments
+from hzbench.theory.estimator_moments import estimator_moments, node_moments
 
 EVERY_LAW = ("gaussian", "sphere", "rademacher", "coordinate")
 EXACT = {"rtol": 1e-11, "atol": 1e-12}

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from theory_enumeration import Ensemble, estimates, exchanges, measure, row_samples
+from theory_settings import FIRST, setting, zeroth
+
 from hzbench.core.setting import NetworkFacts
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.theory.least_squares_dynamics import least_squares_dynamics
-from theory_enumeration import Ensemble, estimates, exchanges, measure, row_samples
-from theory_settings import FIRST, setting, zeroth
 
 PATH = ((0, 1), (1, 2))
 W = np.array([[0.6, 0.4, 0.0], [0.4, 0.3, 0.3], [0.0, 0.3, 0.7]])
