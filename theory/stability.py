@@ -13,7 +13,13 @@ from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
 from hzbench.theory.affine_system import AffineSystem
 from hzbench.theory.checks import complete_if_matching, laws_known, smoothing_positive
-from hzbench.theory.dynamics import build_model, choose_form, quadratic_parts, state_size
+from hzbench.theory.dynamics import (
+    build_model,
+    choose_form,
+    quadratic_parts,
+    state_size,
+    unique_minimiser,
+)
 from hzbench.theory.graphs import GraphError
 
 Array = NDArray[np.float64]
@@ -45,6 +51,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     largest = float(np.max(setting.step_sizes, initial=0.0))
     if not setting.moves or largest <= 0:
         return inf, "no node moves, so no step size is too large"
+    if _quadratic_form(setting) and not unique_minimiser(quadratic_parts(setting)[0]).holds:
+        return nan, "no limit is known: f has no unique minimiser to be stable at"
     if _recursion_fits(setting):
         try:
             limit = mean_square_limit(build_model(setting).system, _smoothness(setting) * largest)
@@ -111,11 +119,7 @@ def spectral_radius(system: AffineSystem, factor: float) -> float:
 
 
 def _recursion_fits(setting: Setting) -> bool:
-    structure = setting.problem.structure
-    squared = isinstance(structure, GeneralizedLinear) and structure.loss == "squared"
-    if not (isinstance(structure, Quadratic) or squared):
-        return False
-    if isinstance(structure, GeneralizedLinear) and min(map(len, structure.members)) == 0:
+    if not _quadratic_form(setting):
         return False
     checks = (laws_known(setting), smoothing_positive(setting), complete_if_matching(setting))
     if not all(check.holds for check in checks):
@@ -127,12 +131,17 @@ def _recursion_fits(setting: Setting) -> bool:
     return 4.0 * blocks * scenarios * state_size(setting, form, d) ** 3 <= MOST_WORK
 
 
+def _quadratic_form(setting: Setting) -> bool:
+    structure = setting.problem.structure
+    if isinstance(structure, GeneralizedLinear):
+        return structure.loss == "squared" and min(map(len, structure.members)) > 0
+    return isinstance(structure, Quadratic)
+
+
 def _smoothness(setting: Setting) -> float:
     """L of the declared constants, or of the quadratic form."""
     L = setting.problem.constants.smoothness
-    structure = setting.problem.structure
-    squared = isinstance(structure, GeneralizedLinear) and structure.loss == "squared"
-    if isfinite(L) or not (isinstance(structure, Quadratic) or squared):
+    if isfinite(L) or not _quadratic_form(setting):
         return L
     A, _ = quadratic_parts(setting)
     return float(np.linalg.eigvalsh(A).max())

@@ -119,7 +119,7 @@ def test_quadratics(law, difference, data, samples):
 @pytest.mark.parametrize("difference", ["central", "forward"])
 @pytest.mark.parametrize("data", ["shared", "fresh"])
 def test_three_directions_share_one_base_evaluation_or_none(difference, data):
-    structure, root = quadratic(np.random.default_rng(2), 1, 2, evaluation_noise=0.5)
+    structure, root = quadratic(np.random.default_rng(2), 1, 1, evaluation_noise=0.5)
     law = zeroth(directions="coordinate", difference=difference, data=data, samples=3)
     lists = [quadratic_samples(structure.hessians[0], structure.linear[0], root[0])]
     compare(setting(structure, (law,), moves=False), lists, 0.5)

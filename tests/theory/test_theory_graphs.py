@@ -26,18 +26,16 @@ def reference(graph, n, p):
         made.add_nodes_from(range(n))
         for r in range(rows):
             for c in range(columns):
-                for r2, c2 in ((r + 1, c), (r, c + 1)):
-                    if graph == "torus":
-                        r2, c2 = r2 % rows, c2 % columns
+                for down, right in ((r + 1, c), (r, c + 1)):
+                    r2 = down % rows if graph == "torus" else down
+                    c2 = right % columns if graph == "torus" else right
                     if r2 < rows and c2 < columns and (r, c) != (r2, c2):
                         made.add_edge(r * columns + c, r2 * columns + c2)
         return made
     if graph == "hypercube":
         made = nx.Graph()
         made.add_nodes_from(range(n))
-        made.add_edges_from(
-            (i, j) for i in range(n) for j in range(i) if bin(i ^ j).count("1") == 1
-        )
+        made.add_edges_from((i, j) for i in range(n) for j in range(i) if (i ^ j).bit_count() == 1)
         return made
     if graph == "ring":
         return nx.cycle_graph(n) if n > 2 else nx.path_graph(n)
