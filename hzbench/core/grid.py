@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,7 +53,7 @@ def expand(table: Mapping[str, Any], where: str = "the spec") -> list[Spec]:
         raise SpecError(mistakes, where)
     specs = []
     for values in itertools.product(*grid.values()):
-        cell = json.loads(json.dumps(base))
+        cell = copy.deepcopy(base)
         try:
             for key, value in zip(grid, values, strict=True):
                 _assign(cell, key, value)

@@ -29,7 +29,9 @@ class Schedule(Component):
         description="constant; inverse-time 1/(1 + t/offset); cosine: linear warm-up, then "
         "½(1 + cos(π (t − warmup)/(T − warmup)))",
     )
-    offset: float = Field(1.0, gt=0, description="inverse-time: t at which the step has halved")
+    offset: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="inverse-time: t at which the step has halved"
+    )
     warmup: int = Field(0, ge=0, description="cosine: steps of linear warm-up")
 
 
@@ -39,7 +41,9 @@ class Method(Component):
     protocols: ClassVar[tuple[Protocol, ...]] = ("pair", "matching", "matrix")
     moves: ClassVar[bool] = True
 
-    step_size: float = Field(0.1, ge=0, description="base step size η of every node")
+    step_size: float = Field(
+        0.1, ge=0, allow_inf_nan=False, description="base step size η of every node"
+    )
     schedule: Schedule = Field(Schedule(), description="shape of the step size in time")
     momentum: float = Field(
         0.0, ge=0, lt=1, description="m in v+ = m v + (1 − m) G; v stays local, is never averaged"

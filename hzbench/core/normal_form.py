@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from hzbench.core import registry
 from hzbench.core.component import Component
 from hzbench.core.errors import UnknownNameError
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def named(value: Any) -> Any:
@@ -26,13 +30,37 @@ def component_of(kind: str, table: Mapping[str, Any]) -> Component:
     """
     parameters = {key: value for key, value in table.items() if key != "name"}
     target = registry.find(kind, str(table.get("name"))).target
-    component: Component = target.model_validate(parameters)
+    component: Component = validated(target, parameters)
     return component
+
+
+def validated(model: type[M], table: Mapping[str, Any]) -> M:
+    """Validate as strict JSON: lists are sequences, but "10" and true are no numbers.
+
+    Raises:
+        ValidationError: every mistake of the table.
+    """
+    return model.model_validate_json(json.dumps(table, default=_jsonable), strict=True)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def explain(error: ValidationError, prefix: str = "") -> list[str]:
     """Turn a pydantic error into sentences `got X; expected Y; do Z`."""
-    return [_sentence(item, prefix) for item in error.errors()]
+    items = error.errors()
+    return [_sentence(item, prefix) for item in items if not _echo(item, items)]
+
+
+def _echo(item: Any, items: list[Any]) -> bool:
+    """Whether a list is called too short only because its items are wrong."""
+    loc = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in items
+    )
 
 
 def _sentence(item: Any, prefix: str) -> str:
@@ -57,28 +85,43 @@ def normalise(table: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
         if key in table:
             table[key] = _normal_component(key, table[key], key, mistakes)
     if isinstance(table.get("network", {}), Mapping):
-        table["network"] = _normal_network(dict(table.get("network", {})), mistakes)
+        network = dict(table.get("network", {}))
+        network.setdefault("gossip", _default_gossip(table["method"]))
+        table["network"] = _normal_network(network, mistakes)
     table["nodes"] = _normal_groups(table.get("nodes", []), "nodes", mistakes)
     if isinstance(table.get("versus"), Mapping):
         groups = _normal_groups(table["versus"].get("nodes", []), "versus.nodes", mistakes)
         table["versus"] = {**table["versus"], "nodes": groups}
-    for index, check in enumerate(table.get("checks", ())):
+    for index, check in enumerate(_listed(table.get("checks"))):
         if isinstance(check, Mapping):
             _check_names(check, f"checks.{index}", mistakes)
-    if table.get("mutant") is not None:
+    if isinstance(table.get("mutant"), str):
         _look_up("mutant", table["mutant"], "mutant", mistakes)
     return table
 
 
 def _normal_network(network: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
-    if network.get("edges"):
-        network["graph"] = {"name": "explicit"}
+    for key, numbers in (("graph", "edges"), ("weights", "matrix")):
+        if network.get(numbers):
+            if named(network.get(key, "explicit")) != {"name": "explicit"}:
+                mistakes.append(
+                    f"network.{key}: got {network[key]!r} and {numbers}; expected one of them, "
+                    f"since {numbers} would win; drop one"
+                )
+            network[key] = {"name": "explicit"}
     for key, default in (("graph", "complete"), ("weights", "metropolis")):
         value = network.get(key, default)
         if named(value) != {"name": "explicit"}:
             value = _normal_component(key, value, f"network.{key}", mistakes)
         network[key] = value
     return network
+
+
+def _default_gossip(method: Any) -> str:
+    """The first protocol that the method knows."""
+    name = named(method).get("name") if isinstance(named(method), Mapping) else None
+    known = registry.entries("method")
+    return str(known[name].target.protocols[0]) if name in known else "pair"
 
 
 def _normal_groups(groups: Any, place: str, mistakes: list[str]) -> Any:
@@ -116,8 +159,14 @@ def _normal_component(kind: str, value: Any, place: str, mistakes: list[str]) ->
 def _check_names(check: Mapping[str, Any], place: str, mistakes: list[str]) -> None:
     if isinstance(check.get("theorem"), str):
         _look_up("theorem", check["theorem"], f"{place}.theorem", mistakes)
-    for mutant in check.get("mutants", ()):
-        _look_up("mutant", mutant, f"{place}.mutants", mistakes)
+    for mutant in _listed(check.get("mutants")):
+        if isinstance(mutant, str):
+            _look_up("mutant", mutant, f"{place}.mutants", mistakes)
+
+
+def _listed(value: Any) -> list[Any]:
+    """The items of a list; none of anything else, whose type the model's fields report."""
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _look_up(kind: str, name: str, place: str, mistakes: list[str]) -> None:

@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from hzbench.core import registry
 from hzbench.core.component import Component
 from hzbench.core.errors import SpecError
-from hzbench.core.normal_form import component_of, explain, named, normalise
+from hzbench.core.normal_form import component_of, explain, named, normalise, validated
 from hzbench.core.problem import Kind
 from hzbench.core.structure import BatchSize
 from hzbench.core.verdict import Outcome
@@ -31,7 +39,7 @@ Named = Annotated[dict[str, Any], BeforeValidator(named)]
 class Table(BaseModel):
     """Base of a spec's tables: frozen, unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NodeGroup(Table):
@@ -55,6 +63,21 @@ class NetworkTable(Table):
     matrix: tuple[tuple[float, ...], ...] | None = None
     idle_steps: bool = False
 
+    @model_validator(mode="after")
+    def _rectangular(self) -> NetworkTable:
+        if self.matrix is not None and len({len(row) for row in self.matrix}) != 1:
+            raise ValueError("got a matrix whose rows differ in length; expected n×n; complete it")
+        return self
+
+    @model_validator(mode="after")
+    def _law_used(self) -> NetworkTable:
+        if self.edge_probabilities and self.edge_law != "explicit":
+            raise ValueError(
+                f"got edge_probabilities with edge_law = {self.edge_law!r}, which ignores them; "
+                'expected edge_law = "explicit"; add it or drop the numbers'
+            )
+        return self
+
 
 class RunTable(Table):
     """How long, how often, and what is observed."""
@@ -65,6 +88,13 @@ class RunTable(Table):
     record: int | tuple[int, ...] = 12
     observables: tuple[str, ...] = ()
     dtype: Literal["float64", "float32"] = "float64"
+
+    @field_validator("record")
+    @classmethod
+    def _some(cls, record: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(record, int) and record < 1:
+            raise ValueError(f"got {record} record points; expected at least 1; raise it")
+        return record
 
     @property
     def record_steps(self) -> tuple[int, ...]:
@@ -185,7 +215,7 @@ class Spec(Table):
         mistakes: list[str] = []
         normal = normalise(dict(table), mistakes)
         try:
-            spec = cls.model_validate(normal)
+            spec = validated(cls, normal)
         except ValidationError as error:
             raise SpecError([*explain(error), *mistakes], where) from None
         if mistakes:

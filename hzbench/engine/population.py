@@ -47,6 +47,6 @@ class Population:
             part = group.estimator.estimate(problem, x[index], rows.take(index), group.batch_size)
             gradient[index] = part.gradient
             for name, count in part.calls.items():
-                column = calls.setdefault(name, torch.zeros(len(rows), dtype=torch.int64))
+                column = calls.setdefault(name, torch.zeros_like(rows.node))
                 column[index] = count
         return Estimate(gradient=gradient, calls=calls)

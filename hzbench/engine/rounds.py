@@ -17,6 +17,8 @@ from hzbench.core.plan import Plan, Round
 
 def rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:
     """The rounds of steps start ... stop − 1, in order."""
+    if start == stop:
+        return
     if plan.protocol == "pair":
         yield from _pair_rounds(plan, start, stop)
     else:

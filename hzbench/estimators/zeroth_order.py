@@ -79,7 +79,7 @@ class ZerothOrder(Estimator):
     difference: Difference = Field("central", description="which difference along u")
     samples: int = Field(1, gt=0, le=100_000, description="m, random vectors averaged (rv)")
     smoothing: float = Field(
-        1e-3, gt=0, allow_inf_nan=False, description="ν, smoothing radius (length)"
+        1e-3, ge=1e-50, allow_inf_nan=False, description="ν, smoothing radius (length)"
     )
     data: Literal["shared", "fresh"] = Field(
         "shared", description="the m differences share one data sample, or each draws its own"

@@ -33,7 +33,11 @@ from hzbench.topology.build import build_network
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """What one run is made of; `mutant` has already been applied to each."""
+    """What one run is made of; `mutant` has already been applied to each.
+
+    `measured_on` is the problem whose f observables mean (None: its own): the reference of a paired
+    comparison is measured on the objective of the other population.
+    """
 
     spec: Spec
     problem: Problem
@@ -41,6 +45,7 @@ class Components:
     population: Population
     method: Method
     mutant: Mutant
+    measured_on: Problem | None = None
 
 
 def build(spec: Spec, device: str = "cpu") -> Components:
@@ -132,11 +137,12 @@ def _combination_mistakes(spec: Spec) -> list[str]:
     """Combinations that make no sense, each with the reason."""
     found = []
     method = method_of(spec)
-    if len(method.protocols) > 1 and spec.network.gossip not in method.protocols:
+    if spec.network.gossip not in method.protocols:
+        how = "a mixing matrix" if method.protocols == ("matrix",) else "partners"
         found.append(
             f"network.gossip: got {spec.network.gossip!r} with method {spec.method['name']!r}; "
-            f"expected one of {', '.join(method.protocols)}, since that method averages partners "
-            "only; change the gossip, or take method dsgd for a mixing matrix"
+            f"expected one of {', '.join(method.protocols)}, since that method averages over {how}"
+            " only; change the gossip or the method"
         )
     protocol = protocol_of(spec, method)
     facts = network_facts(spec)
@@ -152,19 +158,22 @@ def _combination_mistakes(spec: Spec) -> list[str]:
             f"network.edge_probabilities: got {len(facts.edge_probabilities)} for "
             f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
         )
-    if len(set(facts.edges)) != len(facts.edges):
-        found.append("network.edges: got an edge twice; expected each once; remove the copy")
     return [*found, *_record_mistakes(spec)]
 
 
 def _record_mistakes(spec: Spec) -> list[str]:
-    bad = [step for step in spec.record_steps if not 0 <= step <= spec.run.steps]
-    if bad:
-        return [
-            f"run.record: got {bad}; expected steps in 0 ... {spec.run.steps}; "
-            "drop them or raise run.steps"
-        ]
-    return []
+    places = {"run.record": spec.run.record_steps}
+    places |= {f"checks.{i}.steps": check.steps for i, check in enumerate(spec.checks)}
+    beyond = {
+        place: [step for step in steps if not 0 <= step <= spec.run.steps]
+        for place, steps in places.items()
+    }
+    return [
+        f"{place}: got {bad}; expected steps in 0 ... {spec.run.steps}; drop them or raise "
+        "run.steps"
+        for place, bad in beyond.items()
+        if bad
+    ]
 
 
 @contextmanager

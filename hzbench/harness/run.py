@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hzbench.core import registry
 from hzbench.core.errors import SpecError
 from hzbench.core.observable import OBSERVABLES
@@ -17,7 +19,7 @@ from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
-from hzbench.harness.setting import reference_spec, setting_of
+from hzbench.harness.setting import method_of, reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.judge import judge
@@ -91,12 +93,17 @@ def prepare(spec: Spec) -> Case:
     """
     clean = spec.model_copy(update={"mutant": None})
     parts = build(clean)
+    if spec.mutant is not None:
+        build(spec)
     reference = build_problem(reference_spec(clean)) if clean.versus else None
     if clean.versus:
         build(reference_spec(clean))
     setting = setting_of(clean, parts.problem, reference)
     checks = spec.checks or _default_checks(setting)
     predictions = tuple(predict(check.theorem, setting) for check in checks)
+    mistakes = _check_mistakes(checks, predictions)
+    if mistakes:
+        raise SpecError(mistakes, f"spec {spec.name!r}")
     return Case(
         spec=spec,
         setting=setting,
@@ -109,7 +116,8 @@ def prepare(spec: Spec) -> Case:
 
 def predict(theorem: str, setting: Setting) -> Prediction:
     """What one theorem says of a setting."""
-    prediction: Prediction = registry.find("theorem", theorem).target(setting)
+    with np.errstate(all="ignore"):  # an unstable setting predicts infinities
+        prediction: Prediction = registry.find("theorem", theorem).target(setting)
     return prediction
 
 
@@ -190,6 +198,19 @@ def _default_checks(setting: Setting) -> tuple[CheckTable, ...]:
     return tuple(CheckTable(theorem=name) for name in names if predict(name, setting).applies)
 
 
+def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Prediction]) -> list[str]:
+    """Observables that a check names and its theorem does not predict here."""
+    found = []
+    for index, (check, prediction) in enumerate(zip(checks, predictions, strict=True)):
+        bad = [name for name in check.observables if name not in prediction.values]
+        if bad and prediction.applies:
+            found.append(
+                f"checks.{index}.observables: got {', '.join(bad)}; expected some of "
+                f"{', '.join(prediction.values)}, which {check.theorem} predicts; correct it"
+            )
+    return found
+
+
 def _observables(
     spec: Spec,
     setting: Setting,
@@ -210,7 +231,24 @@ def _observables(
                 for name in unknown
             ]
         )
+    missing = _unmeasurable(spec, names)
+    if missing:
+        raise SpecError(missing)
     return tuple(dict.fromkeys(names))
+
+
+def _unmeasurable(spec: Spec, names: Sequence[str]) -> list[str]:
+    """Observables that this run does not have."""
+    needs = {}
+    if spec.versus is None:
+        needs["objective_gap_difference"] = "a reference population; add [versus]"
+    if "estimate" not in method_of(spec).arrays():
+        needs |= dict.fromkeys(
+            ("estimate", "estimate_square", "estimate_power"), 'a probe; take method = "probe"'
+        )
+    return [
+        f"got observable {n!r}; expected {needs[n]}" for n in dict.fromkeys(names) if n in needs
+    ]
 
 
 def _long(name: str, setting: Setting) -> bool:

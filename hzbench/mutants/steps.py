@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hzbench.core.errors import SpecError
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import Plan
@@ -17,6 +18,22 @@ from hzbench.core.streams import Purpose, Rows, integers
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _only(protocol: str, spec: Spec) -> Spec:
+    """The spec, if it has that protocol.
+
+    Raises:
+        SpecError: it has another one, where the mutant would change nothing.
+    """
+    if spec.network.gossip != protocol:
+        raise SpecError(
+            [
+                f"mutant: got {spec.mutant!r} with gossip {spec.network.gossip!r}, where it means "
+                f"nothing; expected gossip {protocol!r}; plant it in another run"
+            ]
+        )
+    return spec
 
 
 class _Wrapped(Method):
@@ -70,6 +87,10 @@ class OneEndpoint(Mutant):
 
     Source: mutation study of pair gossip.
     """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other protocols."""
+        return _only("pair", spec)
 
     def method(self, method: Method) -> Method:
         """Silence the second ends."""
@@ -129,6 +150,10 @@ class SelfPairs(Mutant):
     Source: mutation study of pair gossip.
     """
 
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other protocols."""
+        return _only("pair", spec)
+
     def plan(self, plan: Plan) -> Plan:
         """Redraw every pair with replacement."""
         rows = _ticks(plan)
@@ -168,6 +193,10 @@ class LazyWeights(Mutant):
 
     Source: a mixing matrix that is not what the paper says.
     """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other protocols."""
+        return _only("matrix", spec)
 
     def plan(self, plan: Plan) -> Plan:
         """Make every node lazy."""
