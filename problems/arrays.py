@@ -64,10 +64,9 @@ def array_mistakes(name: str, value: Any, *shapes: tuple[int, ...]) -> list[str]
         shape = "×".join(map(str, given.shape)) or "a number"
         return [f"got {name} of shape {shape}; expected {wanted}; change one of them"]
     if not np.isfinite(given).all():
-        where = np.argwhere(~np.isfinite(given))[0].tolist()
-        return [
-            f"got {given[tuple(where)]} in {name} at {where}; expected finite numbers; replace it"
-        ]
+        place = np.argwhere(~np.isfinite(given))[0].tolist()
+        where = f"{name} at {place}" if place else name
+        return [f"got {given[tuple(place)]} in {where}; expected finite numbers; replace it"]
     return []
 
 

@@ -264,8 +264,8 @@ class QuadraticComponent(ProblemComponent):
 
 
 def _haar(seed: int, d: int) -> Array:
-    q, r = np.linalg.qr(generator(seed, ROTATION).standard_normal((d, d)))
-    return np.asarray(q * np.sign(np.diag(r)))
+    """Haar up to the signs of its columns, which Q diag(a) Q' does not see; shape [d, d]."""
+    return np.asarray(np.linalg.qr(generator(seed, ROTATION).standard_normal((d, d)))[0])
 
 
 def _mean_mistakes(name: str, matrices: Array) -> list[str]:

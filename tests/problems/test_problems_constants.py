@@ -66,6 +66,18 @@ def test_constants_of_quadratic_losses_are_exact(label):
     assert c.noise == pytest.approx(noise, rel=1e-10, abs=1e-14)
 
 
+def test_the_heterogeneity_bound_needs_both_of_its_terms():
+    """Two nodes, one row each, both on the wrong side: ∇f_1 − ∇f tends to −(a_1 + a_2)/2."""
+    keys = {"features": [[0.0, 1.0], [1.0, 0.0]], "targets": [-1.0, 1.0], "partition": "sorted"}
+    problem = make("logistic", kinds=("first", "zeroth"), standardize=False, **keys)
+    plain, x = Plain(problem), np.array([-40.0, 40.0])
+    gradients = np.array([plain.gradient(node, x) for node in range(2)])
+    seen = ((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1).mean()
+    assert seen == pytest.approx(0.5)
+    expected = (0.5 * (np.sqrt(0.5) + 1.0)) ** 2
+    assert problem.constants.heterogeneity == pytest.approx(expected)
+
+
 def test_logistic_bounds_are_not_absurdly_loose():
     """Within a factor of the largest value seen; a bound of the wrong power would exceed it."""
     problem, plain, c = case("logistic"), Plain(case("logistic")), case("logistic").constants

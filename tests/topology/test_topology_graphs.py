@@ -1,5 +1,7 @@
 """Graph families against networkx and against spectra known in closed form."""
 
+from functools import partial
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -73,15 +75,25 @@ def test_rows_default_to_the_largest_divisor_below_the_root():
     assert pairs(network("torus", 7)) == pairs(network("ring", 7))
 
 
-def test_random_graphs_are_the_first_connected_draw():
-    seed = next(s for s in range(1000) if nx.is_connected(nx.gnp_random_graph(12, 0.15, seed=s)))
-    assert seed > 0, "choose a case whose first draw is disconnected"
-    got = network("erdos-renyi", 12, {"probability": 0.15})
-    assert pairs(got) == named(nx.gnp_random_graph(12, 0.15, seed=seed))
-    seed = next(s for s in range(1000) if nx.is_connected(nx.random_regular_graph(2, 12, seed=s)))
-    assert seed > 0
-    got = network("random-regular", 12, {"degree": 2})
-    assert pairs(got) == named(nx.random_regular_graph(2, 12, seed=seed))
+@pytest.mark.parametrize("first", range(8))
+@pytest.mark.parametrize(
+    ("graph", "parameters", "draw"),
+    [
+        ("erdos-renyi", {"probability": 0.15}, partial(nx.gnp_random_graph, 12, 0.15)),
+        ("random-regular", {"degree": 2}, partial(nx.random_regular_graph, 2, 12)),
+    ],
+)
+def test_random_graphs_are_the_first_connected_draw(graph, parameters, draw, first):
+    seed = next(s for s in range(first, 1000) if nx.is_connected(draw(seed=s)))
+    assert pairs(network(graph, 12, {**parameters, "seed": first})) == named(draw(seed=seed))
+
+
+def test_some_first_draws_are_not_connected():
+    assert not nx.is_connected(nx.gnp_random_graph(12, 0.15, seed=0))
+    assert not nx.is_connected(nx.random_regular_graph(2, 12, seed=0))
+
+
+def test_random_regular_graphs_are_regular():
     degrees = network("random-regular", 10, {"degree": 3, "seed": 7}).adjacency.sum(axis=0)
     assert (degrees == 3).all()
 
