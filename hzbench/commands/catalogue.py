@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import print_json
@@ -35,7 +36,7 @@ def list_kind(kind: str | None, *, as_json: bool) -> None:
         return
     table = Table(kind or "kind", "what it is")
     for row in rows:
-        table.add_row(row["name"], row["summary"])
+        table.add_row(row["name"], escape(row["summary"]))
     Console().print(table)
 
 
@@ -140,7 +141,8 @@ def _print(record: dict[str, Any]) -> None:
     if record.get("parameters"):
         table = Table("parameter", "type", "default", "meaning")
         for row in record["parameters"]:
-            table.add_row(row["name"], row["type"], str(row["default"]), row["meaning"])
+            cells = (row["type"], str(row["default"]), row["meaning"])
+            table.add_row(row["name"], *map(escape, cells))
         console.print(table)
     for key in ("mutants", "cases"):
         if record.get(key):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import GLYPHS, print_json, progress
@@ -25,7 +26,6 @@ def mutants(
     with progress(console, f"{suite.table.name} mutants") as report:
         record = study(suite, options, report)
     folder = out / suite.table.name
-    folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / "mutants.json", record)
     if as_json:
         print_json(record)
@@ -39,7 +39,7 @@ def _table(record: dict[str, Any]) -> None:
     for row in record["rows"]:
         for check in row["checks"]:
             p = "exact" if check["method"] == "deterministic" else f"{check['p_value'] or 0:.1g}"
-            names = (row["mutant"], row["run"], check["theorem"])
+            names = (row["mutant"], escape(row["run"]), check["theorem"])
             table.add_row(*names, GLYPHS[check["without"]], GLYPHS[check["with"]], p)
     console = Console()
     console.print(table)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -33,7 +34,7 @@ def progress(console: Console, title: str) -> Iterator[Callable[[str, float], No
         task = bar.add_task(title, total=1.0)
 
         def report(name: str, fraction: float) -> None:
-            bar.update(task, completed=fraction, description=f"{title}: {name}"[:60])
+            bar.update(task, completed=fraction, description=escape(f"{title}: {name}"[:60]))
 
         yield report
 
@@ -42,7 +43,7 @@ def verdict_table(record: Mapping[str, Any]) -> None:
     """One line a check, then the headline."""
     suite = record["suite"]
     table = Table(
-        title=f"{suite['title']} · {suite['checks']} checks, each at level "
+        title=f"{escape(suite['title'])} · {suite['checks']} checks, each at level "
         f"{suite['level']:.2g} (α = {suite['alpha']:g} for all)",
         title_justify="left",
     )
@@ -77,7 +78,7 @@ def _row(run: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, ...]:
         outcome += " (expected)"
     if not verdict["met"]:
         outcome += " [red]unexpected[/]"
-    return (run["name"], verdict["theorem"], outcome, _p(verdict), _seen(verdict))
+    return (escape(run["name"]), verdict["theorem"], outcome, _p(verdict), _seen(verdict))
 
 
 def _p(verdict: Mapping[str, Any]) -> str:
@@ -99,8 +100,9 @@ def _unexpected(console: Console, record: Mapping[str, Any]) -> None:
         for verdict in run["verdicts"]:
             if not verdict["met"]:
                 console.print(
-                    f"[red]{run['name']}[/] · {verdict['theorem']}: expected "
-                    f"{verdict['expected']}, got {verdict['outcome']}: {verdict['reason']}",
+                    f"[red]{escape(run['name'])}[/] · {verdict['theorem']}: expected "
+                    f"{verdict['expected']}, got {verdict['outcome']}: "
+                    f"{escape(verdict['reason'])}",
                     soft_wrap=True,
                     highlight=False,
                 )

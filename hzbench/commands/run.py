@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from hzbench.commands.output import print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
+from hzbench.harness.store import writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
 from hzbench.reports.html import write_report
@@ -25,12 +27,12 @@ def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fre
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)
     folder = out / suite.table.name
-    folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / "results.json", record)
     page = write_report(record, folder / "report.html")
     for each in record["runs"]:
         for sentence in each["warnings"]:
-            console.print(f"[yellow]warning[/] {each['name']}: {sentence}", soft_wrap=True)
+            text = escape(f"{each['name']}: {sentence}")
+            console.print(f"[yellow]warning[/] {text}", soft_wrap=True)
     if as_json:
         print_json(record)
     else:
@@ -50,7 +52,9 @@ def report(results: Path, out: Path | None) -> Path:
             "give the one that hzbench run wrote"
         ) from None
     del known
-    return write_report(record, out or results.with_name("report.html"))
+    page = out or results.with_name("report.html")
+    writable(page.parent)
+    return write_report(record, page)
 
 
 def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:

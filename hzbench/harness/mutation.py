@@ -9,6 +9,7 @@ from typing import Any
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.harness.run import Case, prepare
+from hzbench.harness.store import writable
 from hzbench.harness.suite import Suite
 from hzbench.harness.sweep import Options, Report, execute_all, prepare_all
 
@@ -51,6 +52,7 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
     checks = sum(case.statistical for case in prepare_all(suite.specs))
     level = suite.table.alpha / max(1, checks)
     planted = plant(suite)
+    writable(options.out / suite.table.name)
     needed = {p.spec.name: _case(p.spec, _named(p.spec), None) for p in planted}
     mutated = [_case(p.spec, p.checks, p.mutant) for p in planted]
     records = list(execute_all([*needed.values(), *mutated], level, options, report))

@@ -101,6 +101,23 @@ def _is_module(name: str) -> bool:
         return False
 
 
+def writable(folder: Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        UserMistakeError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise UserMistakeError(
+            f"got folder {folder}, which cannot be written ({error.strerror}); expected a "
+            "writable one; give another with --out"
+        ) from None
+
+
 class Store:
     """A folder of finished runs.
 
@@ -109,16 +126,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise UserMistakeError(
-                f"got folder {folder}, which cannot be written ({error.strerror}); expected a "
-                "writable one; give another with --out"
-            ) from None
+        self.folder = writable(folder)
 
     def path(self, digest: str) -> Path:
         """Where a run is or would be."""
@@ -126,12 +134,14 @@ class Store:
 
     def load(self, digest: str) -> Trace | None:
         """A finished run, or None (an unreadable file counts as none)."""
+        import pyarrow as pa
+
         path = self.path(digest)
         if not path.exists():
             return None
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
     def save(self, digest: str, trace: Trace) -> None:

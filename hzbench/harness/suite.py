@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.grid import expand, read_toml
-from hzbench.core.normal_form import explain
+from hzbench.core.normal_form import explain, validated
 from hzbench.core.spec import Spec, Table
 
 HOME = "hzbench.suites"
@@ -22,7 +22,7 @@ HOME = "hzbench.suites"
 class SuiteTable(Table):
     """The [suite] table."""
 
-    name: str
+    name: str = Field(pattern=r"^[\w-][\w.-]*$")  # a folder is named so
     title: str = ""
     description: str = ""
     alpha: float = Field(1e-4, gt=0, lt=1)
@@ -76,28 +76,45 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     if "case" not in table and "suite" not in table:
         specs = expand(table, where)
         name = Path(where).stem
+        if twice := _name_mistakes(specs):
+            raise SpecError(twice, where)
         return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
     mistakes = [
         f"{key}: got an unknown table; expected [suite], [default] and [[case]]; remove it"
         for key in table
         if key not in ("suite", "default", "case")
     ]
+    mistakes += _shape_mistakes(table)
+    if mistakes:
+        raise SpecError(mistakes, where)
     try:
-        head = SuiteTable.model_validate(table.get("suite", {}))
+        head = validated(SuiteTable, table.get("suite", {}))
     except ValidationError as error:
         mistakes += explain(error, "suite")
     specs = []
-    for case in table.get("case", []):
+    for case in table["case"]:
         try:
             specs += expand(merged(table.get("default", {}), case), where)
         except SpecError as error:
             mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
     mistakes += _name_mistakes(specs)
-    if not specs and not mistakes:
-        mistakes.append("case: got none; expected at least one [[case]]; add one")
     if mistakes:
         raise SpecError(mistakes, where)
     return Suite(table=head, specs=tuple(specs))
+
+
+def _shape_mistakes(table: Mapping[str, Any]) -> list[str]:
+    found = [
+        f"{key}: got {table[key]!r}; expected a table; write [{key}]"
+        for key in ("suite", "default")
+        if not isinstance(table.get(key, {}), Mapping)
+    ]
+    cases = table.get("case", [])
+    if not isinstance(cases, list) or not all(isinstance(case, Mapping) for case in cases):
+        return [*found, "case: got no list of tables; expected one a run; write [[case]]"]
+    if not cases:
+        return [*found, "case: got none; expected at least one [[case]]; add one"]
+    return found
 
 
 def merged(default: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +140,8 @@ def _name_mistakes(specs: list[Spec]) -> list[str]:
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     return [
-        f"case: got the name {name!r} twice; expected unique names; rename one" for name in twice
+        f"case: got the name {name!r} more than once; expected unique names; rename one"
+        for name in twice
     ]
 
 

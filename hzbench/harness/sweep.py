@@ -18,7 +18,7 @@ from hzbench.core.errors import HzbenchError, SpecError
 from hzbench.core.spec import Spec
 from hzbench.harness.results import run_record, suite_record
 from hzbench.harness.run import Case, execute_case, prepare
-from hzbench.harness.store import Store
+from hzbench.harness.store import Store, writable
 from hzbench.harness.suite import Suite
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -51,12 +51,12 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
         report: called with (name, fraction of the whole done) as runs finish.
 
     Raises:
-        SpecError: the mistakes of all its cases, before anything runs.
+        SpecError: the mistakes of all its cases, before anything runs or is written.
         UserMistakeError: the folder cannot be written.
     """
     began = time.perf_counter()
-    Store(options.out / "runs")
     cases = prepare_all(suite.specs)
+    writable(options.out / suite.table.name)
     checks = sum(case.statistical for case in cases)
     level = suite.table.alpha / max(1, checks)
     runs = list(execute_all(cases, level, options, report))
