@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -108,14 +109,27 @@ def parameters(entry: Entry) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "type": str(getattr(field.annotation, "__name__", field.annotation)).replace(
-                "typing.", ""
-            ),
+            "type": _type(field.annotation),
             "default": _default(field.get_default(call_default_factory=True)),
             "meaning": field.description or "",
         }
         for name, field in target.model_fields.items()
     ]
+
+
+def _type(annotation: Any) -> str:
+    """A type as a reader of a spec words it, without validators and modules."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, inner))
+    if origin is Literal:
+        return " | ".join(map(repr, inner))
+    if inner:
+        return f"{origin.__name__}[{', '.join(map(_type, inner))}]"
+    known = {NoneType: "None", ...: "..."}
+    return known.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _default(value: Any) -> Any:

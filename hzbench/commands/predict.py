@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -65,14 +66,20 @@ def _show(console: Console, prediction: dict[str, Any]) -> None:
         soft_wrap=True,
         highlight=False,
     )
-    table = Table("observable", *(f"t={step}" for step in prediction["steps"]))
+    table = Table("observable", "t: value")
     for name, values in prediction["values"].items():
         if values and isinstance(values[0], list):
             for index in range(len(values[0])):
-                table.add_row(escape(f"{name}[{index}]"), *(_number(v[index]) for v in values))
+                column = [value[index] for value in values]
+                table.add_row(escape(f"{name}[{index}]"), _line(prediction["steps"], column))
         else:
-            table.add_row(name, *map(_number, values))
+            table.add_row(name, _line(prediction["steps"], values))
     console.print(table)
+
+
+def _line(steps: Sequence[int], values: Sequence[float | None]) -> str:
+    """All record points in one cell, which wraps where a column each would be cut."""
+    return "  ".join(f"{t}: {_number(value)}" for t, value in zip(steps, values, strict=True))
 
 
 def _number(value: float | None) -> str:
