@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,9 +139,17 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
     import torch
 
     packed = words(rows, purpose, (count + 31) // 32)
-    shifts = torch.arange(32, device=packed.device)
-    bits = (packed[:, :, None] >> shifts & 1).flatten(1)[:, :count]
-    return (2 * bits - 1).double()
+    octets = packed.view(torch.uint8).view(*packed.shape, 8)[:, :, :4]  # the low half, bytewise
+    table = _octet_signs().to(packed.device)
+    return table[octets.reshape(len(rows), -1).long()].flatten(1)[:, :count]
+
+
+@cache
+def _octet_signs() -> Tensor:
+    """Signs of the bits of every byte, the least significant first, shape [256, 8]."""
+    import torch
+
+    return (2 * (torch.arange(256)[:, None] >> torch.arange(8) & 1) - 1).double()
 
 
 def integers(rows: Rows, purpose: int, high: Tensor, count: int, offset: int = 0) -> Tensor:

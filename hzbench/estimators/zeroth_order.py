@@ -91,12 +91,14 @@ class ZerothOrder(Estimator):
 
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Average m differences: x [B, d] -> G [B, d]."""
+        import torch
+
         m = self.samples
         u = self.draw(rows, problem.dimension).to(x.dtype)
         count = m if self.data == "fresh" else 1
         sample = problem.sample(rows, batch_size, count)
         along = self._differences(problem, x, u, rows, sample)
-        gradient = (along[:, :, None] * u).mean(dim=1)
+        gradient = torch.bmm(along[:, None, :], u)[:, 0] / m
         cost = problem.batch_cost(rows.node, batch_size)
         return Estimate(gradient=gradient, calls=self._calls(cost))
 
@@ -111,7 +113,7 @@ class ZerothOrder(Estimator):
         import torch
 
         if self.difference == "directional_derivative":
-            return (problem.gradients(x, rows.node, sample) * u).sum(-1)
+            return (u * problem.gradients(x, rows.node, sample)).sum(-1)
         fresh = self.data == "fresh"
         u = u[:, :, None] if fresh else u[:, None]  # [B, s, p, d]
         base = x[:, None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -51,9 +52,10 @@ def simulate(
         for index, replicas in enumerate(todo):
             columns = _block(parts, replicas, own, index, device)
             if other is not None:
-                theirs = _block(other, replicas, ("objective_gap",), index, device)
+                judged = replace(other, measured_on=parts.problem)
+                theirs = _block(judged, replicas, ("objective_gap",), index, device)
                 columns[REFERENCE] = theirs["objective_gap"]
-                columns[DIFFERENCE] = _difference(parts, other, columns)
+                columns[DIFFERENCE] = columns["objective_gap"] - columns[REFERENCE]
             found.append(columns)
             if progress:
                 progress((index + 1) / len(todo))
@@ -93,18 +95,14 @@ def _block(
 
     spec = parts.spec
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if PATH in names else ()
-    recorder = BlockRecorder(names, spec.record_steps, probes, parts.problem, parts.network)
+    recorder = BlockRecorder(
+        names, spec.record_steps, probes, parts.measured_on or parts.problem, parts.network
+    )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     plan = build_plan(parts, replicas)
     execute(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns
-
-
-def _difference(parts: Components, other: Components, columns: Columns) -> NDArray[np.float64]:
-    """f(mean) of this population minus that of the reference, both without their own f*."""
-    ours = columns["objective_gap"] + parts.problem.constants.minimum
-    return ours - columns[REFERENCE] - other.problem.constants.minimum
 
 
 def _status(columns: Columns) -> NDArray[np.int8]:
