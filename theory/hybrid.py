@@ -203,7 +203,7 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         smoothing_positive(setting),
         recorded(setting),
         momentum_zero(setting),
-        _equally_often(setting),
+        equally_often(setting),
         assume(
             "all nodes have one positive step size", 0 < low == high, f"from {low:g} to {high:g}"
         ),
@@ -216,7 +216,8 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
     )
 
 
-def _equally_often(setting: Setting) -> Assumption:
+def equally_often(setting: Setting) -> Assumption:
+    """Every node steps in every round, and W is doubly stochastic and mixes."""
     text = "all nodes step equally often and count equally"
     if setting.protocol == "matching":
         fine = setting.network.graph == "complete"

@@ -113,7 +113,10 @@ class ZerothOrder(Estimator):
         import torch
 
         if self.difference == "directional_derivative":
-            return (u * problem.gradients(x, rows.node, sample)).sum(-1)
+            exact = problem.gradients(x, rows.node, sample)
+            if exact.shape[1] == 1:
+                return torch.bmm(u, exact.transpose(1, 2))[:, :, 0]
+            return (u * exact).sum(-1)
         fresh = self.data == "fresh"
         u = u[:, :, None] if fresh else u[:, None]  # [B, s, p, d]
         base = x[:, None, None]
