@@ -72,6 +72,8 @@ class Network:
             return [
                 f"got a weight matrix of shape {w.shape}; expected {(n, n)}; give one row a node"
             ]
+        if not np.isfinite(w).all():
+            return ["got weights that are not finite; expected numbers; correct the matrix"]
         found = []
         if np.abs(w - w.T).max() > _ROUNDING:
             found.append("got weights that are not symmetric; expected W = W'; symmetrise them")
@@ -96,7 +98,7 @@ class Network:
                 f"got {p.size} edge probabilities for {len(self.edges)} edges; expected one an "
                 "edge; give as many as edges"
             ]
-        if (p < 0).any() or (p.size and abs(p.sum() - 1) > _ROUNDING):
+        if not np.isfinite(p).all() or (p < 0).any() or (p.size and abs(p.sum() - 1) > _ROUNDING):
             return [
                 f"got edge probabilities that sum to {p.sum():.6g} (least {p.min():.3g}); "
                 "expected non-negative numbers that sum to 1; normalise them"

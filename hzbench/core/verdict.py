@@ -17,8 +17,8 @@ class Statistic:
         measured: mean over replicas.
         standard_error: of that mean.
         predicted: the value of theory.
-        visible_error: the smallest shift of this statistic that the test sees with power .9 whatever
-            the others do (for a bound it includes the distance to the bound).
+        visible_error: the smallest shift of this statistic that the test sees with power .9,
+            whatever the others do (for a bound it includes the distance to the bound).
         tolerance: the shift that matters.
     """
 

@@ -48,7 +48,7 @@ class Recorder(Protocol):
 
     @property
     def boundaries(self) -> tuple[int, ...]:
-        """Steps at which `record` is called, increasing, the last one T."""
+        """Steps at which `record` is called, increasing; the run ends at the last one."""
 
     @property
     def watch(self) -> Callable[[Event], None] | None:
