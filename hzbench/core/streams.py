@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,27 +72,33 @@ def replica_keys(seed: int, replicas: range) -> Tensor:
     return torch.from_numpy(np.asarray(words, dtype=np.int64).reshape(-1, 2))
 
 
-def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def philox(counter: tuple[Any, ...], key: tuple[Any, ...]) -> tuple[Any, ...]:
     """Philox4x32-10 of a 128-bit counter and a 64-bit key.
 
+    Written with operators alone, so numpy arrays and torch tensors (on any device) give the same
+    words.
+
     Arguments:
-        counter: four int64 tensors of words below 2³², broadcastable.
-        key: two such tensors.
+        counter: four int64 arrays of words below 2³², broadcastable.
+        key: two such arrays.
 
     Returns:
-        Four int64 tensors of words below 2³².
+        Four int64 arrays of words below 2³².
     """
-    import torch
-
-    k0, k1 = key
-    c0, c1, c2, c3, _ = torch.broadcast_tensors(*counter, k0)  # type: ignore[no-untyped-call]
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    full = 0 * (c0 + c1 + c2 + c3 + k0)
+    c0, c2 = c0 + full, c2 + full
     for _ in range(10):
         low, high = c0 * 0xD2511F53, c2 * 0xCD9E8D57  # wraps modulo 2⁶⁴, as it should
-        c0 = (high >> 32).bitwise_and_(_MASK).bitwise_xor_(c1).bitwise_xor_(k0)
-        c2 = (low >> 32).bitwise_and_(_MASK).bitwise_xor_(c3).bitwise_xor_(k1)
-        c1, c3 = high.bitwise_and_(_MASK), low.bitwise_and_(_MASK)
-        k0 = (k0 + 0x9E3779B9) & _MASK
-        k1 = (k1 + 0xBB67AE85) & _MASK
+        c0, c2 = high >> 32, low >> 32
+        for word, *others in ((c0, c1, k0), (c2, c3, k1)):
+            word &= _MASK
+            word ^= others[0]
+            word ^= others[1]
+        high &= _MASK
+        low &= _MASK
+        c1, c3 = high, low
+        k0, k1 = (k0 + 0x9E3779B9) & _MASK, (k1 + 0xBB67AE85) & _MASK
     return c0, c1, c2, c3
 
 
@@ -105,17 +111,26 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     import torch
 
     first, last = offset // 4, (offset + count + 3) // 4
+    addresses = (rows.node[:, None], rows.step[:, None], rows.keys)
     blocks = torch.arange(first, last, device=rows.node.device)
-    size = max(1, _CHUNK // max(1, last - first))
-    parts = []
-    for start in range(0, len(rows), size):
-        part = slice(start, start + size)
-        node, step, keys = rows.node[part, None], rows.step[part, None], rows.keys[part]
-        counter = (blocks[None, :], node, step, torch.full_like(node, purpose))
-        parts.append(torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])), dim=-1).flatten(1))
+    out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
+    arrays = (blocks, *addresses, out)
+    if out.device.type == "cpu":  # numpy's calls cost a third of torch's
+        arrays = tuple(array.numpy() for array in arrays)
+    _fill(*arrays, purpose)
     shift = offset - 4 * first
-    joined = torch.cat(parts) if parts else blocks.new_zeros(0, 4 * (last - first))
-    return joined[:, shift : shift + count]
+    return out.flatten(1)[:, shift : shift + count]
+
+
+def _fill(blocks: Any, node: Any, step: Any, keys: Any, out: Any, purpose: int) -> None:
+    """Compute the words of all rows into `out` [B, blocks, 4], a cache-sized part at a time."""
+    size = max(1, _CHUNK // max(1, len(blocks)))
+    for start in range(0, len(out), size):
+        part = slice(start, start + size)
+        key = (keys[part, :1], keys[part, 1:])
+        drawn = philox((blocks[None, :], node[part], step[part], purpose), key)
+        for index, word in enumerate(drawn):
+            out[part, :, index] = word
 
 
 def uniforms(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
