@@ -9,8 +9,21 @@ from theory_settings import FIRST, setting, zeroth
 from hzbench.core.constants import Constants
 from hzbench.core.setting import NetworkFacts, ScheduleFacts
 from hzbench.core.structure import GeneralizedLinear, Quadratic
-from hzbench.theory.bounds import dsgd_nonconvex_bound, pair_nonconvex_bound
-from hzbench.theory.estimator_bounds import bias_bound
+from hzbench.theory.bounds import (
+    BoundInputs,
+    dsgd_bound,
+    dsgd_nonconvex_bound,
+    dsgd_step_limits,
+    pair_bound,
+    pair_nonconvex_bound,
+    pair_step_limits,
+)
+from hzbench.theory.estimator_bounds import (
+    EstimatorBounds,
+    bias_bound,
+    estimator_bounds,
+    objective,
+)
 
 N, D = 4, 3
 A = np.array([np.diag([1.0, 0.5, 0.2])] * N)
@@ -222,8 +235,6 @@ def test_step_limits(protocol):
 
 @pytest.mark.parametrize("which", range(4))
 def test_each_round_limit_by_itself(which):
-    from hzbench.theory.bounds import dsgd_step_limits, pair_step_limits
-
     L, n, p, tau = 3.0, 7, 0.2, 5.0
     assert dsgd_step_limits(L, n, p, tau)[which] == pytest.approx(
         [
@@ -285,3 +296,52 @@ def test_logistic_loss_with_rows(batch):
 def test_no_structure_is_inapplicable():
     given = setting(None, (FIRST,) * 4, protocol="pair", constants=CONSTANTS, dimension=3)
     assert "f can be evaluated from the declared structure" in failed(pair_nonconvex_bound(given))
+
+
+def test_formulas_with_every_number_different():
+    numbers = BoundInputs(
+        eta=0.03,
+        nodes=5,
+        steps=70,
+        smoothness=3.0,
+        heterogeneity=0.2,
+        gap=1.7,
+        potential=0.9,
+        contraction=0.4,
+        oracle=EstimatorBounds(bias=0.11, bias_square=0.02, noise=0.6, growth=2.5),
+    )
+    spread = 0.6 + 5 * 0.2
+    Q = 15 * 0.22 + 0.6 * spread
+    rounds = 4 * 1.7 / 2.1 + 0.0484 + 0.036 * spread + 20 * 9 * 0.0009 * Q / 0.4 + 180 * 0.9 / 28
+    assert dsgd_bound(numbers) == pytest.approx(2 * rounds, rel=1e-12)
+    K = 0.6 + 0.04 + 9 * 0.2
+    pairs = 17 / 2.1 + 900 * 0.9 / 70 + 720 * 0.0009 * K + 0.0484 + 0.072 * K
+    assert pair_bound(numbers) == pytest.approx(2 * pairs, rel=1e-12)
+
+
+def test_exact_derivatives_and_the_squared_loss():
+    rng = np.random.default_rng(6)
+    structure = GeneralizedLinear(
+        features=2 * rng.normal(size=(5, 3)),
+        targets=rng.normal(size=5),
+        members=(np.array([0, 1, 2]), np.array([3, 4])),
+        loss="squared",
+        regularization=0.2,
+    )
+    constants = Constants(smoothness=0.5, noise=(0.3, 0.4))
+    laws = (
+        zeroth(difference="directional_derivative", samples=2, batch_size=2),
+        zeroth(difference="forward", samples=3, batch_size=2, smoothing=0.1),
+    )
+    given = setting(structure, laws, constants=constants)
+    L = (structure.features[3:] ** 2).sum(1).max() + 0.2
+    exact = 0.15 * (1 + 2 * 3 / 2)
+    forward = 0.2 * (1 + 2 * 3 / 3) + 0.01 * L**2 * 27 / 6
+    got = estimator_bounds(given)
+    assert got.noise == pytest.approx((exact + forward) / 2, rel=1e-12)
+    assert got.growth == pytest.approx(3.0, rel=1e-12)
+    assert got.bias == pytest.approx(0.5 * 0.1 * np.sqrt(3) / 2, rel=1e-12)
+    x = np.array([0.3, -1.0, 2.0])
+    squares = (structure.features @ x - structure.targets) ** 2
+    expected = (squares[:3].mean() + squares[3:].mean()) / 4 + 0.1 * x @ x
+    assert objective(given, x) == pytest.approx(expected, rel=1e-12)

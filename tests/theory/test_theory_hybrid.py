@@ -180,3 +180,10 @@ def test_where_it_does_not_apply():
     silent = replace(silent, laws=tuple(replace(law, batch_size="full") for law in silent.laws))
     silent = replace(silent, reference=replace(silent.reference, laws=silent.laws[:3]))
     assert not hybrid_crossover(silent).applies
+
+
+def test_how_much_of_the_start_is_left():
+    given = population(3, 9, steps=100, record=(0, 100))
+    floor = ETA / 4 * abs((3 * 3.0 + 9 * 10.5) / 144 - 1.0)
+    left = 0.5 * D * (1 - ETA) ** 200
+    assert crossover(given).transient == pytest.approx(left / floor, rel=1e-10)
