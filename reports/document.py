@@ -22,7 +22,7 @@ P_VALUES_AT_LEAST = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """What the consistent statistical checks could have seen: smallest, median, largest fraction.
+    """What the consistent exact checks could have seen: smallest, median, largest fraction.
 
     Deterministic comparisons see rounding and would hide the others: they do not count.
     """
@@ -153,8 +153,8 @@ def _headline(suite: Mapping[str, Any], runs: Sequence[Run], verdicts: Sequence[
 
 
 def _sensitivity(verdicts: Sequence[Row]) -> Sensitivity | None:
-    random = [row for row in verdicts if row.outcome == "consistent" and not row.deterministic]
-    seen = [row.visible_error for row in random]
+    exact = [row for row in verdicts if row.kind == "exact" and row.outcome == "consistent"]
+    seen = [row.visible_error for row in exact if not row.deterministic]
     errors = [error for error in seen if error is not None and error > 0]
     if not errors:
         return None

@@ -22,7 +22,10 @@ Schema 1, every number JSON-able (non-finite numbers are null):
                             "applies", "assumptions": [{"text", "holds", "detail"}], "validity",
                             "steps": [..], "values": {observable: [..]}, "spread": {...},
                             "mutants": [...]}],
-           "verdicts": [{fields of core.verdict.Verdict, "met": bool}]}
+           "verdicts": [{fields of core.verdict.Verdict, "met": bool}],
+                          (verdict i judges prediction i; components in brackets count from 0;
+                          method "deterministic" comes with p_value 1 or 0)
+           "provenance": {"seed", "device", "dtype", versions}}
 """
 
 from __future__ import annotations

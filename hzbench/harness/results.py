@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from hzbench.core.prediction import Prediction
 from hzbench.core.result import SCHEMA, plain
-from hzbench.core.spec import Spec
+from hzbench.core.spec import NodeGroup, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.run import Result
+from hzbench.harness.setting import estimator_of
 from hzbench.harness.simulate import REFERENCE, provenance
 from hzbench.harness.suite import Suite
 
@@ -109,7 +110,7 @@ def labels(spec: Spec, trace: Trace) -> dict[str, Any]:
         "gossip": spec.network.gossip,
         "method": spec.method["name"],
         "population": population,
-        "estimators": " + ".join(_group_label(group) for group in spec.nodes),
+        "estimators": " + ".join(dict.fromkeys(_law_label(group) for group in spec.nodes)),
         "nodes": len(kinds),
         "first_order": first,
         "zeroth_order": len(kinds) - first,
@@ -146,12 +147,11 @@ def commit() -> str:
     return found.stdout.strip()
 
 
-def _group_label(group: Any) -> str:
-    table = group.estimator
-    if table["name"] == "gradient":
-        return f"{group.count} gradient"
-    law = table.get("directions", "sphere")
-    return f"{group.count} {law} {table.get('difference', 'central')} m={table.get('samples', 1)}"
+def _law_label(group: NodeGroup) -> str:
+    """The estimator in two words, without counts: "gradient", "sphere central"."""
+    component = estimator_of(group.estimator)
+    words = [getattr(component, key, "") for key in ("directions", "difference")]
+    return " ".join(word.replace("_", " ") for word in words if word) or group.estimator["name"]
 
 
 def _dimension(trace: Trace) -> int | None:
