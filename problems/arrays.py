@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    """Numpy arrays and lists as tuples, which is what the strict validation of a spec takes."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
 Vector = Annotated[tuple[float, ...], BeforeValidator(_plain)]

@@ -102,7 +102,7 @@ def normalise(table: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
 
 def _normal_network(network: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     for key, numbers in (("graph", "edges"), ("weights", "matrix")):
-        if network.get(numbers):
+        if _listed(network.get(numbers)):
             if named(network.get(key, "explicit")) != {"name": "explicit"}:
                 mistakes.append(
                     f"network.{key}: got {network[key]!r} and {numbers}; expected one of them, "
@@ -166,7 +166,7 @@ def _check_names(check: Mapping[str, Any], place: str, mistakes: list[str]) -> N
 
 def _listed(value: Any) -> list[Any]:
     """The items of a list; none of anything else, whose type the model's fields report."""
-    return list(value) if isinstance(value, (list, tuple)) else []
+    return list(value) if isinstance(value, (list, tuple, np.ndarray)) else []
 
 
 def _look_up(kind: str, name: str, place: str, mistakes: list[str]) -> None:
