@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from scipy.sparse.csgraph import connected_components
 
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
@@ -158,7 +159,19 @@ def _combination_mistakes(spec: Spec) -> list[str]:
             f"network.edge_probabilities: got {len(facts.edge_probabilities)} for "
             f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
         )
-    return [*found, *_record_mistakes(spec)]
+    return [*found, *_matrix_mistakes(spec), *_record_mistakes(spec)]
+
+
+def _matrix_mistakes(spec: Spec) -> list[str]:
+    """A given W whose own links do not connect the nodes, whatever the graph says."""
+    matrix = np.array(spec.network.matrix if spec.network.matrix is not None else [[1.0]])
+    parts = connected_components(matrix != 0)[0] if len(matrix) == len(matrix.T) else 1
+    if parts > 1:
+        return [
+            f"network.matrix: got a W that falls into {parts} parts; expected one that connects "
+            "all nodes; give the parts a common weight"
+        ]
+    return []
 
 
 def _record_mistakes(spec: Spec) -> list[str]:

@@ -52,9 +52,9 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
     checks = sum(case.statistical for case in prepare_all(suite.specs))
     level = suite.table.alpha / max(1, checks)
     planted = plant(suite)
-    writable(options.out / suite.table.name)
     needed = {p.spec.name: _case(p.spec, _named(p.spec), None) for p in planted}
     mutated = [_case(p.spec, p.checks, p.mutant) for p in planted]
+    writable(options.out / suite.table.name)
     records = list(execute_all([*needed.values(), *mutated], level, options, report))
     baselines = dict(zip(needed, records, strict=False))
     rows = [
