@@ -11,7 +11,7 @@ from hzbench.theory.gossip_moments import gossip_contraction
 from hzbench.theory.graphs import GraphError, edge_law, edge_list, laplacian
 from hzbench.theory.matchings import swapped_moment
 from hzbench.theory.spectra import graph_spectrum
-from hzbench.theory.weights import mixing_matrix
+from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
 
 
 def facts(graph, weights="metropolis", **parameters):
@@ -114,6 +114,14 @@ def test_uniform_weights_average_at_once():
     np.testing.assert_array_equal(mixing_matrix(given.network, 5), np.full((5, 5), 0.2))
     with pytest.raises(GraphError):
         mixing_matrix(facts("ring", "uniform"), 5)
+
+
+def test_contraction_and_sums_of_a_matrix():
+    assert contraction(np.full((5, 5), 0.2)) == pytest.approx(0.0, abs=1e-12)
+    W = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.0, 0.25, 0.75]])
+    assert contraction(W) == pytest.approx(slem(W), rel=1e-12)
+    assert doubly_stochastic_residual(W) == 0.0
+    assert doubly_stochastic_residual(W + 0.1 * np.eye(3)) == pytest.approx(0.1)
 
 
 def test_default_sides_of_a_grid():
