@@ -59,7 +59,11 @@ def simulate(
             found.append(columns)
             if progress:
                 progress((index + 1) / len(todo))
-    joined = {name: np.concatenate([c[name] for c in found], axis=1) for name in found[0]}
+    # in C order, as the store reads them: sums over replicas depend on the layout in the last bit
+    joined = {
+        name: np.ascontiguousarray(np.concatenate([c[name] for c in found], axis=1))
+        for name in found[0]
+    }
     return Trace(
         steps=np.array(spec.record_steps, dtype=np.int64),
         columns=joined,

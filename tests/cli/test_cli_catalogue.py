@@ -1,0 +1,122 @@
+"""list, show and predict: everything registered is shown, and predictions are JSON."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hzbench.commands.catalogue import kinds, names
+from hzbench.core import registry
+from hzbench.core.observable import OBSERVABLES
+
+EVERY = [(kind, name) for kind in kinds() for name in names(kind)]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_list_prints_an_array_of_every_kind(shell, kind):
+    found = shell("list", kind, "--json")
+    assert found.code == 0
+    assert [row["name"] for row in found.json] == names(kind)
+    assert all(row["summary"] for row in found.json)
+    printed = shell("list", kind).out
+    assert all(name in printed for name in names(kind))
+
+
+def test_list_alone_prints_the_kinds(shell):
+    found = shell("list", "--json").json
+    assert [row["name"] for row in found] == kinds()
+    assert "suite" in shell("list").out
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_show_prints_what_is_known(shell, kind, name):
+    found = shell("show", name, "--json")
+    assert found.code == 0
+    (record,) = [each for each in found.json if each["kind"] == kind]
+    printed = shell("show", name).out
+    assert f"{name} ({kind})" in printed
+    flat = " ".join(printed.split())
+    for key in ("summary", "formula", "source", "unit"):
+        if record.get(key):
+            assert f"{key}: {' '.join(record[key].split())}" in flat
+    for parameter in record.get("parameters", ()):
+        assert parameter["name"] in printed
+        assert parameter["type"].split(" | ")[0].split("[")[0] in printed
+        assert " at 0x" not in parameter["type"]
+
+
+def test_show_gives_formula_source_and_parameters(shell):
+    (record,) = shell("show", "zeroth_order", "--json").json
+    assert "u_k D_k" in record["formula"]
+    assert "Nesterov" in record["source"]
+    by_name = {row["name"]: row for row in record["parameters"]}
+    assert by_name["samples"]["default"] == 1
+    assert by_name["samples"]["type"] == "int"
+    assert by_name["directions"]["type"].startswith("'gaussian' | 'sphere'")
+    assert "smoothing radius" in by_name["smoothing"]["meaning"]
+    (record,) = shell("show", "objective_gap", "--json").json
+    assert record["unit"] == OBSERVABLES["objective_gap"].unit
+
+
+def test_brackets_are_text_not_markup(shell):
+    assert "[0, 1]^d" in shell("show", "uniform_tangents").out
+    assert "tuple[tuple[float" in shell("show", "quadratic").out.replace("\n", "")
+
+
+@pytest.mark.parametrize(("kind", "name"), [e for e in EVERY if e[0] == "theorem"])
+def test_theorems_name_mutants_that_exist(kind, name):
+    declared = registry.find(kind, name).facts.get("mutants", ())
+    assert set(declared) <= set(names("mutant"))
+
+
+def test_predict_prints_every_theorem_at_every_record_point(shell):
+    run = {"steps": 6, "replicas": 8, "record": [0, 2, 6]}
+    found = shell("predict", shell.spec(run=run, grid={"run.seed": [1, 2]}), "--json")
+    assert found.code == 0
+    record = found.json
+    assert set(record) == {"schema", "runs"}
+    assert [run["name"] for run in record["runs"]] == ["run[run.seed=1]", "run[run.seed=2]"]
+    for run in record["runs"]:
+        assert set(run) == {"name", "spec", "steps", "warnings", "predictions"}
+        assert run["steps"] == [0, 2, 6]
+        assert [p["theorem"] for p in run["predictions"]] == names("theorem")
+        (exact,) = [p for p in run["predictions"] if p["theorem"] == "quadratic_dynamics"]
+        assert exact["applies"]
+        assert exact["steps"] == [0, 2, 6]
+        assert all(len(values) == 3 for values in exact["values"].values())
+        for other in run["predictions"]:
+            assert other["applies"] == all(a["holds"] for a in other["assumptions"])
+            assert other["applies"] or not other["values"]
+    assert shell.written == ["spec.toml"]
+
+
+def test_predict_prints_a_table_and_the_reasons_why_not(shell):
+    printed = shell("predict", shell.spec()).out
+    assert "objective_gap" in printed
+    assert "mean_iterate[1]" in printed
+    assert "estimator_moments: inapplicable" in printed
+
+
+def test_predictions_do_not_depend_on_checks_or_seed(shell):
+    one = shell("predict", shell.spec(), "--json").json["runs"][0]
+    two = shell(
+        "predict", shell.spec(checks=[], run={"steps": 6, "replicas": 8, "seed": 9}), "--json"
+    )
+    assert two.json["runs"][0]["predictions"] == one["predictions"]
+
+
+def test_help_is_there_and_light():
+    code = (
+        "import sys\n"
+        "from hzbench.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'seaborn', 'matplotlib', 'cvxpy', 'numba', 'sklearn', 'scipy'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    for arguments in (["--help"], ["run", "--help"], ["mutants", "--help"]):
+        found = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert "heavy: []" in found.stdout
+        assert "Usage" in found.stdout
