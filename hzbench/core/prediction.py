@@ -47,7 +47,7 @@ class Prediction:
         statement: the claim in one sentence with its formula.
         source: citation.
         kind: exact (the mean equals the value), upper or lower (the mean is at most / at least it),
-            rate, or order (the mean of a difference is negative).
+            rate, or order (the mean of a difference has the sign of the value, ±1).
         steps: record points, shape [T'].
         values: observable -> predicted mean, shape [T'] or [T', k]. Empty when inapplicable.
         spread: observable -> predicted standard deviation over replicas, same shapes, if known.

@@ -91,10 +91,12 @@ def philox(counter: tuple[Any, ...], key: tuple[Any, ...]) -> tuple[Any, ...]:
     for _ in range(10):
         low, high = c0 * 0xD2511F53, c2 * 0xCD9E8D57  # wraps modulo 2⁶⁴, as it should
         c0, c2 = high >> 32, low >> 32
-        for word, *others in ((c0, c1, k0), (c2, c3, k1)):
-            word &= _MASK
-            word ^= others[0]
-            word ^= others[1]
+        c0 &= _MASK
+        c0 ^= c1
+        c0 ^= k0
+        c2 &= _MASK
+        c2 ^= c3
+        c2 ^= k1
         high &= _MASK
         low &= _MASK
         c1, c3 = high, low
@@ -114,7 +116,7 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     addresses = (rows.node[:, None], rows.step[:, None], rows.keys)
     blocks = torch.arange(first, last, device=rows.node.device)
     out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
-    arrays = (blocks, *addresses, out)
+    arrays: tuple[Any, ...] = (blocks, *addresses, out)
     if out.device.type == "cpu":  # numpy's calls cost a third of torch's
         arrays = tuple(array.numpy() for array in arrays)
     _fill(*arrays, purpose)

@@ -124,11 +124,12 @@ def _fraction(
 def _in_workers(
     cases: Sequence[Case], level: float, options: Options, report: Report | None
 ) -> Iterator[Mapping[str, Any]]:
-    """Run in spawned processes; longest first would not change results, so order is kept."""
+    """Run in spawned processes, the longest first, so that none is left alone at the end."""
     done: dict[int, Mapping[str, Any]] = {}
+    longest_first = sorted(range(len(cases)), key=lambda i: -work(cases[i].spec))
     with _one_thread(), _pool(options.workers) as pool:
         tasks: dict[Future[Any], int] = {
-            pool.submit(_one, case, level, options): i for i, case in enumerate(cases)
+            pool.submit(_one, cases[i], level, options): i for i in longest_first
         }
         waiting = set(tasks)
         try:
@@ -144,6 +145,14 @@ def _in_workers(
                 "run again with --workers 1: finished runs are reused from the store"
             ) from None
     yield from (done[index] for index in range(len(cases)))
+
+
+def work(spec: Spec) -> int:
+    """A rough count of the vectors that a run handles, to order runs by."""
+    groups = [*spec.nodes, *(spec.versus.nodes if spec.versus else ())]
+    each = sum(g.count * (2 + 2 * int(g.estimator.get("samples", 0))) for g in groups)
+    acting = 2 / spec.node_count if spec.network.gossip == "pair" else 1
+    return int(spec.run.replicas * spec.run.steps * each * acting)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
