@@ -119,12 +119,12 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     arrays: tuple[Any, ...] = (blocks, *addresses, out)
     if out.device.type == "cpu":  # numpy's calls cost a third of torch's
         arrays = tuple(array.numpy() for array in arrays)
-    _fill(*arrays, purpose)
+    _fill(purpose, *arrays)
     shift = offset - 4 * first
     return out.flatten(1)[:, shift : shift + count]
 
 
-def _fill(blocks: Any, node: Any, step: Any, keys: Any, out: Any, purpose: int) -> None:
+def _fill(purpose: int, blocks: Any, node: Any, step: Any, keys: Any, out: Any) -> None:
     """Compute the words of all rows into `out` [B, blocks, 4], a cache-sized part at a time."""
     size = max(1, _CHUNK // max(1, len(blocks)))
     for start in range(0, len(out), size):
