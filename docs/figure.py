@@ -51,7 +51,10 @@ def curve(axis: plt.Axes, result: Result) -> None:
 
 def residuals(axis: plt.Axes, results: list[Result]) -> None:
     """Measured minus predicted, in standard errors, for the code and for the planted bug."""
-    looks = (("#054fb9", "o", "the code"), ("#8b1a1a", "x", "the code with step sizes 5 % too large"))
+    looks = (
+        ("#054fb9", "o", "the code"),
+        ("#8b1a1a", "x", "the code with step sizes 5 % too large"),
+    )
     for result, (color, marker, label) in zip(results, looks, strict=True):
         steps, mean, error, predicted = values(result)
         inside = steps > 0
