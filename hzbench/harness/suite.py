@@ -26,6 +26,7 @@ class SuiteTable(Table):
     title: str = ""
     description: str = ""
     alpha: float = Field(1e-4, gt=0, lt=1)
+    include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,8 @@ def load(name_or_path: str) -> Suite:
 def parse(table: Mapping[str, Any], where: str) -> Suite:
     """A suite from the tables of a file; a spec alone is a suite of one.
 
-    [default] holds tables that every [[case]] starts from.
+    [default] holds tables that every [[case]] starts from; `include` names suites whose cases
+    come after its own, under its α.
 
     Raises:
         SpecError: every mistake of every case.
@@ -97,6 +99,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
             specs += expand(merged(table.get("default", {}), case), where)
         except SpecError as error:
             mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
+    specs += _included(head, mistakes) if not mistakes else []
     mistakes += _name_mistakes(specs)
     if mistakes:
         raise SpecError(mistakes, where)
@@ -115,6 +118,19 @@ def _shape_mistakes(table: Mapping[str, Any]) -> list[str]:
     if not cases:
         return [*found, "case: got none; expected at least one [[case]]; add one"]
     return found
+
+
+def _included(head: SuiteTable, mistakes: list[str]) -> list[Spec]:
+    """The cases of the suites that this one includes (their own α does not count)."""
+    specs: list[Spec] = []
+    for name in head.include:
+        if name not in suite_names() or name == head.name:
+            mistakes.append(
+                f"suite.include: got {name!r}; expected another suite that ships; see list suite"
+            )
+        else:
+            specs += load(name).specs
+    return specs
 
 
 def merged(default: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
