@@ -94,7 +94,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     except ValidationError as error:
         mistakes += explain(error, "suite")
     specs = []
-    for case in table["case"]:
+    for case in table.get("case", []):
         try:
             specs += expand(merged(table.get("default", {}), case), where)
         except SpecError as error:
@@ -115,7 +115,7 @@ def _shape_mistakes(table: Mapping[str, Any]) -> list[str]:
     cases = table.get("case", [])
     if not isinstance(cases, list) or not all(isinstance(case, Mapping) for case in cases):
         return [*found, "case: got no list of tables; expected one a run; write [[case]]"]
-    if not cases:
+    if not cases and not table.get("suite", {}).get("include"):
         return [*found, "case: got none; expected at least one [[case]]; add one"]
     return found
 
