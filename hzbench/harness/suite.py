@@ -115,7 +115,7 @@ def _shape_mistakes(table: Mapping[str, Any]) -> list[str]:
     cases = table.get("case", [])
     if not isinstance(cases, list) or not all(isinstance(case, Mapping) for case in cases):
         return [*found, "case: got no list of tables; expected one a run; write [[case]]"]
-    if not cases and not table.get("suite", {}).get("include"):
+    if not cases and not found and not table.get("suite", {}).get("include"):
         return [*found, "case: got none; expected at least one [[case]]; add one"]
     return found
 

@@ -81,6 +81,17 @@ def test_shipped_suites_are_prepared_without_a_warning(name):
                 assert prediction.applies, (case.spec.name, check.theorem)
 
 
+def test_a_suite_can_include_others_under_its_own_level():
+    head = HEAD | {"include": ["quick"], "alpha": 0.01}
+    suite, quick = parse({"suite": head, "case": [CASE]}, "here"), load("quick")
+    assert [s.name for s in suite.specs] == ["a", *(s.name for s in quick.specs)]
+    assert suite.table.alpha == 0.01
+    assert parse({"suite": head}, "here").specs == quick.specs
+    clash = CASE | {"name": quick.specs[0].name}
+    with pytest.raises(SpecError, match="more than once"):
+        parse({"suite": head, "case": [clash]}, "here")
+
+
 def test_quick_holds_what_it_promises():
     specs = load("quick").specs
     runs = {
