@@ -22,6 +22,8 @@ Shape = Literal["trajectory", "static", "pair", "race"]
 TELLING = ("objective_gap", "consensus_potential", "node_distance", "gradient_norm")
 DIFFERENCE = "objective_gap_difference"
 LINES_AT_MOST = 8
+STATIC = ("laplacian_spectrum", "slem")  # facts of the network: the same at every step
+NEGLIGIBLE = 1e-9  # a deviation from a predicted 0 that counts as rounding
 PANELS_AT_MOST = 8
 POINTS_AT_MOST = 160
 ROUNDING = 1e-11  # a smaller relative standard error is rounding, not randomness
@@ -161,7 +163,8 @@ def residual(panel: Panel, overlay: Overlay) -> tuple[Array, bool]:
     gap = own.mean[overlay.rows] - overlay.values
     error = own.error[overlay.rows]
     random = error > ROUNDING * np.abs(own.mean[overlay.rows])
-    if random.any():
+    rounding = not overlay.values.any() and bool(np.all(np.abs(gap) < NEGLIGIBLE))
+    if random.any() and not rounding:
         return np.where(random, gap / np.where(random, error, 1.0), np.nan), True
     scale = np.nanmax(np.abs(overlay.values), initial=0.0)
     return gap / (scale if scale > 0 else 1.0), False
@@ -260,7 +263,7 @@ def _panel(run: Mapping[str, Any], name: str, critical: float | None) -> Panel |
         return None
     overlays = distinct(_overlays(run, name, steps, measured.mean.shape[1]))
     shape: Shape = "trajectory"
-    if len(steps) == 1 or measured.mean.shape[1] > LINES_AT_MOST:
+    if len(steps) == 1 or name in STATIC or measured.mean.shape[1] > LINES_AT_MOST:
         shape = "static"
     panel = _named(
         name, shape=shape, steps=steps, curves=(measured,), overlays=overlays, critical=critical

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,7 @@ def expand(table: Mapping[str, Any], where: str = "the spec") -> list[Spec]:
             for key, value in zip(grid, values, strict=True):
                 _assign(cell, key, value)
             if grid:
-                cell["name"] = _cell_name(
-                    cell.get("name", "run"), dict(zip(grid, values, strict=True))
-                )
+                _name_cell(cell, dict(zip(grid, values, strict=True)))
             specs.append(Spec.parse(cell, where))
         except SpecError as error:
             mistakes.extend(error.mistakes)
@@ -100,9 +98,12 @@ def _assign(table: Any, key: str, value: Any) -> None:
         ) from None
 
 
-def _cell_name(name: str, values: Mapping[str, Any]) -> str:
-    parts: Iterable[str] = (
-        f"{key}={value['name'] if isinstance(value, dict) and 'name' in value else value}"
+def _name_cell(cell: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Append what sets this cell apart to its name and title."""
+    words = {
+        key: value["name"] if isinstance(value, dict) and "name" in value else value
         for key, value in values.items()
-    )
-    return f"{name}[{', '.join(parts)}]"
+    }
+    cell["name"] = f"{cell.get('name', 'run')}[{', '.join(f'{k}={v}' for k, v in words.items())}]"
+    if cell.get("title"):
+        cell["title"] = f"{cell['title']}: {', '.join(map(str, words.values()))}"

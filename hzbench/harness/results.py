@@ -103,7 +103,8 @@ def labels(spec: Spec, trace: Trace) -> dict[str, Any]:
     kinds = spec.kinds()
     first = kinds.count("first")
     population = {len(kinds): "first-order only", 0: "zeroth-order only"}.get(first, "hybrid")
-    data = spec.problem.get("data")
+    problem = spec.component("problem", spec.problem)
+    data = getattr(problem, "data", None)
     return {
         "problem": spec.problem["name"] + (f" ({data})" if isinstance(data, str) else ""),
         "topology": spec.network.graph["name"],
