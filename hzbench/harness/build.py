@@ -49,13 +49,20 @@ class Components:
     measured_on: Problem | None = None
 
 
-def build(spec: Spec, device: str = "cpu") -> Components:
+def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Components:
     """Build every component.
+
+    Arguments:
+        spec: what to build.
+        device: torch device.
+        mutant: replaces components as a planted bug does (a user's own component to be checked);
+            None: the mutant that the spec names, if any.
 
     Raises:
         SpecError: every mistake that building shows, in one message.
     """
-    mutant = Mutant() if spec.mutant is None else registry.find("mutant", spec.mutant).target()
+    if mutant is None:
+        mutant = registry.find("mutant", spec.mutant).target() if spec.mutant else Mutant()
     spec = mutant.spec(spec)
     mistakes = _combination_mistakes(spec)
     parts: dict[str, object] = {}

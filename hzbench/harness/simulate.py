@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.mutant import Mutant
 from hzbench.core.plan import blocks
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
@@ -26,7 +27,11 @@ Columns = dict[str, NDArray[np.float64]]
 
 
 def simulate(
-    spec: Spec, observables: Sequence[str], device: str = "cpu", progress: Progress | None = None
+    spec: Spec,
+    observables: Sequence[str],
+    device: str = "cpu",
+    progress: Progress | None = None,
+    mutant: Mutant | None = None,
 ) -> Trace:
     """Run every replica of a spec.
 
@@ -35,6 +40,7 @@ def simulate(
         observables: names of core/observable.py to record; costs are always recorded.
         device: torch device.
         progress: called with the fraction done.
+        mutant: replaces components (see `build`).
 
     Raises:
         SpecError: the spec's mistakes.
@@ -42,7 +48,7 @@ def simulate(
     import torch
 
     torch.set_num_threads(1)  # draws and blocks fix the result; one thread also fixes the last bit
-    parts = build(spec, device)
+    parts = build(spec, device, mutant)
     other = build(reference_spec(spec), device) if spec.versus else None
     todo = blocks(spec.run.replicas)
     names = tuple(dict.fromkeys([*observables, *COUNTERS]))
