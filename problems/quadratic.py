@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,11 @@ class QuadraticComponent(ProblemComponent):
     Source: Ansaripour, Talaei, Nadiradze, Alistarh, "Hybrid Decentralized Optimization", AAAI 2025,
     the strongly convex case; exact moments derived in hzbench.theory.
     """
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"dimension": 3, "noise": 0.3, "heterogeneity": 0.5},
+        {"dimension": 2, "rotation": True, "evaluation_noise": 0.1},
+    )
 
     dimension: int | None = Field(None, ge=1, description="d; may be left out if an array has it")
     spectrum: Literal["isotropic", "linear", "log", "power"] | Vector = Field(

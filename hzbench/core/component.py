@@ -1,5 +1,8 @@
 """Component: a frozen, validated record of a component's parameters, as a spec words them."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -8,7 +11,15 @@ class Component(BaseModel):
 
     The first paragraph of the docstring, its `Formula:` and `Source:` lines and the field
     descriptions are what `hzbench show NAME` prints.
+
+    Attributes:
+        examples: parameters with which the conformance suite builds the component, one table each;
+            needed where a parameter has no default.
+        example_nodes: number of nodes n of these examples.
     """
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    example_nodes: ClassVar[int] = 8
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import networkx as nx
 from pydantic import Field
@@ -26,6 +26,8 @@ class RandomRegular(GraphFamily):
 
     Source: Steger and Wormald, "Generating random regular graphs quickly", 1999.
     """
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"degree": 3},)
 
     degree: int = Field(ge=1, description="neighbours of every node")
     seed: int = Field(0, ge=0, description="first seed tried")
@@ -56,6 +58,8 @@ class ErdosRenyi(GraphFamily):
     Source: Gilbert, "Random graphs", Annals of Mathematical Statistics, 1959.
     """
 
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"probability": 0.5},)
+
     probability: float = Field(gt=0, le=1, description="probability of an edge")
     seed: int = Field(0, ge=0, description="first seed tried")
 
@@ -76,6 +80,9 @@ class Named(GraphFamily):
 
     Nodes are numbered in the order in which networkx lists them; edge weights are ignored.
     """
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"generator": "petersen_graph"},)
+    example_nodes: ClassVar[int] = 10
 
     generator: str = Field(description='function of networkx, such as "karate_club_graph"')
 

@@ -1,0 +1,184 @@
+"""`check`: put a user's component in place of a declared one and let theory judge the run.
+
+The run is that of a planted bug, with the user's code as the suspect: theory predicts what the
+declared component must do; the user's component runs instead; the judge compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from hzbench.core import registry
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.estimator import Estimator
+from hzbench.core.method import Method
+from hzbench.core.mutant import Mutant
+from hzbench.core.problem import ProblemComponent
+from hzbench.core.spec import Spec
+from hzbench.harness.run import ALPHA, Result, prepare, verdict_of
+from hzbench.harness.simulate import simulate
+from hzbench.testing.laws import CheckFailed
+
+PROBLEM = {
+    "name": "quadratic",
+    "dimension": 6,
+    "rotation": True,
+    "heterogeneity": 0.5,
+    "noise": 0.3,
+    "initial": 2.0,
+}
+
+
+class Substitute(Mutant):
+    """Replaces every estimator, or the method, by the user's."""
+
+    def __init__(self, component: Estimator | Method) -> None:
+        self.component = component
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """The user's, if it is an estimator."""
+        return self.component if isinstance(self.component, Estimator) else estimator
+
+    def method(self, method: Method) -> Method:
+        """The user's, if it is a method."""
+        return self.component if isinstance(self.component, Method) else method
+
+
+def check(
+    suspect: Any,
+    *,
+    against: str = "",
+    alpha: float = ALPHA,
+    tolerance: float = 0.05,
+    nodes: int = 8,
+    problem: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
+    network: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Result | None:
+    """Check one component against the theory of a declared one.
+
+    Arguments:
+        suspect: an Estimator or Method (instance or class); a function `(f, x, rng) -> g` against
+            an estimator, or `(gradient, x, step_size) -> x` against a method; or a problem
+            component, checked for the laws every problem must obey.
+        against: name of the declared estimator or method ("zeroth_order", "hdo", "dsgd", ...).
+        alpha: probability that a correct component is called violated.
+        tolerance: the error that matters.
+        nodes: n.
+        problem, run, network: tables of the spec, instead of the defaults.
+        parameters: of the declared component (directions = "sphere", samples = 4, ...).
+
+    Returns:
+        The result, when every outcome is *consistent*; None for a problem.
+
+    Raises:
+        CheckFailed: an outcome is not; the message says what was expected and what came.
+        UserMistakeError: nothing can be checked as asked.
+    """
+    if isinstance(suspect, type) and issubclass(suspect, BaseModel):
+        suspect = suspect()
+    if isinstance(suspect, ProblemComponent):
+        from hzbench.testing.laws import problem_laws
+
+        problem_laws(suspect)
+        return None
+    spec = _spec(against, parameters, tolerance, nodes, problem, run, network)
+    result = _judge(spec, Substitute(_component(suspect, spec)), alpha)
+    if not result.met:
+        raise CheckFailed(paragraph(result, f"{_name(suspect)} against {against}"))
+    return result
+
+
+def paragraph(result: Result, title: str) -> str:
+    """What came of a run, for someone who reads a test report."""
+    lines = [
+        f"{title}: {sum(v.met for v in result.verdicts)} of {len(result.verdicts)} as expected"
+    ]
+    for verdict in result.verdicts:
+        if not verdict.met:
+            lines.append(
+                f"  {verdict.theorem}: expected {verdict.expected}, got {verdict.outcome}: "
+                f"{verdict.reason}"
+            )
+            lines += [
+                f"    {s.observable} at step {s.step}: measured {s.measured:.6g} "
+                f"± {s.standard_error:.2g}, predicted {s.predicted:.6g}"
+                for s in verdict.statistics
+            ]
+    return "\n".join(lines)
+
+
+def _judge(spec: Spec, substitute: Mutant, alpha: float) -> Result:
+    case = prepare(spec)
+    level = alpha / max(1, case.statistical)
+    trace = simulate(case.spec, case.observables, mutant=substitute)
+    pairs = zip(case.checks, case.predictions, strict=True)
+    verdicts = tuple(verdict_of(trace, check, prediction, level) for check, prediction in pairs)
+    return Result(
+        spec=spec,
+        trace=trace,
+        predictions=case.predictions,
+        verdicts=verdicts,
+        warnings=case.warnings,
+    )
+
+
+def _spec(
+    against: str,
+    parameters: Mapping[str, Any],
+    tolerance: float,
+    nodes: int,
+    problem: Mapping[str, Any] | None,
+    run: Mapping[str, Any] | None,
+    network: Mapping[str, Any] | None,
+) -> Spec:
+    """The run that shows whether a component does what the declared one must."""
+    spec: dict[str, Any] = {"name": f"check against {against}", "problem": dict(problem or PROBLEM)}
+    if against in registry.entries("estimator"):
+        estimator = {"name": against, **parameters}
+        batch = estimator.pop("batch_size", 1)
+        spec["nodes"] = [{"count": nodes, "estimator": estimator, "batch_size": batch}]
+        spec["method"] = "probe"
+        spec["run"] = {"steps": 1, "record": [1], **(run or {})}
+        named = (["estimate_square", "estimate_power"], ["estimate"])
+        checks = [{"theorem": "estimator_moments", "observables": names} for names in named]
+    elif against in registry.entries("method"):
+        spec["nodes"] = [{"count": nodes, "estimator": "gradient"}]
+        spec["method"] = {"name": against, **parameters}
+        spec["run"] = {"steps": 20, "record": [5, 20], **(run or {})}
+        named = (["objective_gap", "consensus_potential"], ["mean_iterate"])
+        checks = [{"theorem": "quadratic_dynamics", "observables": names} for names in named]
+    else:
+        known = sorted([*registry.entries("estimator"), *registry.entries("method")])
+        raise UserMistakeError(
+            f"got against = {against!r}; expected an estimator or a method "
+            f"({', '.join(known)}); name the one that yours claims to be"
+        )
+    spec["network"] = dict(network or {})
+    spec["checks"] = [{**each, "tolerance": tolerance} for each in checks]
+    return Spec.parse(spec)
+
+
+def _component(suspect: Any, spec: Spec) -> Estimator | Method:
+    from hzbench.harness.setting import estimator_of, method_of
+    from hzbench.testing.functions import FunctionEstimator, FunctionMethod
+
+    if isinstance(suspect, (Estimator, Method)):
+        return suspect
+    if not callable(suspect):
+        raise UserMistakeError(
+            f"got {suspect!r}; expected an Estimator, a Method, a ProblemComponent or a function; "
+            "pass the object itself"
+        )
+    if spec.method["name"] == "probe":
+        declared = estimator_of(spec.nodes[0].estimator)
+        return FunctionEstimator(function=suspect, declared=declared)
+    return FunctionMethod(function=suspect, inner=method_of(spec))
+
+
+def _name(suspect: Any) -> str:
+    return str(getattr(suspect, "__name__", type(suspect).__name__))
