@@ -21,7 +21,7 @@ from hzbench.testing import laws
 from hzbench.testing.check import check
 
 
-def _all(kind: str) -> Any:
+def _all(kind: str) -> pytest.MarkDecorator:
     found = [
         pytest.param(name, index, id=f"{name}-{index}" if index else name)
         for name, entry in registry.entries(kind).items()

@@ -13,7 +13,7 @@ from hzbench.core.component import Component
 from hzbench.core.estimator import Estimator
 from hzbench.core.method import Method
 from hzbench.core.network import Network
-from hzbench.core.problem import Placement, Problem, ProblemComponent
+from hzbench.core.problem import Kind, Placement, Problem, ProblemComponent
 from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
@@ -47,8 +47,8 @@ def addresses(replicas: int, nodes: int) -> Rows:
 
 def build_problem(component: ProblemComponent, nodes: int = NODES) -> Problem:
     """The problem on `nodes` nodes, half of each kind."""
-    half = nodes // 2
-    placement = Placement(kinds=("first",) * half + ("zeroth",) * (nodes - half))
+    kinds: list[Kind] = ["first" if node < nodes // 2 else "zeroth" for node in range(nodes)]
+    placement = Placement(kinds=kinds)
     found = component.mistakes(placement)
     require(not found, f"{type(component).__name__} cannot be built: {'; '.join(found)}")
     return component.build(placement)
