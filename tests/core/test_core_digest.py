@@ -64,6 +64,13 @@ def test_wording_does_not_count(change):
     assert digest(change) == digest()
 
 
+def test_defaults_are_left_out_of_the_normal_form():
+    spec = Spec.parse(BASE | SAME["defaults of the problem"] | SAME["defaults of an estimator"])
+    assert spec.problem == {"name": "quadratic", "dimension": 2}
+    assert spec.nodes[1].estimator == {"name": "zeroth_order", "samples": 2}
+    assert spec.model_dump(mode="json", exclude_defaults=True).keys() == BASE.keys()
+
+
 def node(index, **changes):
     groups = [dict(group) for group in BASE["nodes"]]
     groups[index] |= changes
