@@ -17,8 +17,10 @@ from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
 from hzbench.theory.affine_system import AffineSystem, Integers, Mixing, Scenario, positions
 from hzbench.theory.checks import Values, assume
+from hzbench.theory.commuting import Reduction, reduction
+from hzbench.theory.coordinates import is_diagonal
 from hzbench.theory.directions import ROTATION_INVARIANT
-from hzbench.theory.graphs import edge_law
+from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.matchings import matching_scenarios
 from hzbench.theory.noise_laws import noise_law
 from hzbench.theory.oracles import least_squares_hessians, least_squares_linear
@@ -84,7 +86,7 @@ def choose_form(setting: Setting, A: Array) -> Form:
     d = A.shape[1]
     if isinstance(setting.problem.structure, GeneralizedLinear):
         return "general"
-    if not np.any(A * (1.0 - np.eye(d))):
+    if is_diagonal(A):
         return "diagonal"
     cheap = state_size(setting, "general", d) <= LARGEST_STATE
     if cheap and work(setting, "general", d) <= COMFORTABLE_WORK:
@@ -110,16 +112,42 @@ def work(setting: Setting, form: Form, d: int) -> float:
 
 
 def affordable(setting: Setting, A: Array) -> Assumption:
-    """The exact recursion fits into memory and seconds."""
+    """The exact recursion fits into memory and seconds, if need be by symmetry."""
     d = A.shape[1]
     form = choose_form(setting, A)
     size, cost = state_size(setting, form, d), work(setting, form, d)
-    return assume(
-        "the exact recursion is affordable",
-        size <= LARGEST_STATE and cost <= MOST_WORK,
+    fits = size <= LARGEST_STATE and cost <= MOST_WORK
+    detail = (
         f"{form} form: state of size {size} (at most {LARGEST_STATE}), "
-        f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})",
+        f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})"
     )
+    if not fits and (reduced := _reduced(setting)) is not None:
+        fits, detail = True, f"by symmetry: {reduced.size} numbers a coordinate"
+    elif not fits:
+        detail += "; equal nodes on a complete graph, or one law on a symmetric W, cost far less"
+    return assume("the exact recursion is affordable", fits, detail)
+
+
+def _reduced(setting: Setting) -> Reduction | None:
+    """The reduction, or None where another assumption of the recursion already fails."""
+    try:
+        return reduction(setting)
+    except (GraphError, np.linalg.LinAlgError, ZeroDivisionError):
+        return None
+
+
+def exact_observables(setting: Setting) -> tuple[Values, Values]:
+    """Observables at the record steps, by the dense recursion, or by symmetry where that is long.
+
+    Raises:
+        GraphError: the network cannot be rebuilt.
+    """
+    A, _ = quadratic_parts(setting)
+    if work(setting, choose_form(setting, A), A.shape[1]) > COMFORTABLE_WORK:
+        reduced = reduction(setting)
+        if reduced is not None:
+            return reduced.observables()
+    return observables(setting, build_model(setting))
 
 
 def build_model(setting: Setting) -> Model:

@@ -5,7 +5,6 @@ from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
 from hzbench.theory.checks import (
-    Values,
     assume,
     buildable,
     complete_if_matching,
@@ -18,8 +17,7 @@ from hzbench.theory.checks import (
 )
 from hzbench.theory.dynamics import (
     affordable,
-    build_model,
-    observables,
+    exact_observables,
     quadratic_parts,
     unique_minimiser,
 )
@@ -79,14 +77,10 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
         kind="exact",
         assumptions=dynamics_assumptions(setting, is_quadratic(setting)),
         steps=setting.record,
-        compute=lambda: _compute(setting),
+        compute=lambda: exact_observables(setting),
         validity=VALIDITY,
         mutants=MUTANTS,
     )
-
-
-def _compute(setting: Setting) -> tuple[Values, Values]:
-    return observables(setting, build_model(setting))
 
 
 def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assumption, ...]:
