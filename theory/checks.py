@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.prediction import Assumption, Prediction, PredictionKind, Source
+from hzbench.core.prediction import (
+    Assumption,
+    Contrast,
+    Fit,
+    Prediction,
+    PredictionKind,
+    Source,
+)
 from hzbench.core.setting import Setting
-from hzbench.core.structure import DifferenceLaw, Quadratic
+from hzbench.core.structure import Quadratic
 from hzbench.theory.graphs import GraphError
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
+_COMMON = {"GradientLaw", "DifferenceLaw"}
 
 
 def assume(text: str, holds: bool, detail: str = "") -> Assumption:
@@ -43,6 +51,8 @@ def conclude(
     compute: Callable[[], tuple[Values, Values]],
     validity: str,
     mutants: tuple[str, ...],
+    contrasts: Callable[[], Mapping[str, Contrast]] = dict,
+    fit: Fit | None = None,
 ) -> Prediction:
     """The prediction: values and spread from `compute` if all assumptions hold, empty otherwise."""
     applies = all(assumption.holds for assumption in assumptions)
@@ -58,6 +68,8 @@ def conclude(
         assumptions=assumptions,
         validity=validity,
         mutants=mutants,
+        contrasts=contrasts() if applies else {},
+        fit=fit,
     )
 
 
@@ -67,7 +79,11 @@ def iterates_move(setting: Setting) -> Assumption:
 
 
 def laws_known(setting: Setting) -> Assumption:
-    """Every node declares the law of its estimator."""
+    """Every node declares the law of its estimator, a gradient or a difference along vectors."""
+    other = {type(law).__name__ for law in setting.laws if law is not None} - _COMMON
+    if other:
+        text = "every estimator is a gradient or a difference along random vectors"
+        return assume(text, False, f"nothing is known here of {', '.join(sorted(other))}")
     unknown = [i for i, law in enumerate(setting.laws) if law is None]
     detail = f"nothing is known of the estimators of nodes {unknown}" if unknown else ""
     return assume("every node declares the law of its estimator", not unknown, detail)
@@ -81,8 +97,9 @@ def smoothing_positive(setting: Setting) -> Assumption:
 
 
 def _smoothing_fine(law: object) -> bool:
-    divides = isinstance(law, DifferenceLaw) and law.difference != "directional_derivative"
-    return not divides or law.smoothing > 0  # type: ignore[attr-defined]
+    if law is None or getattr(law, "difference", "") == "directional_derivative":
+        return True
+    return bool(getattr(law, "smoothing", 1.0) > 0)
 
 
 def recorded(setting: Setting) -> Assumption:

@@ -74,8 +74,8 @@ def _node_bounds(setting: Setting, node: int) -> tuple[float, float, float]:
     law = setting.laws[node]
     if isinstance(law, GradientLaw):
         return 0.0, constants.noise[node] * batch_factor(law.batch_size), 0.0
-    if law is None:
-        raise TypeError("got an unknown law; expected a declared one")
+    if not isinstance(law, DifferenceLaw):
+        raise TypeError(f"got the law {law}; expected a gradient or a difference")
     u = direction_moments(law.directions, d)
     data = constants.noise[node] * batch_factor(law.batch_size)
     growth = 2 * u.omega / law.samples

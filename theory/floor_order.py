@@ -21,7 +21,7 @@ from hzbench.theory.checks import (
 )
 from hzbench.theory.directions import direction_moments
 from hzbench.theory.hybrid import equally_often
-from hzbench.theory.oracles import batch_factor
+from hzbench.theory.oracles import averaging, batch_factor
 
 Array = NDArray[np.float64]
 _MARGIN = 0.1  # floors, and what blurs them, must be told apart by this fraction
@@ -117,9 +117,9 @@ def estimate_noise(setting: Setting) -> Array:
         data = float(((gradients - mean) ** 2).sum(1).mean()) * batch_factor(law.batch_size)
         noise[i] = data
         if isinstance(law, DifferenceLaw):
-            growth = (direction_moments(law.directions, d).omega - 1) / law.samples
-            own = data / law.samples if law.data == "fresh" else data
-            noise[i] = own + growth * (float(mean @ mean) + data)
+            growth, r = direction_moments(law.directions, d).omega - 1, averaging(law, d)
+            own, each = (1 / law.samples,) * 2 if law.data == "fresh" else (1.0, r)
+            noise[i] = own * data + growth * (r * float(mean @ mean) + each * data)
     return noise
 
 

@@ -23,6 +23,7 @@ from hzbench.theory.directions import direction_moments
 from hzbench.theory.dynamics import minimiser, quadratic_parts, unique_minimiser
 from hzbench.theory.estimator_moments import node_moments
 from hzbench.theory.graphs import GraphError
+from hzbench.theory.oracles import averaging
 from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
 
 _SAME = 1e-9
@@ -120,7 +121,7 @@ def _growth(setting: Setting, node: int) -> float:
     if not isinstance(law, DifferenceLaw):
         return 0.0
     u = direction_moments(law.directions, setting.problem.dimension)
-    return (u.omega - 1) / law.samples
+    return (u.omega - 1) * averaging(law, setting.problem.dimension)
 
 
 def _sign(setting: Setting, numbers: Crossover | None) -> float:

@@ -2,11 +2,14 @@
 
 A node with a quadratic f_i estimates G = h + noise with h = A x − b. Its covariance is
 
-    Cov G = c S + r [(2κ−1) B + κ tr(B) I + γ diag(B)] + C,   B = h h' + S,
+    Cov G = c S + (2κ−1) B + κ tr(B) I + γ diag(B) + C,   B = r h h' + r' S,
 
-where S is the data noise of one batch, r = 1/m for zeroth-order nodes and 0 for gradients, c = 1/m
-if each of the m differences draws its own data and 1 otherwise, and C collects what depends on the
-smoothing radius: ν²/(4m) E K6 (forward differences) and the noise of function calls.
+where S is the data noise of one batch, c = r' = 1/m if each of the m differences draws its own data
+and c = 1, r' = r otherwise. r is 0 for gradients, 1/m for independent vectors and
+(d−m)/(m(d−1)) for orthogonal ones: the m matrices u u' are exchangeable and all d of them add up to
+d·I, so two of them have covariance −1/(d−1) of one's own, as in a finite population. C collects
+what depends on the smoothing radius: ν²/(4m) E K6 (forward differences) and the noise of function
+calls.
 """
 
 from dataclasses import dataclass
@@ -34,7 +37,8 @@ class LawConstants:
 
     Attributes:
         data: c, the factor of the data noise, shape [B].
-        directions: r = 1/m for zeroth-order nodes, 0 for gradients, shape [B].
+        directions: r, 0 for gradients, shape [B].
+        data_directions: r', shape [B].
         kappa: κ, shape [B].
         gamma: γ, shape [B].
         batch: 1/b, 0 for "full", shape [B].
@@ -42,6 +46,7 @@ class LawConstants:
 
     data: Array
     directions: Array
+    data_directions: Array
     kappa: Array
     gamma: Array
     batch: Array
@@ -52,6 +57,7 @@ def take(laws: LawConstants, nodes: Integers) -> LawConstants:
     return LawConstants(
         data=laws.data[nodes],
         directions=laws.directions[nodes],
+        data_directions=laws.data_directions[nodes],
         kappa=laws.kappa[nodes],
         gamma=laws.gamma[nodes],
         batch=laws.batch[nodes],
@@ -63,31 +69,54 @@ def batch_factor(batch_size: BatchSize) -> float:
     return 0.0 if batch_size == "full" else 1.0 / batch_size
 
 
+def averaging(law: DifferenceLaw, d: int) -> float:
+    """r: the factor that averaging m vectors puts on the covariance of one estimate of h.
+
+    Formula:
+        1/m for independent vectors, (d−m)/(m(d−1)) for orthonormal ones and for coordinates without
+        replacement (0 for d = 1).
+
+    Source:
+        own derivation (A10): the finite-population correction, see the top of this module.
+    """
+    m = law.samples
+    if law.sampling == "iid":
+        return 1.0 / m
+    return (d - m) / (m * (d - 1.0)) if d > 1 else 0.0
+
+
 def law_constants(laws: tuple[EstimatorLaw, ...], d: int) -> LawConstants:
-    """The constants of every node's law; unknown laws count as noise-free gradients."""
-    rows = [_one_law(law, d) for law in laws]
-    data, directions, kappa, gamma, batch = np.array(rows, dtype=float).T
-    return LawConstants(data=data, directions=directions, kappa=kappa, gamma=gamma, batch=batch)
+    """The constants of every node's law; other laws than the two count as noise-free gradients."""
+    rows = np.array([_one_law(law, d) for law in laws], dtype=float)
+    data, directions, data_directions, kappa, gamma, batch = rows.T
+    return LawConstants(
+        data=data,
+        directions=directions,
+        data_directions=data_directions,
+        kappa=kappa,
+        gamma=gamma,
+        batch=batch,
+    )
 
 
-def _one_law(law: EstimatorLaw, d: int) -> tuple[float, float, float, float, float]:
-    if law is None:
-        return 1.0, 0.0, 0.0, 0.0, 0.0
+def _one_law(law: EstimatorLaw, d: int) -> tuple[float, float, float, float, float, float]:
     if isinstance(law, GradientLaw):
-        return 1.0, 0.0, 0.0, 0.0, batch_factor(law.batch_size)
-    u = direction_moments(law.directions, d)
-    data = 1.0 / law.samples if law.data == "fresh" else 1.0
-    return data, 1.0 / law.samples, u.kappa, u.gamma, batch_factor(law.batch_size)
+        return 1.0, 0.0, 0.0, 0.0, 0.0, batch_factor(law.batch_size)
+    if not isinstance(law, DifferenceLaw):
+        return 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    u, r, fresh = direction_moments(law.directions, d), averaging(law, d), law.data == "fresh"
+    data, own = (1.0 / law.samples, 1.0 / law.samples) if fresh else (1.0, r)
+    return data, r, own, u.kappa, u.gamma, batch_factor(law.batch_size)
 
 
 def covariance(laws: LawConstants, H: Array, S: Array, C: Array) -> Array:
     """Covariance of G for B nodes, from full matrices.
 
     Formula:
-        c S + r [(2κ−1) B + κ tr(B) I + γ diag(B)] + C with B = H + S.
+        c S + (2κ−1) B + κ tr(B) I + γ diag(B) + C with B = r H + r' S.
 
     Source:
-        own derivation (A2, A3, A8).
+        own derivation (A2, A3, A8, A10).
 
     Args:
         laws: constants of the B nodes.
@@ -98,21 +127,21 @@ def covariance(laws: LawConstants, H: Array, S: Array, C: Array) -> Array:
     Returns:
         Shape [B, d, d].
     """
-    B = H + S
+    B = laws.directions[:, None, None] * H + laws.data_directions[:, None, None] * S
     diagonal = np.einsum("bii->bi", B)
     eye = np.eye(H.shape[-1])
     kappa, gamma = laws.kappa[:, None, None], laws.gamma[:, None, None]
     spread = (2 * kappa - 1) * B + kappa * diagonal.sum(1)[:, None, None] * eye
     spread = spread + gamma * diagonal[:, :, None] * eye
-    result: Array = laws.data[:, None, None] * S + laws.directions[:, None, None] * spread + C
+    result: Array = laws.data[:, None, None] * S + spread + C
     return result
 
 
 def covariance_diagonal(laws: LawConstants, H: Array, S: Array, C: Array) -> Array:
     """The diagonal of `covariance` from the diagonals of H, S and C, each of shape [d, B]."""
-    B = H + S
+    B = laws.directions * H + laws.data_directions * S
     spread = (2 * laws.kappa - 1 + laws.gamma) * B + laws.kappa * B.sum(0)
-    result: Array = laws.data * S + laws.directions * spread + C
+    result: Array = laws.data * S + spread + C
     return result
 
 
@@ -121,7 +150,8 @@ def call_noise(law: EstimatorLaw, evaluation_noise: float) -> float:
 
     Formula:
         central s²/(2ν²m); forward 2s²/(ν²m), with a shared base evaluation too, since the mean of
-        m independent directions has covariance I/m; nothing for gradients and exact derivatives.
+        m vectors with independent signs has covariance I/m; nothing for gradients and exact
+        derivatives.
 
     Source:
         own derivation (A8).

@@ -38,6 +38,11 @@ class Estimator(Component):
         del batch_size
         return None
 
+    def mistakes(self, dimension: int, moves: bool) -> list[str]:
+        """What keeps these parameters from a problem in R^d and from iterates that move."""
+        del dimension, moves
+        return []
+
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Estimate ∇f_i(x) for every row: x [B, d]."""
         raise NotImplementedError

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 DirectionLaw = Literal["gaussian", "sphere", "rademacher", "coordinate"]
 Difference = Literal["central", "forward", "directional_derivative"]
+Sampling = Literal["iid", "orthonormal", "without_replacement"]
+Term = Literal["exponential", "cosine", "quartic"]
 BatchSize = int | Literal["full"]
 
 
@@ -56,7 +58,32 @@ class GeneralizedLinear:
     regularization: float
 
 
-Structure = Quadratic | GeneralizedLinear | None
+@dataclass(frozen=True, kw_only=True)
+class Separable:
+    """f_i(x) = Σ_k [c_ik φ(a_k x_k) − b_ik x_k], one sample F_i = f_i + ζ'x with ζ ~ N(0, Σ_i).
+
+    φ(z) is e^z (exponential), cos z (cosine) or z⁴/4 (quartic). Here the smoothing bias of every
+    zeroth-order estimator is known in closed form and is not 0. Only the cosine is smooth and
+    Hessian-Lipschitz everywhere; the exponential and the quartic are on bounded sets.
+
+    Attributes:
+        term: which φ.
+        coefficients: c_ik, shape [n, d].
+        rates: a_k, shape [d].
+        linear: b_i, shape [n, d].
+        noise: variances of ζ (Σ_i is diagonal), shape [n, d].
+        evaluation_noise: standard deviation that every function call adds to its value.
+    """
+
+    term: Term
+    coefficients: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    linear: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    evaluation_noise: float = 0.0
+
+
+Structure = Quadratic | GeneralizedLinear | Separable | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +101,10 @@ class DifferenceLaw:
     central: [F(x+νu) − F(x−νu)]/(2ν); forward: [F(x+νu) − F(x)]/ν, one base evaluation shared by
     the m vectors; directional_derivative: <∇F(x), u>, exact (forward mode).
 
+    Each of the m vectors follows the law `directions`; `sampling` says how they depend on each
+    other: "iid"; "orthonormal": the columns of a Haar matrix times sqrt(d) (law sphere);
+    "without_replacement": different coordinates with independent fair signs (law coordinate).
+
     Attributes:
         directions: law of u. coordinate is ±sqrt(d) e_i, i uniform, the sign fair.
         difference: which difference.
@@ -89,6 +120,47 @@ class DifferenceLaw:
     smoothing: float
     batch_size: BatchSize
     data: Literal["shared", "fresh"]
+    sampling: Sampling = "iid"
 
 
-EstimatorLaw = GradientLaw | DifferenceLaw | None
+@dataclass(frozen=True, kw_only=True)
+class OnePointLaw:
+    """A zeroth-order oracle without differences: the mean over m vectors of u [F(x+νu) − r]/ν.
+
+    Attributes:
+        directions: law of the independent vectors u.
+        samples: m.
+        smoothing: ν.
+        batch_size: data samples in one evaluation; all m share them.
+        baseline: r. "none": 0; "residual": F'(x'+νu'), the previous query, with its own vector u'
+            for each of the m and its own data sample F', independent of those at x.
+        previous: x', the previous iterate; empty: x itself.
+    """
+
+    directions: DirectionLaw
+    samples: int
+    smoothing: float
+    batch_size: BatchSize
+    baseline: Literal["none", "residual"]
+    previous: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinateLaw:
+    """A zeroth-order oracle without randomness: a difference along every coordinate.
+
+    central: G_k = [F(x+νe_k) − F(x−νe_k)]/(2ν); forward: [F(x+νe_k) − F(x)]/ν, one base evaluation
+    for all k. All evaluations share one data sample.
+
+    Attributes:
+        difference: central or forward.
+        smoothing: ν.
+        batch_size: data samples in one evaluation.
+    """
+
+    difference: Literal["central", "forward"]
+    smoothing: float
+    batch_size: BatchSize
+
+
+EstimatorLaw = GradientLaw | DifferenceLaw | OnePointLaw | CoordinateLaw | None

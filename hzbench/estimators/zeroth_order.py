@@ -7,59 +7,20 @@ G is unbiased and its variance is that of uu'∇f; elsewhere the smoothing ν tr
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hzbench.core import streams
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.problem import Kind, Problem, Sample
 from hzbench.core.registry import register
 from hzbench.core.streams import Purpose, Rows
-from hzbench.core.structure import BatchSize, Difference, DifferenceLaw, DirectionLaw
+from hzbench.core.structure import BatchSize, Difference, DifferenceLaw, DirectionLaw, Sampling
+from hzbench.estimators.directions import DEPENDENT, DIRECTIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def gaussian(rows: Rows, m: int, d: int) -> Tensor:
-    """Draw u ~ N(0, I), shape [B, m, d]."""
-    return streams.normals(rows, Purpose.DIRECTION, m * d).view(-1, m, d)
-
-
-def sphere(rows: Rows, m: int, d: int) -> Tensor:
-    """Draw u uniform on the sphere of radius sqrt(d), shape [B, m, d]."""
-    import torch
-
-    u = gaussian(rows, m, d)
-    length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
-    scaled: Tensor = math.sqrt(d) * u / length
-    return scaled
-
-
-def rademacher(rows: Rows, m: int, d: int) -> Tensor:
-    """Draw u with independent fair signs, shape [B, m, d]."""
-    return streams.signs(rows, Purpose.DIRECTION, m * d).view(-1, m, d)
-
-
-def coordinate(rows: Rows, m: int, d: int) -> Tensor:
-    """Draw u = ± sqrt(d) e_i, i uniform and the sign fair, shape [B, m, d]."""
-    import torch
-
-    drawn = streams.words(rows, Purpose.DIRECTION, m)
-    index, sign = (drawn >> 1) * d >> 31, 1 - 2 * (drawn & 1)
-    u = torch.zeros(len(rows), m, d, dtype=torch.float64, device=drawn.device)
-    return u.scatter_(2, index[:, :, None], (math.sqrt(d) * sign.double())[:, :, None])
-
-
-DIRECTIONS: dict[str, Callable[[Rows, int, int], Tensor]] = {
-    "gaussian": gaussian,
-    "sphere": sphere,
-    "rademacher": rademacher,
-    "coordinate": coordinate,
-}
 
 
 @register("estimator", "zeroth_order")
@@ -68,9 +29,11 @@ class ZerothOrder(Estimator):
 
     Formula: G = (1/m) Σ_k u_k D_k with D_k = [F(x+νu_k) − F(x−νu_k)]/(2ν) (central),
     [F(x+νu_k) − F(x)]/ν (forward, one base evaluation for all k that share a sample) or
-    <∇F(x), u_k> (directional_derivative); E u u' = I for every law.
+    <∇F(x), u_k> (directional_derivative); E u u' = I for every law. The u_k are independent, or
+    orthogonal to each other: orthonormal (Haar) times sqrt(d), or different coordinates.
 
-    Source: Nesterov & Spokoiny 2017; Ansaripour et al. 2025, Algorithm 1 (zeroth-order nodes).
+    Source: Nesterov & Spokoiny 2017; Kozak et al. 2021 (orthonormal); Ansaripour et al.
+    2025, Algorithm 1 (zeroth-order nodes).
     """
 
     kind: ClassVar[Kind] = "zeroth"
@@ -84,6 +47,33 @@ class ZerothOrder(Estimator):
     data: Literal["shared", "fresh"] = Field(
         "shared", description="the m differences share one data sample, or each draws its own"
     )
+
+    sampling: Sampling = Field(
+        "iid",
+        description="the m vectors are independent; orthonormal (Haar) times sqrt(d), with "
+        "directions = sphere; or without_replacement, with directions = coordinate",
+    )
+
+    @model_validator(mode="after")
+    def _sampling_fits(self) -> Self:
+        """Dependent vectors follow one law each."""
+        law = DEPENDENT.get(self.sampling, (self.directions,))[0]
+        if self.directions != law:
+            raise ValueError(
+                f"got sampling {self.sampling!r} with directions {self.directions!r}; expected "
+                f"directions {law!r}, which each of these vectors follows; change one of them"
+            )
+        return self
+
+    def mistakes(self, dimension: int, moves: bool) -> list[str]:
+        """At most d vectors of R^d are orthogonal."""
+        del moves
+        if self.sampling == "iid" or self.samples <= dimension:
+            return []
+        return [
+            f"got samples {self.samples} with sampling {self.sampling!r}; expected at most "
+            f"d = {dimension}; lower it or take sampling 'iid'"
+        ]
 
     def law(self, batch_size: BatchSize) -> DifferenceLaw:
         """The declared law of G."""
@@ -104,7 +94,9 @@ class ZerothOrder(Estimator):
 
     def draw(self, rows: Rows, d: int) -> Tensor:
         """The random vectors, E uu' = I, shape [B, m, d]."""
-        return DIRECTIONS[self.directions](rows, self.samples, d)
+        if self.sampling == "iid":
+            return DIRECTIONS[self.directions](rows, self.samples, d)
+        return DEPENDENT[self.sampling][1](rows, self.samples, d)
 
     def _differences(
         self, problem: Problem, x: Tensor, u: Tensor, rows: Rows, sample: Sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,7 @@ def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Comp
     parts: dict[str, object] = {}
     with _collecting(mistakes):
         parts["problem"] = build_problem(spec, device)
+        mistakes += _estimator_mistakes(spec, parts["problem"])
     with _collecting(mistakes):
         parts["network"] = build_network(network_facts(spec), spec.node_count)
     if mistakes:
@@ -167,6 +169,16 @@ def _combination_mistakes(spec: Spec) -> list[str]:
             f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
         )
     return [*found, *_matrix_mistakes(spec), *_record_mistakes(spec)]
+
+
+def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
+    """Estimators that do not fit the dimension or the method."""
+    moves = method_of(spec).moves
+    return [
+        f"nodes.{index}.estimator: {mistake}"
+        for index, group in enumerate(spec.nodes)
+        for mistake in estimator_of(group.estimator).mistakes(problem.dimension, moves)
+    ]
 
 
 def _matrix_mistakes(spec: Spec) -> list[str]:
