@@ -11,5 +11,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'hzbench.testing' has no attribute {name!r}")
     import importlib
 
-    home = {"checked": "decorator", "check": "check", "CheckFailed": "laws"}[name]
+    home = {"checked": "decorator", "check": "checking", "CheckFailed": "laws"}[name]
     return getattr(importlib.import_module(f"hzbench.testing.{home}"), name)

@@ -18,7 +18,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.spec import Spec
 from hzbench.harness.run import prepare
 from hzbench.testing import laws
-from hzbench.testing.check import check
+from hzbench.testing.checking import check
 
 
 def _all(kind: str) -> pytest.MarkDecorator:

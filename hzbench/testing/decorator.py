@@ -26,9 +26,15 @@ def checked(
     def decorate(test: Callable[..., Any]) -> Callable[..., None]:
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
-            from hzbench.testing.check import check
+            import pytest
 
-            check(test(*args, **kwargs), against=against, **options)
+            from hzbench.testing.checking import check
+            from hzbench.testing.laws import CheckFailed
+
+            try:
+                check(test(*args, **kwargs), against=against, **options)
+            except CheckFailed as failure:
+                pytest.fail(str(failure), pytrace=False)
 
         return run
 

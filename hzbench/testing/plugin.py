@@ -71,7 +71,7 @@ class RunItem(pytest.Item):
     def runtest(self) -> None:
         """Simulate and judge."""
         from hzbench.harness.run import execute_case, prepare
-        from hzbench.testing.check import paragraph
+        from hzbench.testing.checking import paragraph
         from hzbench.testing.laws import CheckFailed
 
         result = execute_case(prepare(self.spec), self.level)
@@ -101,7 +101,7 @@ class Checker:
 
     def check(self, suspect: Any, **options: Any) -> Any:
         """Check a component as `hzbench.testing.check` does; a failure is a paragraph."""
-        from hzbench.testing.check import check
+        from hzbench.testing.checking import check
         from hzbench.testing.laws import CheckFailed
 
         try:

@@ -1,0 +1,94 @@
+"""The pytest plugin, used as a user would: in a repository of one's own, in a process of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user")
+    shutil.copytree(HERE / "user_package", folder, dirs_exist_ok=True)
+    return run(folder, "-n", "2", "--junitxml=report.xml"), folder
+
+
+def run(folder, *arguments):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *arguments]
+    found = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=clean()
+    )
+    return found.stdout + found.stderr
+
+
+def clean():
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    return {**keep, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("test_mine.py::test_right_estimator", "PASSED"),
+        ("test_mine.py::test_right_component", "PASSED"),
+        ("test_mine.py::test_problem", "PASSED"),
+        ("rate.hz.toml::run[network.graph=complete]", "PASSED"),
+        ("rate.hz.toml::run[network.graph=ring]", "PASSED"),
+        ("test_mine.py::test_wrong_estimator", "FAILED"),
+        ("test_mine.py::test_wrong_step", "FAILED"),
+        ("planted.hz.toml::run[network.graph=complete]", "FAILED"),
+        ("planted.hz.toml::run[network.graph=ring]", "FAILED"),
+    ],
+)
+def test_outcomes(outcome, name, word):
+    text, _ = outcome
+    assert re.search(rf"^{word} {re.escape(name)}", text, re.M), text[-3000:]
+
+
+def test_failures_are_paragraphs(outcome):
+    text, _ = outcome
+    assert "Traceback" not in text
+    assert "checking.py" not in text
+    assert "forgetful against zeroth_order: 0 of 2 as expected" in text
+    assert "expected consistent, got violated" in text
+
+
+def test_table_and_junit_properties(outcome):
+    text, folder = outcome
+    assert "hzbench: measured against predicted" in text
+    assert re.search(r"quadratic_dynamics +objective_gap +10 +[\d.]+ ± [\d.e-]+ +[\d.]+", text)
+    values = [p.get("value") for p in ET.parse(folder / "report.xml").iter("property")]  # noqa: S314
+    assert any("objective_gap | 10" in value and "violated" in value for value in values)
+
+
+def test_marker_selects(outcome):
+    _, folder = outcome
+    text = run(folder, "--collect-only", "-q", "-m", "hzbench", "rate.hz.toml")
+    assert text.count("rate.hz.toml::run[") == 2
+
+
+def test_a_mistake_in_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "bad.hz.toml").write_text('[problem]\nname = "quadratc"\n[[nodes]]\ncount = 2\n')
+    text = run(tmp_path)
+    assert "did you mean 'quadratic'" in text
+    assert "Traceback" not in text
+
+
+def test_the_plugin_costs_nothing_where_it_is_not_used(tmp_path):
+    heavy = "{'torch', 'numpy', 'scipy', 'pydantic', 'networkx', 'sklearn'}"
+    code = f"import sys, hzbench.testing.plugin; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_conformance_runs_by_name(tmp_path):
+    text = run(tmp_path, "--pyargs", "hzbench.testing.conformance", "-q", "-k", "ring or hdo")
+    assert re.search(r"\d+ passed", text), text[-2000:]
+    assert "failed" not in text
