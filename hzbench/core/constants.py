@@ -10,7 +10,8 @@ class Constants:
 
     Attributes:
         smoothness: L, every f_i is L-smooth.
-        strong_convexity: μ (the paper's l) of f; 0 if f is convex only.
+        strong_convexity: μ (the paper's l) of f; 0 if f is convex only; negative if f is |μ|-weakly
+            convex (f + ½|μ||x|² is convex).
         noise: per node, tr Cov of one stochastic gradient sample (an upper bound over the
             region named in `noise_holds` when it depends on x), shape [n].
         noise_holds: where `noise` is valid: "everywhere" or a sentence.

@@ -10,7 +10,7 @@ from scipy.special import expit
 from hzbench.core.problem import Placement, Problem
 from hzbench.core.registry import find
 from hzbench.core.streams import Rows, replica_keys
-from hzbench.core.structure import Quadratic
+from hzbench.core.structure import Quadratic, Separable
 
 KINDS = ("first", "zeroth", "first", "zeroth", "zeroth")
 N = len(KINDS)
@@ -103,6 +103,38 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "partition": "sorted",
         },
     ),
+    "exponential": (
+        "separable",
+        {
+            "term": "exponential",
+            "dimension": 3,
+            "coefficients": 0.5 + _random.random((N, 3)),
+            "rates": [0.5, -0.7, 0.3],
+            "noise": [0.1, 0.0, 0.3],
+        },
+    ),
+    "cosine": (
+        "separable",
+        {
+            "dimension": 4,
+            "coefficients": _random.standard_normal((N, 4)),
+            "rates": [0.5, -0.7, 0.3, 1.2],
+            "linear_terms": EXPLICIT["real"][:4] * np.linspace(-1, 1, N)[:, None],
+            "noise": 0.2,
+            "evaluation_noise": 0.1,
+        },
+    ),
+    "quartic": (
+        "separable",
+        {
+            "term": "quartic",
+            "dimension": 2,
+            "coefficients": [0.7, 0.2],
+            "linear_terms": _random.standard_normal((N, 2)),
+            "rates": [1.1, -0.8],
+            "noise": 0.2,
+        },
+    ),
 }
 
 
@@ -151,6 +183,10 @@ class Plain:
     def value(self, node, x, index=None):
         if isinstance(self.it, Quadratic):
             return 0.5 * x @ self.it.hessians[node] @ x - self.it.linear[node] @ x
+        if isinstance(self.it, Separable):
+            c, z = self.it.coefficients[node], self.it.rates * x
+            term = {"exponential": np.exp, "cosine": np.cos, "quartic": lambda y: y**4 / 4}
+            return sum(c * term[self.it.term](z)) - self.it.linear[node] @ x
         features, targets = self.rows(node, index)
         margin = features @ x
         losses = (
@@ -163,6 +199,14 @@ class Plain:
     def gradient(self, node, x, index=None):
         if isinstance(self.it, Quadratic):
             return self.it.hessians[node] @ x - self.it.linear[node]
+        if isinstance(self.it, Separable):
+            c, a = self.it.coefficients[node], self.it.rates
+            slope = {
+                "exponential": np.exp,
+                "cosine": lambda y: -np.sin(y),
+                "quartic": lambda y: y**3,
+            }
+            return c * a * slope[self.it.term](a * x) - self.it.linear[node]
         return self.single(node, x, index).mean(axis=0) + self.it.regularization * x
 
     def single(self, node, x, index=None):
@@ -177,6 +221,10 @@ class Plain:
     def hessian(self, node, x):
         if isinstance(self.it, Quadratic):
             return self.it.hessians[node]
+        if isinstance(self.it, Separable):
+            c, a = self.it.coefficients[node], self.it.rates
+            bend = {"exponential": np.exp, "cosine": lambda y: -np.cos(y)}
+            return np.diag(c * a**2 * bend.get(self.it.term, lambda y: 3 * y**2)(a * x))
         features, targets = self.rows(node)
         curvature = np.ones(len(targets))
         if self.it.loss == "logistic":
@@ -189,4 +237,6 @@ class Plain:
         """tr Cov of one gradient sample."""
         if isinstance(self.it, Quadratic):
             return np.trace(self.it.noise[node])
+        if isinstance(self.it, Separable):
+            return self.it.noise[node].sum()
         return self.single(node, x).var(axis=0).sum()

@@ -114,7 +114,9 @@ def test_draws_do_not_depend_on_the_chunking_of_rows(label):
     assert not torch.equal(other, whole)
 
 
-@pytest.mark.parametrize("label", ["isotropic", "diagonal", "node-diagonals", "one-dimension"])
+@pytest.mark.parametrize(
+    "label", ["isotropic", "diagonal", "node-diagonals", "one-dimension", "cosine"]
+)
 def test_elementwise_results_do_not_depend_on_the_batch(label):
     problem, at = case(label), rows(40)
     x, many = points(problem, 40 * N), points(problem, 40 * N, 3, 2)
