@@ -134,6 +134,21 @@ class LinearModel:
 
         return self._blocks(block, len(node), width) + penalty
 
+    def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
+        """Tr Cov of one row's gradient over M_i, mean |s a|² − |mean s a|²: [B, d], [B] -> [B]."""
+        features, targets, weights = self._padded
+        lengths = (features * features).sum(-1)
+
+        def block(part: slice) -> Tensor:
+            at = node[part]
+            margins = node_matmul(x[part][:, None], at, features.transpose(1, 2))[:, 0]
+            slopes = self._slopes(margins, _of(targets, at))
+            return (_of(weights, at) * _of(lengths, at) * slopes * slopes).sum(-1)
+
+        power = self._blocks(block, len(node), targets.shape[1])
+        mean = self._full_gradients(x, node)
+        return (power - (mean * mean).sum(-1)).clamp_min(0.0)
+
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b, or for "full" the rows that the node holds."""
         import torch

@@ -122,6 +122,12 @@ class QuadraticProblem:
             return exact[:, None, :].expand(-1, sample.count, -1)
         return exact[:, None, :] + sample.zeta
 
+    def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
+        """The trace of Σ_i, whatever x: [B, d], [B] -> [B]."""
+        del x
+        trace = self._tensor(_traces(self.noise))
+        return trace.expand(len(node)) if len(trace) == 1 else trace[node]
+
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b; the noise-free oracle "full" counts as one sample."""
         import torch

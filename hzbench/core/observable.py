@@ -14,7 +14,7 @@ class Observable:
     Attributes:
         meaning: formula in words.
         unit: of its values.
-        size: "scalar", "d" or "n".
+        size: "scalar", "d", "n" or "probe" (core/probe.py).
     """
 
     meaning: str
@@ -27,9 +27,35 @@ OBSERVABLES: dict[str, Observable] = {
     "consensus_potential": Observable(meaning="Γ = (1/n) Σ |x_i − mean|²", unit="squared length"),
     "mean_iterate": Observable(meaning="mean = (1/n) Σ x_i", unit="length", size="d"),
     "node_distance": Observable(meaning="(1/n) Σ |x_i − x*|²", unit="squared length"),
+    "mean_distance": Observable(meaning="|mean − x*|²", unit="squared length"),
+    "mean_shift": Observable(
+        meaning="|mean − mean at the previous record point|²", unit="squared length"
+    ),
     "gradient_norm": Observable(meaning="|∇f(mean)|²", unit="squared gradient"),
     "path_gradient_norm": Observable(
         meaning="(1/t) Σ_{s<t} |∇f(mean_s)|², unbiased at t = T", unit="squared gradient"
+    ),
+    "path_objective_gap": Observable(
+        meaning="(1/t) Σ_{s<t} f(mean_s) − f*, unbiased at t = T", unit="objective"
+    ),
+    "path_weighted_gap": Observable(
+        meaning="the same with weights ∝ (1 − ηl/(2n))^(−s), l the strong convexity of f",
+        unit="objective",
+    ),
+    "probe_sums": Observable(
+        meaning="sums over the probe ticks so far that the martingale test combines",
+        unit="mixed",
+        size="probe",
+    ),
+    "martingale_mean": Observable(
+        meaning="Σ over probe ticks of |mean+ − x*|² minus its conditional expectation, over "
+        "what drift takes away",
+        unit="1",
+    ),
+    "martingale_consensus": Observable(
+        meaning="Σ over probe ticks of Γ+ minus its conditional expectation, over what "
+        "contraction and drift take away",
+        unit="1",
     ),
     "estimate": Observable(meaning="(1/n) Σ G_i, the last estimates", unit="gradient", size="d"),
     "estimate_square": Observable(meaning="|(1/n) Σ G_i|²", unit="squared gradient"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PredictionKind = Literal["exact", "upper", "lower", "rate", "order"]
+Fit = Literal["power", "exponential", "floor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,22 @@ class Assumption:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A statistic as a linear combination of the components of one recorded vector.
+
+    Attributes:
+        source: the observable that is recorded, a vector of k components.
+        coefficients: of the statistic, shape [k].
+        scale: coefficients of the size against which it is measured, shape [k]: the statistic is
+            coefficients'v / |mean over replicas of scale'v|, without unit.
+    """
+
+    source: str
+    coefficients: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """The values that theory assigns to observables at record points.
 
@@ -54,6 +71,10 @@ class Prediction:
         assumptions: each with the result of checking it; all must hold for the theorem to apply.
         validity: the range of validity in words.
         mutants: names of the mutants this prediction must refute.
+        contrasts: observable -> how it follows from a recorded vector, for those not recorded.
+        fit: kind rate: which curve is fitted to the means over `steps` and to `values` alike:
+            "power" (log-log slope), "exponential" (slope of the logarithm per step) or "floor"
+            (r in c exp(−r t) + floor).
     """
 
     theorem: str
@@ -66,6 +87,14 @@ class Prediction:
     assumptions: tuple[Assumption, ...] = ()
     validity: str = ""
     mutants: tuple[str, ...] = ()
+    contrasts: Mapping[str, Contrast] = field(default_factory=dict)
+    fit: Fit | None = None
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of the observables that a run must record for it."""
+        sources = {name: each.source for name, each in self.contrasts.items()}
+        return tuple(dict.fromkeys(sources.get(name, name) for name in self.values))
 
     @property
     def applies(self) -> bool:

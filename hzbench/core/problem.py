@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,14 @@ class Problem(Protocol):
 
     def objective_gradient(self, x: Tensor) -> Tensor:
         """∇f(x): [R, d] -> [R, d]."""
+
+
+@runtime_checkable
+class MeasuresNoise(Protocol):
+    """A problem that can evaluate the noise of its gradient samples (asked for at probe ticks)."""
+
+    def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
+        """Tr Cov of ∇F_i(x; one data sample) at one point a row: [B, d], [B] -> [B]."""
 
 
 @dataclass(frozen=True, kw_only=True)

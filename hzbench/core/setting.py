@@ -15,6 +15,7 @@ from hzbench.core.constants import Constants
 from hzbench.core.structure import EstimatorLaw, Structure
 
 Protocol = Literal["pair", "matching", "matrix"]
+MatchingLaw = Literal["uniform", "greedy", "alternating"]
 Order = Literal["adapt-combine", "combine-adapt", "simultaneous"]
 
 
@@ -50,6 +51,17 @@ class NetworkFacts:
             uniform neighbour), or "explicit" with `edge_probabilities`.
         edge_probabilities: one probability an edge, in the order of `edges`.
         matrix: W, shape [n, n], when given.
+        pair_weight: w in x_i+ = (1 − w) y_i + w y_j of two partners (pair and matching).
+        matching_law: "uniform" over the perfect matchings of all nodes, "greedy" (edges of the
+            graph in uniformly random order, each taken if both ends are free), or "alternating"
+            (one of the two perfect matchings of an even ring, with probability ½ each).
+        link_failure: matrix protocol: probability q with which every edge fails in a round,
+            independently; its weight returns to the diagonal at both ends.
+        acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`;
+            "second-order": X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y, S starts at 0,
+            γ = 2/(1 + sqrt(1 − ρ²)), Y the iterates after the local step.
+        rounds: K of chebyshev.
+        rate: ρ of both.
     """
 
     graph: str = "complete"
@@ -59,6 +71,12 @@ class NetworkFacts:
     edge_law: Literal["uniform", "node-neighbour", "explicit"] = "uniform"
     edge_probabilities: tuple[float, ...] = ()
     matrix: NDArray[np.float64] | None = None
+    pair_weight: float = 0.5
+    matching_law: MatchingLaw = "uniform"
+    link_failure: float = 0.0
+    acceleration: Literal["none", "chebyshev", "second-order"] = "none"
+    rounds: int = 1
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +97,8 @@ class ScheduleFacts:
 class Setting:
     """One run as theory sees it.
 
-    pair: at each tick t one edge e = {i, j} is drawn; only its two nodes act. matching: a uniform
-    random perfect matching of all nodes (n odd: one node idles). matrix: all nodes act.
+    pair: at each tick t one edge e = {i, j} is drawn; only its two nodes act. matching: a random
+    matching by `network.matching_law`; nodes without a partner idle. matrix: all nodes act.
     Order: adapt-combine X+ = W(X − D G(X)); combine-adapt Z = WX, X+ = Z − D G(Z); simultaneous
     X+ = WX − D G(X). In pair and matching W is the averaging matrix of the drawn pairs.
 
@@ -89,12 +107,13 @@ class Setting:
         problem: the declared facts.
         laws: per node, what its estimator declares (None: nothing is known).
         kinds: per node, "first" or "zeroth".
+        groups: number of nodes of each group of the spec, in order; () counts as one group.
         step_sizes: per node, the base step size η_i, shape [n].
         schedule: how η_i moves in time.
         momentum: m in v+ = m v + (1 − m) G, x+ = x − η v+; v stays local and starts at 0.
             In the pair protocol only the two nodes of the tick update their v.
         protocol, order, network: who talks to whom, when.
-        idle_steps: matching with n odd: whether the idle node still takes its local step.
+        idle_steps: matching: whether an idle node still takes its local step.
         moves: False when the iterates stay at the start and every step only draws fresh estimates
             G_i (to study an estimator alone).
         steps: T (ticks in pair, rounds elsewhere).
@@ -107,6 +126,7 @@ class Setting:
     problem: ProblemFacts
     laws: tuple[EstimatorLaw, ...]
     kinds: tuple[Literal["first", "zeroth"], ...]
+    groups: tuple[int, ...] = ()
     step_sizes: NDArray[np.float64]
     schedule: ScheduleFacts = ScheduleFacts()
     momentum: float = 0.0

@@ -14,7 +14,8 @@ from hzbench.core.network import Network
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
 from hzbench.engine.torch_executor import Event
-from hzbench.harness.observables import gradient_norm
+from hzbench.harness.path_averages import PATHS, PathAverages
+from hzbench.harness.ticks import TickProbe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 STRATA = 128  # a path average looks at one uniform step in each of min(T, 128) strata
 INVARIANTS = ("pair_disagreement", "mass_residual", "idle_change")
 STATIC = ("laplacian_spectrum", "slem")
-PATH = "path_gradient_norm"
+SHIFT = "mean_shift"
+TICKS = "probe_sums"
 
 
 class BlockRecorder:
@@ -35,13 +37,18 @@ class BlockRecorder:
         probes: Sequence[int],
         problem: Problem,
         network: Network,
+        ticks: TickProbe | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
-        self.problem, self.network = problem, network
+        self.problem, self.network, self.ticks = problem, network, ticks
         self.observables = tuple(observables)
         self.record_steps, self.probes = frozenset(record), Counter(probes)
-        self.boundaries = tuple(sorted(self.record_steps | set(self.probes)))
+        around = ticks.boundaries if ticks else set()
+        self.boundaries = tuple(sorted(self.record_steps | set(self.probes) | around))
         self.seen: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.observables}
-        self.path: list[Tensor] = []
+        weights = np.ones(max(record, default=0) + 1) if weights is None else weights
+        self.path = PathAverages(observables, self.probes, problem, weights)
+        self.previous: Tensor | None = None
         self.invariants: dict[str, Tensor] = {}
         wanted = any(name in INVARIANTS for name in self.observables)
         self.watch: Callable[[Event], None] | None = self._watch if wanted else None
@@ -53,12 +60,15 @@ class BlockRecorder:
 
     def record(self, state: State) -> None:
         """Measure what this step asks for."""
+        if self.ticks:
+            self.ticks.finish(state)
+            self.ticks.begin(state)
         if state.step in self.record_steps:
             for name in self.observables:
                 value = self._measure(name, state).double().cpu().numpy()
                 self.seen[name].append(value)
-        if count := self.probes[state.step]:
-            self.path.extend([gradient_norm(state, self.problem)] * count)
+            self.previous = state.mean.clone()
+        self.path.look(state)
 
     def _measure(self, name: str, state: State) -> Tensor:
         import torch
@@ -66,9 +76,13 @@ class BlockRecorder:
         replicas = state.x.shape[0]
         if name in state.counters:
             return state.counters[name].clone()
-        if name == PATH:
-            path = self.path or [gradient_norm(state, self.problem)]  # nothing passed yet
-            return torch.stack(path).mean(0)
+        if name in PATHS:
+            return self.path.value(name, state)
+        if name == SHIFT:
+            previous = state.mean if self.previous is None else self.previous
+            return (state.mean - previous).square().sum(-1)
+        if name == TICKS and self.ticks:
+            return torch.from_numpy(self.ticks.value(replicas))
         if name in INVARIANTS:
             return self.invariants.get(name, state.x.new_zeros(replicas)).clone()
         if name in STATIC:
@@ -83,17 +97,17 @@ class BlockRecorder:
             self.invariants[name] = value.maximum(known)
 
 
-def probe_steps(steps: int, seed: int, block: int) -> tuple[int, ...]:
+def probe_steps(steps: int, seed: int, block: int, strata: int = STRATA) -> tuple[int, ...]:
     """Steps at which a path average over 0 ... T−1 looks, so that it is unbiased.
 
-    All of them if T <= 128; else one uniform point in each of 128 equal strata of [0, T), rounded
-    down and drawn afresh for every block (a step shared by two strata may appear twice).
+    All of them if T <= strata; else one uniform point in each of the equal strata of [0, T),
+    rounded down and drawn afresh for every block (a step shared by two strata may appear twice).
     """
-    if steps <= STRATA:
+    if steps <= strata:
         return tuple(range(steps))
     source = np.random.SeedSequence(seed, spawn_key=(1 << 31, block))
-    uniform = np.random.default_rng(source).random(STRATA)
-    return tuple(np.floor((np.arange(STRATA) + uniform) * (steps / STRATA)).astype(int).tolist())
+    uniform = np.random.default_rng(source).random(strata)
+    return tuple(np.floor((np.arange(strata) + uniform) * (steps / strata)).astype(int).tolist())
 
 
 def invariant_residuals(event: Event) -> dict[str, Tensor]:

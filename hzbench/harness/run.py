@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hzbench.core import registry
+from hzbench.core.contrast import contrasted
 from hzbench.core.errors import SpecError
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.prediction import Prediction
@@ -138,6 +139,8 @@ def execute_case(
         trace = simulate(case.spec, case.observables, device, progress)
         if store is not None:
             store.save(digest, trace)
+    for prediction in case.predictions:
+        trace = contrasted(trace, prediction)
     pairs = zip(case.checks, case.predictions, strict=True)
     return Result(
         spec=case.spec,
@@ -221,8 +224,8 @@ def _observables(
     names = [*spec.run.observables]
     names += ALWAYS if setting.moves else ()
     for check, prediction in zip(checks, predictions, strict=True):
-        names += check.observables
-        names += [name for name in prediction.values if not _long(name, setting)]
+        names += [name for name in check.observables if name not in prediction.contrasts]
+        names += [name for name in prediction.recorded if not _long(name, setting)]
     unknown = [name for name in dict.fromkeys(names) if name not in OBSERVABLES]
     if unknown:
         raise SpecError(
@@ -242,6 +245,9 @@ def _unmeasurable(spec: Spec, names: Sequence[str]) -> list[str]:
     needs = {}
     if spec.versus is None:
         needs["objective_gap_difference"] = "a reference population; add [versus]"
+    needs |= dict.fromkeys(
+        ("martingale_mean", "martingale_consensus"), "a check of lemma2_martingale; add it"
+    )
     if "estimate" not in method_of(spec).arrays():
         needs |= dict.fromkeys(
             ("estimate", "estimate_square", "estimate_power"), 'a probe; take method = "probe"'

@@ -34,6 +34,7 @@ def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -
         problem=_facts(problem),
         laws=tuple(e.law(g.batch_size) for e, g in zip(estimators, groups, strict=True)),
         kinds=tuple(estimator.kind for estimator in estimators),
+        groups=tuple(group.count for group in spec.nodes),
         step_sizes=base_step_sizes(spec),
         schedule=method.schedule_facts(),
         momentum=method.momentum,
@@ -96,6 +97,9 @@ def network_facts(spec: Spec) -> NetworkFacts:
         edge_law=table.edge_law,
         edge_probabilities=table.edge_probabilities,
         matrix=None if table.matrix is None else np.array(table.matrix, dtype=np.float64),
+        pair_weight=table.pair_weight,
+        matching_law=table.matching_law,
+        link_failure=table.link_failure,
     )
     return method_of(spec).network_facts(declared, spec.node_count)
 

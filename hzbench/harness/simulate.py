@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import blocks
+from hzbench.core.probe import PROBES
+from hzbench.core.problem import Problem
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
 from hzbench.engine.torch_executor import COUNTERS, execute
-from hzbench.harness.build import Components, build, build_plan
-from hzbench.harness.recorder import PATH, BlockRecorder, probe_steps
+from hzbench.harness.build import Components, build, build_plan, build_problem
+from hzbench.harness.path_averages import PATHS, path_weights
+from hzbench.harness.recorder import TICKS, BlockRecorder, probe_steps
 from hzbench.harness.setting import reference_spec
+from hzbench.harness.ticks import TickProbe
 
 DIFFERENCE = "objective_gap_difference"
 REFERENCE = "reference_objective_gap"
@@ -50,13 +54,14 @@ def simulate(
     torch.set_num_threads(1)  # draws and blocks fix the result; one thread also fixes the last bit
     parts = build(spec, device, mutant)
     other = build(reference_spec(spec), device) if spec.versus else None
+    declared = build_problem(spec.model_copy(update={"mutant": None}), device)
     todo = blocks(spec.run.replicas)
     names = tuple(dict.fromkeys([*observables, *COUNTERS]))
     own = tuple(name for name in names if name != DIFFERENCE)
     found: list[Columns] = []
     with torch.no_grad():
         for index, replicas in enumerate(todo):
-            columns = _block(parts, replicas, own, index, device)
+            columns = _block(parts, replicas, own, index, device, declared)
             if other is not None:
                 judged = replace(other, measured_on=parts.problem)
                 theirs = _block(judged, replicas, ("objective_gap",), index, device)
@@ -99,20 +104,39 @@ def _version(name: str) -> str:
 
 
 def _block(
-    parts: Components, replicas: range, names: Sequence[str], index: int, device: str
+    parts: Components,
+    replicas: range,
+    names: Sequence[str],
+    index: int,
+    device: str,
+    declared: Problem | None = None,
 ) -> Columns:
+    """One block; `declared` is the problem without any mutant, for what probe ticks evaluate."""
     import torch
 
     spec = parts.spec
-    probes = probe_steps(spec.run.steps, spec.run.seed, index) if PATH in names else ()
+    asked = any(name in PATHS for name in names)
+    probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
     recorder = BlockRecorder(
-        names, spec.record_steps, probes, parts.measured_on or parts.problem, parts.network
+        names,
+        spec.record_steps,
+        probes,
+        parts.measured_on or parts.problem,
+        parts.network,
+        _ticks(spec, index, declared) if declared is not None and TICKS in names else None,
+        path_weights(spec, parts.problem),
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     plan = build_plan(parts, replicas)
     execute(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns
+
+
+def _ticks(spec: Spec, index: int, declared: Problem) -> TickProbe:
+    marks = frozenset(probe_steps(spec.run.steps, spec.run.seed, index, PROBES))
+    groups = tuple(group.count for group in spec.nodes)
+    return TickProbe(marks=marks, problem=declared, groups=groups)
 
 
 def _status(columns: Columns) -> NDArray[np.int8]:

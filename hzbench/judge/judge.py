@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hzbench.core.contrast import contrasted
 from hzbench.core.errors import HzbenchError, UserMistakeError
 from hzbench.core.prediction import Prediction
 from hzbench.core.trace import OK, Trace
@@ -74,7 +75,7 @@ def judge(
     failed = int(np.count_nonzero(trace.status != OK))
     if failed:
         return replace(base, reason=f"{failed} of {trace.replicas} replicas diverged")
-    selection = select(trace, prediction, observables, steps)
+    selection = select(contrasted(trace, prediction), prediction, observables, steps)
     reason = _not_finite(selection)
     if reason:
         return replace(base, reason=reason)

@@ -38,8 +38,12 @@ NONNEGATIVE = frozenset(
         "objective_gap",
         "consensus_potential",
         "node_distance",
+        "mean_distance",
+        "mean_shift",
         "gradient_norm",
         "path_gradient_norm",
+        "path_objective_gap",
+        "path_weighted_gap",
         "estimate_square",
         "estimate_power",
         "slem",
@@ -168,16 +172,22 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
     spread = np.full(shape, np.nan)
     if name in prediction.spread:
         spread = _rows(prediction, prediction.spread[name], name, shape[1])[rows]
+    certain = _certain(
+        values.reshape(-1, values.shape[2]),
+        predicted.ravel(),
+        spread.ravel(),
+        nonnegative=name in NONNEGATIVE and prediction.kind in ("exact", "upper"),
+    )
+    if name in prediction.contrasts:
+        spread = np.ones(shape)  # the tolerance is a fraction of the contrast's scale
     labels = [name] if _scalar(trace, name) else [f"{name}[{i}]" for i in range(shape[1])]
-    flat = values.reshape(-1, values.shape[2])
-    nonnegative = name in NONNEGATIVE and prediction.kind in ("exact", "upper")
     return Selection(
         observables=tuple(labels * len(points)),
         steps=tuple(np.repeat(points, shape[1]).tolist()),
-        values=flat,
+        values=values.reshape(-1, values.shape[2]),
         predicted=predicted.ravel(),
         spread=spread.ravel(),
-        certain=_certain(flat, predicted.ravel(), spread.ravel(), nonnegative=nonnegative),
+        certain=certain,
     )
 
 
