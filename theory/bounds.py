@@ -1,7 +1,6 @@
 """Theorems: upper bounds on the mean squared gradient along a run on smooth functions."""
 
-from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -9,47 +8,20 @@ from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
-from hzbench.theory.checks import (
-    assume,
-    conclude,
-    iterates_move,
-    laws_known,
-    momentum_zero,
-    smoothing_positive,
-    step_range,
+from hzbench.theory.bound_checks import (
+    BoundInputs,
+    all_pairs,
+    bound_inputs,
+    constants_known,
+    mixes,
+    round_contraction,
+    run_assumptions,
+    steps_every_round,
 )
-from hzbench.theory.estimator_bounds import EstimatorBounds, estimator_bounds, objective
-from hzbench.theory.graphs import GraphError, uniform_pairs
-from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
+from hzbench.theory.checks import assume, conclude, step_range
+from hzbench.theory.estimator_bounds import estimator_bounds
 
 VALIDITY = "all smooth f; a bound is not tight, so agreement is a sanity check only"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoundInputs:
-    """Numbers that enter a bound.
-
-    Attributes:
-        eta: η, the common step size.
-        nodes: n.
-        steps: T.
-        smoothness: L.
-        heterogeneity: ζ².
-        gap: f(mean_0) − f*.
-        potential: Γ_0.
-        contraction: p, E|WY|² ≤ (1 − p)|Y|² on disagreements; 0 if not used.
-        oracle: constants of the estimates.
-    """
-
-    eta: float
-    nodes: int
-    steps: int
-    smoothness: float
-    heterogeneity: float
-    gap: float
-    potential: float
-    contraction: float
-    oracle: EstimatorBounds
 
 
 @register("theorem", "dsgd_nonconvex_bound")
@@ -74,7 +46,7 @@ def dsgd_nonconvex_bound(setting: Setting) -> Prediction:
     Returns:
         Kind upper at step T: path_gradient_norm.
     """
-    rounds = (_steps_every_round(setting), _mixes(setting))
+    rounds = (steps_every_round(setting), mixes(setting))
     return _bound(setting, "dsgd_nonconvex_bound", sources.DSGD_BOUND, rounds)
 
 
@@ -100,7 +72,7 @@ def pair_nonconvex_bound(setting: Setting) -> Prediction:
     """
     pairs = (
         assume("one pair acts at each tick", setting.protocol == "pair", f"got {setting.protocol}"),
-        _all_pairs(setting),
+        all_pairs(setting),
     )
     return _bound(setting, "pair_nonconvex_bound", sources.PAIR_BOUND, pairs)
 
@@ -151,7 +123,7 @@ def pair_step_limits(L: float, n: int, growth: float) -> tuple[float, ...]:
 def _bound(
     setting: Setting, theorem: str, source: Source, exchange: tuple[Assumption, ...]
 ) -> Prediction:
-    common = (*exchange, *_run_assumptions(setting), *_constants_known(setting))
+    common = (*exchange, *run_assumptions(setting), *constants_known(setting))
     small = _step_small(setting, all(assumption.holds for assumption in common))
     formula = pair_bound if setting.protocol == "pair" else dsgd_bound
     return conclude(
@@ -167,120 +139,6 @@ def _bound(
     )
 
 
-def bound_inputs(setting: Setting) -> BoundInputs:
-    """The numbers of a setting that passed every other assumption of a bound."""
-    X, constants = setting.problem.initial, setting.problem.constants
-    mean = X.mean(0)
-    return BoundInputs(
-        eta=step_range(setting)[1],
-        nodes=setting.nodes,
-        steps=setting.steps,
-        smoothness=constants.smoothness,
-        heterogeneity=constants.heterogeneity,
-        gap=objective(setting, mean) - constants.minimum,
-        potential=float(((X - mean) ** 2).sum()) / setting.nodes,
-        contraction=_contraction(setting),
-        oracle=estimator_bounds(setting),
-    )
-
-
-def _contraction(setting: Setting) -> float:
-    """The p of the mixing; 0 in the pair protocol, whose bound has its own."""
-    n = setting.nodes
-    if setting.protocol == "pair":
-        return 0.0
-    if setting.protocol == "matching":
-        return n / (2 * (n - 1)) if n % 2 == 0 else 0.5
-    return 1.0 - contraction(mixing_matrix(setting.network, n)) ** 2
-
-
-def _steps_every_round(setting: Setting) -> Assumption:
-    odd = setting.protocol == "matching" and setting.nodes % 2 == 1 and not setting.idle_steps
-    return assume(
-        "every node steps in every round",
-        setting.protocol != "pair" and not odd,
-        f"protocol = {setting.protocol}, n = {setting.nodes}, idle_steps = {setting.idle_steps}",
-    )
-
-
-def _mixes(setting: Setting) -> Assumption:
-    if setting.protocol == "matching":
-        fine, detail = setting.network.graph == "complete", f"graph = {setting.network.graph}"
-        return assume("W is a uniform matching of all nodes", fine, detail)
-    text = "W is doubly stochastic and contracts disagreements (p > 0)"
-    try:
-        W = mixing_matrix(setting.network, setting.nodes)
-    except GraphError as error:
-        return assume(text, False, str(error))
-    residual, p = doubly_stochastic_residual(W), 1.0 - contraction(W) ** 2
-    detail = f"largest deviation of a sum = {residual:.3g}, p = {p:.4g}"
-    return assume(text, residual < 1e-9 and p > 1e-9, detail)
-
-
-def _all_pairs(setting: Setting) -> Assumption:
-    text = "all pairs of nodes are equally likely (complete graph, uniform edges)"
-    try:
-        fine = uniform_pairs(setting.network, setting.nodes)
-    except GraphError as error:
-        return assume(text, False, str(error))
-    detail = f"graph = {setting.network.graph}, edge law = {setting.network.edge_law}"
-    return assume(text, fine, detail + ("" if fine else "; no such bound is known there"))
-
-
-def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
-    low, high = step_range(setting)
-    return (
-        iterates_move(setting),
-        assume("adapt, then combine", setting.order == "adapt-combine", f"got {setting.order}"),
-        momentum_zero(setting),
-        assume(
-            "the step size is constant in time",
-            setting.schedule.name == "constant",
-            f"schedule = {setting.schedule.name}",
-        ),
-        assume(
-            "all nodes have one positive step size",
-            0 < low == high,
-            f"from {low:g} to {high:g}",
-        ),
-        laws_known(setting),
-        smoothing_positive(setting),
-        assume(
-            "the last step is recorded",
-            setting.steps in setting.record and setting.steps > 0,
-            f"T = {setting.steps}, record = {setting.record}",
-        ),
-    )
-
-
-def _constants_known(setting: Setting) -> tuple[Assumption, ...]:
-    c = setting.problem.constants
-    known = len(c.noise) == setting.nodes and all(isfinite(s) for s in c.noise)
-    return (
-        assume(
-            "every f_i is L-smooth",
-            isfinite(c.smoothness) and c.smoothness > 0,
-            f"L = {c.smoothness:g}",
-        ),
-        assume(
-            "gradient noise is bounded everywhere",
-            known and c.noise_holds == "everywhere",
-            f"tr Cov per node = {c.noise}, holds {c.noise_holds}",
-        ),
-        assume(
-            "heterogeneity is bounded everywhere",
-            isfinite(c.heterogeneity) and c.heterogeneity_holds == "everywhere",
-            f"ζ² = {c.heterogeneity:g}, holds {c.heterogeneity_holds}",
-        ),
-        assume("f* is known", isfinite(c.minimum), f"f* = {c.minimum:g}"),
-        assume(
-            "f can be evaluated from the declared structure",
-            setting.problem.structure is not None,
-            f"structure = {type(setting.problem.structure).__name__}",
-        ),
-    )
-
-
 def _step_small(setting: Setting, checkable: bool) -> Assumption:
     text = "the step size is below every limit of the theorem"
     if not checkable:
@@ -289,7 +147,7 @@ def _step_small(setting: Setting, checkable: bool) -> Assumption:
     if setting.protocol == "pair":
         limits = pair_step_limits(L, setting.nodes, growth)
     else:
-        limits = dsgd_step_limits(L, setting.nodes, _contraction(setting), growth)
+        limits = dsgd_step_limits(L, setting.nodes, round_contraction(setting), growth)
     eta = step_range(setting)[1]
     listed = ", ".join(f"{limit:.4g}" for limit in limits)
     return assume(text, eta <= min(limits), f"η = {eta:g}, limits {listed}, τ = {growth:g}")
