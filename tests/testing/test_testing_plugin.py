@@ -1,4 +1,4 @@
-"""The pytest plugin, used as a user would: in a repository of one's own, in a process of its own."""
+"""The pytest plugin as users meet it: in a repository and a process of their own."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def clean():
 )
 def test_outcomes(outcome, name, word):
     text, _ = outcome
-    assert re.search(rf"^{word} {re.escape(name)}", text, re.M), text[-3000:]
+    assert re.search(rf"^{word} {re.escape(name)}", text, re.MULTILINE), text[-3000:]
 
 
 def test_failures_are_paragraphs(outcome):
