@@ -127,9 +127,9 @@ def _basis(A: Array, laws: tuple[EstimatorLaw, ...]) -> Array | None:
 
 def _diagonals(stack: Array, basis: Array | None) -> Array:
     """Diagonals of Q'MQ, shape [m, d]."""
-    if basis is None:
-        return np.einsum("nkk->nk", stack)
-    result: Array = np.einsum("lk,nlm,mk->nk", basis, stack, basis, optimize=True)
+    result: Array = np.einsum("nkk->nk", stack)
+    if basis is not None:
+        result = np.einsum("lk,nlm,mk->nk", basis, stack, basis, optimize=True)
     return result
 
 
