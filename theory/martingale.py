@@ -139,9 +139,10 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
 
 def _moments_known(setting: Setting) -> Assumption:
     structure = setting.problem.structure
-    curved = isinstance(structure, GeneralizedLinear) and structure.loss != "squared"
+    squared = isinstance(structure, GeneralizedLinear) and structure.loss == "squared"
+    curved = not squared and not isinstance(structure, Quadratic)
     text = "every estimate is unbiased with a known trace of its covariance"
-    if not isinstance(structure, Quadratic | GeneralizedLinear):
+    if structure is None:
         return assume(text, False, f"structure = {type(structure).__name__}")
     bad = [i for i, law in enumerate(setting.laws) if not _unbiased(law, curved)]
     return assume(text, not bad, f"not so at nodes {bad}" if bad else "")
@@ -282,21 +283,21 @@ def _noise_coefficients(setting: Setting) -> tuple[Array, Array, Array]:
     """Coefficients of tr Cov G_i on the noise T_i of one sample, |h_i|² and 1; each shape [n].
 
     Formula:
-        c T/b + r (ω − 1)(|h|² + T/b) + tr C with ω − 1 = κ(d+2) + γ − 1.
+        (c + r' (ω − 1)) T/b + r (ω − 1)|h|² + tr C with ω = κ(d+2) + γ.
 
     Source:
-        own derivation (A8); the trace of `theory.oracles.covariance`.
+        own derivation (A8, A10); the trace of `theory.oracles.covariance`.
     """
     d, structure = setting.problem.dimension, setting.problem.structure
     laws: LawConstants = law_constants(setting.laws, d)
-    spread = laws.directions * (laws.kappa * (d + 2) + laws.gamma - 1)
-    spread = np.where(laws.directions > 0, spread, 0.0)
+    spread = laws.kappa * (d + 2) + laws.gamma - 1
     constant = np.zeros(setting.nodes)
     if isinstance(structure, Quadratic):
         constant = np.einsum("nkk->n", quadratic_constants(structure, setting.laws))
     elif isinstance(structure, GeneralizedLinear) and structure.loss == "squared":
         constant = np.einsum("nkk->n", least_squares_constants(structure, setting.laws))
-    return (laws.data + spread) * laws.batch, spread, constant
+    data = (laws.data + laws.data_directions * spread) * laws.batch
+    return data, laws.directions * spread, constant
 
 
 def _group_of_node(setting: Setting) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PredictionKind = Literal["exact", "upper", "lower", "rate", "order"]
-Fit = Literal["power", "exponential", "floor"]
+Fit = Literal["power", "floor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,8 @@ class Prediction:
         validity: the range of validity in words.
         mutants: names of the mutants this prediction must refute.
         contrasts: observable -> how it follows from a recorded vector, for those not recorded.
-        fit: kind rate: which curve is fitted to the means over `steps` and to `values` alike:
-            "power" (log-log slope), "exponential" (slope of the logarithm per step) or "floor"
-            (r in c exp(−r t) + floor).
+        fit: kind rate: which number is fitted to the means over `steps` and to `values` alike:
+            "power" (the log-log slope) or "floor" (r in c exp(−r t) + floor).
     """
 
     theorem: str

@@ -196,9 +196,16 @@ def run(
 
 
 def _default_checks(setting: Setting) -> tuple[CheckTable, ...]:
-    """Every theorem that applies, when the spec names none."""
-    names = registry.entries("theorem")
-    return tuple(CheckTable(theorem=name) for name in names if predict(name, setting).applies)
+    """Every theorem that applies and reads what a run records anyway, if the spec names none.
+
+    Fits repeat what exact means say, and probe ticks need their own R: both are asked for.
+    """
+    found = {name: predict(name, setting) for name in registry.entries("theorem")}
+    return tuple(
+        CheckTable(theorem=name)
+        for name, prediction in found.items()
+        if prediction.applies and prediction.kind != "rate" and not prediction.contrasts
+    )
 
 
 def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Prediction]) -> list[str]:
@@ -249,9 +256,10 @@ def _unmeasurable(spec: Spec, names: Sequence[str]) -> list[str]:
         ("martingale_mean", "martingale_consensus"), "a check of lemma2_martingale; add it"
     )
     if "estimate" not in method_of(spec).arrays():
-        needs |= dict.fromkeys(
-            ("estimate", "estimate_square", "estimate_power"), 'a probe; take method = "probe"'
-        )
+        probes = (name for name in OBSERVABLES if name.startswith("estimate"))
+        needs |= dict.fromkeys(probes, 'a probe; take method = "probe"')
+    elif spec.node_count < 2:
+        needs["estimate_bias_square"] = "at least two nodes; add one"
     return [
         f"got observable {n!r}; expected {needs[n]}" for n in dict.fromkeys(names) if n in needs
     ]

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from hzbench.core.contrast import contrasted
-from hzbench.core.errors import HzbenchError, UserMistakeError
+from hzbench.core.errors import UserMistakeError
 from hzbench.core.prediction import Prediction
 from hzbench.core.trace import OK, Trace
 from hzbench.core.verdict import Outcome, Verdict
 from hzbench.judge.exact import judge_exact
 from hzbench.judge.onesided import judge_onesided
+from hzbench.judge.rate import judge_rate
 from hzbench.judge.select import Selection, select
 from hzbench.judge.statistics import Against
 
@@ -31,8 +32,9 @@ def judge(
     """Say whether a run agrees with a prediction.
 
     Exact predictions are tested by Hotelling's T² (Hall's t for one statistic), values that do not
-    vary at 1e-9 relative, bounds and signs by Hall's one-sided t (see `judge.exact`,
-    `judge.onesided`; `judge.select` says which numbers are compared).
+    vary at 1e-9 relative, bounds and signs by Hall's one-sided t, rates by comparing the fit of the
+    means with that of the exact curve (see `judge.exact`, `judge.onesided`, `judge.rate`;
+    `judge.select` says which numbers are compared).
 
     Args:
         trace: what was measured.
@@ -48,7 +50,6 @@ def judge(
 
     Raises:
         UserMistakeError: a level or tolerance out of range, or nothing to compare.
-        HzbenchError: a kind of prediction that the judge has no test for.
     """
     if not (0.0 < level < 1.0 and tolerance > 0.0):
         raise UserMistakeError(
@@ -67,14 +68,11 @@ def judge(
     )
     if not prediction.applies:
         return replace(base, outcome="inapplicable", reason=_failed(prediction))
-    if prediction.kind == "rate":
-        raise HzbenchError(
-            f"got the rate prediction {prediction.theorem}; expected exact, upper, lower or order; "
-            f"predict the exact values on the same record points instead"
-        )
     failed = int(np.count_nonzero(trace.status != OK))
     if failed:
         return replace(base, reason=f"{failed} of {trace.replicas} replicas diverged")
+    if prediction.kind == "rate":
+        return judge_rate(base, trace, prediction, observables, steps, against)
     selection = select(contrasted(trace, prediction), prediction, observables, steps)
     reason = _not_finite(selection)
     if reason:
