@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hzbench.core.problem import Problem
 from hzbench.core.registry import register
 from hzbench.core.state import State
+from hzbench.core.streams import Rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,12 @@ def node_distance(state: State, problem: Problem) -> Tensor:
     return (state.x - optimum).square().sum(-1).mean(-1)
 
 
+@register("observable", "mean_distance")
+def mean_distance(state: State, problem: Problem) -> Tensor:
+    """|mean − x*|², shape [R]."""
+    return (state.mean - state.x.new_tensor(problem.optimum)).square().sum(-1)
+
+
 @register("observable", "gradient_norm")
 def gradient_norm(state: State, problem: Problem) -> Tensor:
     """|∇f(mean)|², shape [R]."""
@@ -67,3 +74,22 @@ def estimate_power(state: State, problem: Problem) -> Tensor:
     """(1/n) Σ |G_i|² of the last step, shape [R]."""
     del problem
     return state.arrays["estimate"].square().sum(-1).mean(-1)
+
+
+@register("observable", "estimate_bias_square")
+def estimate_bias_square(state: State, problem: Problem) -> Tensor:
+    """Mean of <e_i, e_j> over i ≠ j with e_i = G_i − ∇f_i(x_i), shape [R]; at least two nodes.
+
+    Estimates of different nodes are independent, so its mean is that of <E e_i, E e_j>: the squared
+    bias where all nodes are alike. No direction is chosen, and noise adds nothing on average.
+    """
+    import torch
+
+    replicas, nodes, d = state.x.shape
+    node = torch.arange(nodes, device=state.x.device).repeat(replicas)
+    rows = Rows(keys=node.new_zeros(len(node), 2), replica=node, node=node, step=node)
+    full = problem.sample(rows, "full", 1)  # draws nothing
+    exact = problem.gradients(state.x.reshape(-1, d), node, full)[:, 0].view(state.x.shape)
+    errors = state.arrays["estimate"] - exact
+    total = errors.sum(1).square().sum(-1) - errors.square().sum((1, 2))
+    return total / (nodes * (nodes - 1))
