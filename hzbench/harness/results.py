@@ -35,7 +35,7 @@ def suite_record(
     return {
         "schema": SCHEMA,
         "suite": {
-            **suite.table.model_dump(),
+            **suite.table.model_dump(exclude={"include"}),
             "title": suite.table.title or suite.table.name,
             "checks": checks,
             "level": suite.table.alpha / max(1, checks),

@@ -13,6 +13,7 @@ from hzbench.core.streams import replica_keys
 from hzbench.engine.rounds import depths, rounds
 from hzbench.harness.build import build
 from hzbench.harness.observables import gradient_norm
+from hzbench.harness.recorder import probe_steps
 from hzbench.harness.simulate import simulate
 
 RADEMACHER = [
@@ -193,6 +194,19 @@ def test_a_path_average_over_few_steps_is_the_plain_mean():
     for step in (7, 20):
         found = trace.at("path_gradient_norm", step)
         np.testing.assert_allclose(found, norms[:step].mean(0), rtol=1e-12)
+
+
+def test_a_step_in_two_strata_counts_twice_in_a_path_average():
+    nodes = [{"count": 2, "batch_size": "full"}]
+    steps = 140
+    looks = probe_steps(steps, 3, 0)  # 128 strata: some steps lie in two
+    assert len(set(looks)) < len(looks) == 128
+    run = {"steps": steps, "record": [steps]}
+    found = simulate(spec_of(nodes, run=run), ("path_gradient_norm",))
+    every = spec_of(nodes, run={"steps": steps, "record": list(range(steps + 1))})
+    norms = simulate(every, ("gradient_norm",)).columns["gradient_norm"]
+    expected = np.mean([norms[t] for t in looks], axis=0)
+    np.testing.assert_allclose(found.at("path_gradient_norm", steps), expected, rtol=1e-12)
 
 
 def test_a_long_path_average_is_unbiased():
