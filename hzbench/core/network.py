@@ -9,29 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.setting import MatchingLaw
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """An undirected connected graph, a symmetric doubly stochastic W, and edge probabilities.
+    """An undirected connected graph, a doubly stochastic W, and the laws of what is drawn.
+
+    Rows that sum to 1 keep agreement, columns that sum to 1 keep the mean; symmetry is one way to
+    have both, so W may be directed (exponential graphs are), but failing links need it.
 
     Attributes:
         nodes: n.
         edges: pairs i < j, shape [E, 2].
-        weights: W, shape [n, n].
+        weights: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
         edge_probabilities: law of the drawn edge in the pair protocol, shape [E], sum 1.
+        pair_weight: w in x_i+ = (1 − w) y_i + w y_j of two partners.
+        matching_law: law of the matching protocol.
+        link_failure: probability with which every edge fails in a round.
 
     Raises:
-        UserMistakeError: not connected, or W not symmetric, not doubly stochastic, or with weight
-            where the graph has no edge.
+        UserMistakeError: not connected, or W not doubly stochastic, or with weight where the graph
+            has no edge, or links that fail without symmetric weights.
     """
 
     nodes: int
     edges: NDArray[np.int64]
     weights: NDArray[np.float64]
     edge_probabilities: NDArray[np.float64]
+    pair_weight: float = 0.5
+    matching_law: MatchingLaw = "uniform"
+    link_failure: float = 0.0
 
     def __post_init__(self) -> None:
         mistakes = [*self._graph_mistakes(), *self._weight_mistakes(), *self._law_mistakes()]
@@ -53,9 +63,14 @@ class Network:
 
     @cached_property
     def slem(self) -> float:
-        """Second largest modulus of an eigenvalue of W: |W − J/n|_2 (0 for one node)."""
-        centred = self.weights - 1.0 / self.nodes
-        return float(np.abs(np.linalg.eigvalsh(centred)).max())
+        """|W − J/n|_2, of the product of one period where W varies (0 for one node).
+
+        For normal W (symmetric, circulant) it is the second largest modulus of an eigenvalue.
+        """
+        product = np.eye(self.nodes)
+        for W in self.weights.reshape(-1, self.nodes, self.nodes):
+            product = W @ product
+        return float(np.linalg.norm(product - 1.0 / self.nodes, 2))
 
     def _graph_mistakes(self) -> list[str]:
         if self.nodes > 1 and np.count_nonzero(self.laplacian_spectrum < _ROUNDING) > 1:
@@ -67,16 +82,33 @@ class Network:
         return []
 
     def _weight_mistakes(self) -> list[str]:
-        w, n = self.weights, self.nodes
-        if w.shape != (n, n):
+        n = self.nodes
+        if self.weights.shape[-2:] != (n, n) or self.weights.ndim > 3:
             return [
-                f"got a weight matrix of shape {w.shape}; expected {(n, n)}; give one row a node"
+                f"got a weight matrix of shape {self.weights.shape}; expected {(n, n)}; "
+                "give one row a node"
             ]
+        every = [self._mistakes_of(w) for w in self.weights.reshape(-1, n, n)]
+        if self.link_failure and not _symmetric(self.weights):
+            every.append(
+                [
+                    "got links that fail with weights that are not symmetric; expected W = W', or "
+                    "a failure shifts the mean; take weights metropolis or link_failure = 0"
+                ]
+            )
+        return list(dict.fromkeys(mistake for found in every for mistake in found))
+
+    def _mistakes_of(self, w: NDArray[np.float64]) -> list[str]:
+        n = self.nodes
         if not np.isfinite(w).all():
             return ["got weights that are not finite; expected numbers; correct the matrix"]
         found = []
-        if np.abs(w - w.T).max() > _ROUNDING:
-            found.append("got weights that are not symmetric; expected W = W'; symmetrise them")
+        if np.abs(w.sum(axis=0) - 1).max() > _ROUNDING and not _symmetric(w):
+            worst = int(np.abs(w.sum(axis=0) - 1).argmax())
+            found.append(
+                f"got weights that are not symmetric, and column {worst} sums to "
+                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic W; symmetrise it"
+            )
         if np.abs(w.sum(axis=1) - 1).max() > _ROUNDING:
             worst = int(np.abs(w.sum(axis=1) - 1).argmax())
             found.append(
@@ -104,3 +136,7 @@ class Network:
                 "expected non-negative numbers that sum to 1; normalise them"
             ]
         return []
+
+
+def _symmetric(w: NDArray[np.float64]) -> bool:
+    return bool(np.allclose(w, w.swapaxes(-1, -2), rtol=0, atol=_ROUNDING))

@@ -36,7 +36,10 @@ class Plan:
         step_sizes: η of every step and node, shape [T, n].
         pairs: pair: the two nodes of every tick, int64 [R, T, 2].
         partners: matching: the partner of every node (itself: idle), int64 [R, T, n].
-        matrix: matrix: W, shape [n, n].
+        pair_weight: pair and matching: w in x_i+ = (1 − w) y_i + w y_j.
+        matrix: matrix: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
+        edges: matrix with failing links: the edges that may fail, int64 [E, 2].
+        links: which of them are up, bool [R, T, E].
         idle_steps: matching: whether an idle node still takes its local step.
     """
 
@@ -46,7 +49,10 @@ class Plan:
     step_sizes: NDArray[np.float64]
     pairs: NDArray[np.int64] | None = None
     partners: NDArray[np.int64] | None = None
+    pair_weight: float = 0.5
     matrix: NDArray[np.float64] | None = None
+    edges: NDArray[np.int64] | None = None
+    links: NDArray[np.bool_] | None = None
     idle_steps: bool = False
 
     @property
@@ -58,6 +64,29 @@ class Plan:
     def steps(self) -> int:
         """Number T of steps."""
         return int(self.step_sizes.shape[0])
+
+    @property
+    def varies(self) -> bool:
+        """Whether W depends on the step."""
+        return self.links is not None or (self.matrix is not None and self.matrix.ndim == 3)
+
+    def mixing(self, step: int) -> NDArray[np.float64]:
+        """W of one step, shape [n, n], or [R, n, n] with failing links.
+
+        A failed edge has weight 0; what it carried stays at the diagonal of both ends.
+        """
+        assert self.matrix is not None
+        base = self.matrix if self.matrix.ndim == 2 else self.matrix[step % len(self.matrix)]
+        if self.links is None or self.edges is None:
+            return base
+        i, j = self.edges.T
+        lost = np.where(self.links[:, step], 0.0, base[i, j])
+        matrices = np.repeat(base[None], len(lost), axis=0)
+        matrices[:, i, j] -= lost
+        matrices[:, j, i] -= lost
+        ends = np.eye(self.nodes)[i] + np.eye(self.nodes)[j]
+        matrices[:, np.arange(self.nodes), np.arange(self.nodes)] += lost @ ends
+        return matrices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from hzbench.core.component import Component
 from hzbench.core.errors import SpecError
 from hzbench.core.normal_form import component_of, explain, named, normalise, validated
 from hzbench.core.problem import Kind
+from hzbench.core.setting import MatchingLaw
 from hzbench.core.structure import BatchSize
 from hzbench.core.verdict import Outcome
 
@@ -62,6 +63,9 @@ class NetworkTable(Table):
     edge_probabilities: tuple[float, ...] = ()
     matrix: tuple[tuple[float, ...], ...] | None = None
     idle_steps: bool = False
+    pair_weight: float = Field(0.5, gt=0, lt=1)
+    matching_law: MatchingLaw = "uniform"
+    link_failure: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _rectangular(self) -> NetworkTable:
@@ -84,6 +88,7 @@ class RunTable(Table):
 
     steps: int = Field(100, gt=0, lt=2**31)
     replicas: int = Field(4096, gt=0)
+    max_replicas: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0)
     record: int | tuple[int, ...] = 12
     observables: tuple[str, ...] = ()
@@ -95,6 +100,15 @@ class RunTable(Table):
         if isinstance(record, int) and record < 1:
             raise ValueError(f"got {record} record points; expected at least 1; raise it")
         return record
+
+    @model_validator(mode="after")
+    def _capped(self) -> RunTable:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"got max_replicas = {self.max_replicas} below replicas = {self.replicas}; "
+                "expected at least that; raise it, or leave it out"
+            )
+        return self
 
     @property
     def record_steps(self) -> tuple[int, ...]:
@@ -166,6 +180,7 @@ class Spec(Table):
         """Hex digest of what is simulated (checks, name and title do not count)."""
         kept = self.model_dump(mode="json", exclude={"name", "title", "checks"})
         kept["run"]["record"] = self.record_steps
+        del kept["run"]["max_replicas"]  # a rule of when to stop; the runs are those of any R
         text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -190,6 +205,11 @@ class Spec(Table):
     def replace(self, **changes: Any) -> Spec:
         """A copy with top-level tables replaced, validated again."""
         return Spec.parse({**self.model_dump(mode="json"), **changes})
+
+    def sized(self, replicas: int) -> Spec:
+        """The same run with exactly that many replicas."""
+        update = {"replicas": replicas, "max_replicas": None}
+        return self.model_copy(update={"run": self.run.model_copy(update=update)})
 
     @classmethod
     def load(cls, path: Path | str) -> Spec:

@@ -100,10 +100,8 @@ class _Run:
         }
         self.keys = plan.keys.to(x.device)
         self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
-        self.matrix: Tensor | None = None
-        if plan.matrix is not None:
-            self.matrix = torch.as_tensor(plan.matrix, device=x.device, dtype=x.dtype)
-            self.degrees = (self.matrix != 0).sum(1) - (self.matrix.diagonal() != 0).long()
+        fixed = plan.matrix is not None and not plan.varies
+        self.fixed = self.mixing(0) if fixed else None
 
     def go(self, recorder: Recorder) -> None:
         """All segments between boundaries."""
@@ -176,17 +174,29 @@ class _Run:
         """The verb `mix` for these rows; counts floats sent."""
         import torch
 
-        d = self.problem.dimension
+        d, w = self.problem.dimension, self.plan.pair_weight
 
         def average(y: Tensor) -> Tensor:
             assert partner is not None
             others = (partner != torch.arange(len(rows), device=partner.device)).long()
             self.counters["floats_sent"].index_add_(0, rows.replica, d * others)
-            return (y + y[partner]) / 2
+            return (y + y[partner]) / 2 if w == 0.5 else (1 - w) * y + w * y[partner]
+
+        if partner is not None:
+            return average
+        matrix, links = self.fixed or self.mixing(int(rows.step[0]))
 
         def multiply(y: Tensor) -> Tensor:
-            assert self.matrix is not None
-            self.counters["floats_sent"] += d * self.degrees.sum()
-            return torch.matmul(self.matrix, y.view(self.x_shape)).view_as(y)
+            self.counters["floats_sent"] += d * links
+            return torch.matmul(matrix, y.view(self.x_shape)).view_as(y)
 
-        return multiply if partner is None else average
+        return multiply
+
+    def mixing(self, step: int) -> tuple[Tensor, Tensor]:
+        """W of a step, [n, n] or [R, n, n], and the links that carry weight, [] or [R]."""
+        import torch
+
+        x = self.arrays["x"]
+        matrix = torch.as_tensor(self.plan.mixing(step), device=x.device, dtype=x.dtype)
+        own = (matrix.diagonal(dim1=-2, dim2=-1) != 0).sum(-1)
+        return matrix, (matrix != 0).sum((-2, -1)) - own

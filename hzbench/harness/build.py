@@ -20,6 +20,7 @@ from hzbench.core.network import Network
 from hzbench.core.normal_form import explain
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Placement, Problem, ProblemComponent
+from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.streams import replica_keys
 from hzbench.engine.population import Group, Population
@@ -156,10 +157,12 @@ def _combination_mistakes(spec: Spec) -> list[str]:
         )
     protocol = protocol_of(spec, method)
     facts = network_facts(spec)
-    if protocol == "matching" and facts.graph != "complete":
+    if protocol == "matching":
+        found += _matching_mistakes(facts, spec.node_count)
+    if facts.link_failure and protocol != "matrix":
         found.append(
-            f"network.gossip: got 'matching' on graph {facts.graph!r}; expected 'complete', since "
-            "uniform perfect matchings are drawn among all nodes; use gossip = 'pair' there"
+            f"network.link_failure: got {facts.link_failure:g} with protocol {protocol!r}; "
+            "expected 0, since links fail under a mixing matrix; drop it or take gossip = 'matrix'"
         )
     if protocol in ("pair", "matching") and spec.node_count < 2:
         found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
@@ -179,6 +182,23 @@ def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
         for index, group in enumerate(spec.nodes)
         for mistake in estimator_of(group.estimator).mistakes(problem.dimension, moves)
     ]
+
+
+def _matching_mistakes(facts: NetworkFacts, nodes: int) -> list[str]:
+    """A matching law that does not fit the graph."""
+    if facts.matching_law == "uniform" and facts.graph != "complete":
+        return [
+            f"network.gossip: got 'matching' on graph {facts.graph!r}; expected 'complete', since "
+            "uniform perfect matchings are drawn among all nodes; use gossip = 'pair' or "
+            "matching_law = 'greedy' there"
+        ]
+    even_ring = facts.graph == "ring" and not facts.edges and nodes % 2 == 0
+    if facts.matching_law == "alternating" and not even_ring:
+        return [
+            f"network.matching_law: got 'alternating' on graph {facts.graph!r} with {nodes} nodes; "
+            "expected a ring with an even number of nodes; take matching_law = 'greedy'"
+        ]
+    return []
 
 
 def _matrix_mistakes(spec: Spec) -> list[str]:

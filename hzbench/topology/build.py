@@ -33,6 +33,9 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
         edges=edges,
         weights=_weights(facts, graph),
         edge_probabilities=_law(facts, edges, nodes),
+        pair_weight=facts.pair_weight,
+        matching_law=facts.matching_law,
+        link_failure=facts.link_failure,
     )
 
 

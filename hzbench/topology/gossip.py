@@ -45,7 +45,7 @@ def draw_edges(network: Network, keys: Tensor, steps: int, start: int = 0) -> ND
     upper = np.cumsum(network.edge_probabilities)
     last = int(np.flatnonzero(network.edge_probabilities)[-1])  # the sum may round below 1
     drawn = np.empty((len(keys), steps), dtype=np.int64)
-    for part, rows in _parts(keys, steps, start, words_each=4):
+    for part, rows in parts(keys, steps, start, words_each=4):
         uniform = uniforms(rows, Purpose.SCHEDULE, 1)[:, 0].cpu().numpy()
         index = np.minimum(np.searchsorted(upper, uniform, side="right"), last)
         drawn[part] = index.reshape(-1, steps)
@@ -68,10 +68,30 @@ def draw_matchings(nodes: int, keys: Tensor, steps: int, start: int = 0) -> NDAr
         The partner of every node, shape [R, T, n].
     """
     partner = np.empty((len(keys), steps, nodes), dtype=np.int64)
-    for part, rows in _parts(keys, steps, start, words_each=nodes):
+    for part, rows in parts(keys, steps, start, words_each=nodes):
         random = words(rows, Purpose.SCHEDULE, nodes).cpu().numpy()
         partner[part] = _pair_up(random).reshape(-1, steps, nodes)
     return partner
+
+
+def draw_links(network: Network, keys: Tensor, steps: int, start: int = 0) -> NDArray[np.bool_]:
+    """Which edges are up: each fails with probability `link_failure`, independently.
+
+    Arguments:
+        network: its edges and their probability of failure.
+        keys: Philox keys of the replicas, shape [R, 2].
+        steps: T, the number of rounds.
+        start: the first round.
+
+    Returns:
+        Shape [R, T, E].
+    """
+    count = len(network.edges)
+    up = np.empty((len(keys), steps, count), dtype=np.bool_)
+    for part, rows in parts(keys, steps, start, words_each=count):
+        uniform = uniforms(rows, Purpose.SCHEDULE, count).cpu().numpy()
+        up[part] = (uniform >= network.link_failure).reshape(-1, steps, count)
+    return up
 
 
 def _pair_up(random: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -87,7 +107,8 @@ def _pair_up(random: NDArray[np.int64]) -> NDArray[np.int64]:
     return partner
 
 
-def _parts(keys: Tensor, steps: int, start: int, words_each: int) -> Iterator[tuple[slice, Rows]]:
+def parts(keys: Tensor, steps: int, start: int, words_each: int) -> Iterator[tuple[slice, Rows]]:
+    """Addresses of all (replica, round) draws, a memory-sized slice of the replicas at a time."""
     import torch
 
     size = max(1, _WORDS // max(1, steps * words_each))

@@ -2,48 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from hzbench.core.network import Network
 from hzbench.core.registry import register
-from hzbench.topology.gossip import draw_edges, draw_matchings
+from hzbench.topology.gossip import draw_edges, draw_links, draw_matchings
+from hzbench.topology.graph_matchings import draw_alternating_matchings, draw_greedy_matchings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @register("gossip", "pair")
-def pair(network: Network, keys: Tensor, steps: int) -> dict[str, NDArray[np.int64]]:
+def pair(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
     """One random edge a tick; only its two nodes act.
 
-    Formula: P(edge e) = p_e: uniform over edges, node-neighbour, or explicit.
+    Formula: P(edge e) = p_e: uniform over edges, node-neighbour, or explicit;
+    x_i+ = (1 − w) y_i + w y_j with w = `pair_weight`.
 
     Source: Boyd et al. 2006; Ansaripour et al. 2025, Algorithm 1.
     """
-    return {"pairs": network.edges[draw_edges(network, keys, steps)]}
+    pairs = network.edges[draw_edges(network, keys, steps)]
+    return {"pairs": pairs, "pair_weight": network.pair_weight}
 
 
 @register("gossip", "matching")
-def matching(network: Network, keys: Tensor, steps: int) -> dict[str, NDArray[np.int64]]:
-    """A uniform random perfect matching of all nodes a round (n odd: one node idles).
+def matching(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
+    """A random matching a round; partners average with weight w, the others idle.
 
-    Formula: all perfect matchings of the complete graph are equally likely.
+    Formula: `matching_law` uniform: all perfect matchings of the complete graph are equally likely
+    (n odd: one node idles); greedy: the edges of the graph in uniformly random order, each taken
+    if both ends are free; alternating: one of the two perfect matchings of an even ring.
 
-    Source: Ansaripour et al. 2025, the experiments.
+    Source: Ansaripour et al. 2025, the experiments (uniform).
     """
-    return {"partners": draw_matchings(network.nodes, keys, steps)}
+    partners = {
+        "uniform": lambda: draw_matchings(network.nodes, keys, steps),
+        "greedy": lambda: draw_greedy_matchings(network, keys, steps),
+        "alternating": lambda: draw_alternating_matchings(network.nodes, keys, steps),
+    }[network.matching_law]()
+    return {"partners": partners, "pair_weight": network.pair_weight}
 
 
 @register("gossip", "matrix")
-def matrix(network: Network, keys: Tensor, steps: int) -> dict[str, NDArray[np.float64]]:
-    """A fixed symmetric doubly stochastic matrix W: all nodes act in every round.
+def matrix(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
+    """A doubly stochastic matrix W: all nodes act in every round.
 
-    Formula: X ← W X.
+    Formula: X ← W X; W_{t mod P} when the weights have a period P; with `link_failure` q every
+    edge fails with probability q, independently, and its weight returns to the diagonal.
 
     Source: Xiao & Boyd 2004.
     """
-    del keys, steps
-    return {"matrix": network.weights}
+    found: dict[str, Any] = {"matrix": network.weights}
+    if network.link_failure:
+        found |= {"edges": network.edges, "links": draw_links(network, keys, steps)}
+    return found

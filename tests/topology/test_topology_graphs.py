@@ -48,6 +48,9 @@ def test_all_families_are_covered_by_the_cases():
         ("torus", {"rows": 2, "columns": 5}, 10, nx.grid_2d_graph(2, 5, periodic=True)),
         ("hypercube", {}, 16, nx.hypercube_graph(4)),
         ("complete-bipartite", {"left": 3}, 8, nx.complete_bipartite_graph(3, 5)),
+        ("circulant", {"hops": (1, 3, 4)}, 8, nx.circulant_graph(8, [1, 3, 4])),
+        ("exponential", {}, 16, nx.circulant_graph(16, [1, 2, 4, 8])),
+        ("exponential", {}, 11, nx.circulant_graph(11, [1, 2, 4, 8])),
     ],
 )
 def test_labels_and_edges_equal_networkx(graph, parameters, nodes, reference):
@@ -129,6 +132,9 @@ def test_listed_edges_keep_their_order():
         ("erdos-renyi", {"probability": 1e-6}, 9, ["none connected", "raise"]),
         ("erdos-renyi", {"probability": 1.5}, 9, ["probability: got 1.5"]),
         ("ring", {"sides": 3}, 9, ["sides: got an unknown key"]),
+        ("circulant", {"hops": (2, 4)}, 8, ["2 components"]),
+        ("circulant", {"hops": (9,)}, 8, ["got hops [9] on 8 nodes"]),
+        ("exponential", {}, 1, ["at least 2"]),
         ("rin", {}, 9, ["did you mean 'ring'"]),
         ("explicit", {}, 3, ["without edges"]),
     ],

@@ -28,7 +28,8 @@ def test_every_w_is_symmetric_doubly_stochastic_on_the_graph(rule, graph, parame
 
 
 def test_all_rules_are_covered():
-    assert {*SPARSE, "uniform"} == set(entries("weights"))
+    directed = {"static-exponential", "one-peer-exponential"}
+    assert {*SPARSE, *directed, "uniform", "fastest-mixing"} == set(entries("weights"))
 
 
 @pytest.mark.parametrize(
