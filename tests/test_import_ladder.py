@@ -24,6 +24,7 @@ LADDER = {
 }
 HOMES = {  # library -> the modules or rooms that may import it
     "cvxpy": {"problems.reference"},
+    "PEPit": {"theory.worst_case_programs"},
     "seaborn": {"reports.figures"},
     "matplotlib": {"reports"},
     "numba": set(),
@@ -118,7 +119,7 @@ def test_heavy_libraries_stay_at_home(library):
     assert not strangers
 
 
-LAZY = ("torch", "seaborn", "matplotlib", "cvxpy", "numba", "sklearn", "pyarrow")
+LAZY = ("torch", "PEPit", "seaborn", "matplotlib", "cvxpy", "numba", "sklearn", "pyarrow")
 
 
 def eager(tree):
@@ -161,7 +162,8 @@ def test_heavy_libraries_are_not_loaded_before_they_are_needed():
 def test_every_heavy_library_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = " ".join(project["dependencies"]).replace("scikit-learn", "sklearn")
-    optional = " ".join(project["optional-dependencies"]["reference"])
+    extras = project["optional-dependencies"]
+    optional = " ".join([*extras["reference"], *extras["pep"]])
     used = {full.split(".")[0] for tree in MODULES.values() for _, full in imported(tree)}
     own = {"hzbench", "__future__", *sys.stdlib_module_names}
     carried = {"pydantic_core": "pydantic", "matplotlib": "seaborn", "pandas": "seaborn"}

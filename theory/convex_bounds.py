@@ -90,7 +90,7 @@ def dsgd_convex_bound(setting: Setting) -> Prediction:
         Kind upper at step T: path_objective_gap.
     """
     optimum = setting.problem.optimum
-    extra = (_all_convex(setting), assume("x* is known", optimum.size > 0))
+    extra = (all_convex(setting), assume("x* is known", optimum.size > 0))
     return conclude(
         "dsgd_convex_bound",
         statement="(1/T) Σ_t E f(x̄_t) − f* is at most the bound of the formula.",
@@ -166,7 +166,8 @@ def _start(setting: Setting) -> float:
     return float(offset @ offset)
 
 
-def _all_convex(setting: Setting) -> Assumption:
+def all_convex(setting: Setting) -> Assumption:
+    """Every f_i is convex, from the declared structure."""
     structure = setting.problem.structure
     text = "every f_i is convex"
     if isinstance(structure, Quadratic):

@@ -65,7 +65,7 @@ def mean_recursion_as_printed(state: MeanState, eta: float, c: HdoConstants) -> 
     return keep * state.distance + common_terms(state, eta, c) + bias
 
 
-@register("theorem", "hdo_fixed_point", mutants=("one_endpoint",))
+@register("theorem", "hdo_fixed_point")
 def hdo_fixed_point(setting: Setting) -> Prediction:
     """Exact mean of a run of HDO that starts, in the mean, at the minimiser of (1/n) Σ f_i.
 
@@ -137,7 +137,7 @@ def _stays(setting: Setting, theorem: str, of: str, weigh: Weigh, source: Source
         steps=steps,
         compute=lambda: ({"mean_iterate": np.tile(point, (len(steps), 1))}, {}),
         validity="quadratics with one Hessian; any noise, smoothing radius and number of steps",
-        mutants=("one_endpoint",) if theorem == "hdo_fixed_point" else (),
+        mutants=(),
     )
 
 

@@ -18,8 +18,20 @@ BOYD_GOSSIP = (
 )
 
 ESTIMATOR_MOMENTS = Source(
-    locator=f"own derivation (A1-A3 and A8); bounds of the same quantities: {NESTEROV_SPOKOINY}"
+    locator=f"own derivation (A1-A8 and A10); bounds of the same quantities: {NESTEROV_SPOKOINY}"
 )
+SEPARABLE_MEANS = Source(locator="own derivation (A11)")
+SMOOTHING_BIAS = Source(locator="own derivation (A12)")
+NESTEROV_SPOKOINY_BIAS = Source(
+    locator=f"{NESTEROV_SPOKOINY}, Lemma 3 (A13)",
+    printed="|∇f_μ(x) − ∇f(x)| <= (μ/2) L_1 (n+3)^(3/2); with a Lipschitz Hessian (recalled, not "
+    "confirmed) <= (μ²/6) L_2 (n+4)²",
+)
+NESTEROV_SPOKOINY_POWER = Source(
+    locator=f"{NESTEROV_SPOKOINY}, Theorem 4 (A13)",
+    printed="E|g_μ(x)|² <= (μ²/2) L_1² (n+6)³ + 2(n+4)|∇f(x)|²",
+)
+ESTIMATE_POWER = Source(locator="own derivation (A14)")
 GRAPH_SPECTRUM = Source(locator=f"{XIAO_BOYD}, section 4; closed forms: own derivation (B1-B3)")
 GOSSIP_CONTRACTION = Source(
     locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5, B7-B9)"
@@ -63,4 +75,8 @@ HDO_OBJECTIVE_AS_PRINTED = Source(
     locator=f"the objective of {HDO}: rebuilt from notes on the extended version, see "
     "docs/errata.md",
     printed="f = (1/n_0) Σ_{N0} f_i + (1/n_1) Σ_{N1} f_i",
+)
+WORST_CASE = Source(
+    locator="semidefinite programs of Drori and Teboulle (2014) and Taylor, Hendrickx and Glineur "
+    "(2017), solved with PEPit (Goujaud et al., Mathematical Programming Computation 16, 2024)"
 )
