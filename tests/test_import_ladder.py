@@ -145,7 +145,7 @@ def test_heavy_libraries_are_imported_inside_functions(module):
 
 
 def test_heavy_libraries_are_not_loaded_before_they_are_needed():
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         [
             sys.executable,
             "-c",

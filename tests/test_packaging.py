@@ -85,7 +85,7 @@ def built(tmp_path_factory):
         shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-c", BUILD], cwd=copy, check=True, capture_output=True, timeout=300
     )
     return copy / "dist"
@@ -121,7 +121,7 @@ def test_a_wheel_built_from_the_sdist_is_the_same(built, tmp_path):
     with tarfile.open(path) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-c", BUILD], cwd=folder, check=True, capture_output=True, timeout=300
     )
     wheels = [next(place.glob("*.whl")) for place in (built, folder / "dist")]

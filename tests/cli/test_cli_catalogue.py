@@ -115,7 +115,7 @@ def test_help_is_there_and_light():
         "print('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
     for arguments in (["--help"], ["run", "--help"], ["mutants", "--help"]):
-        found = subprocess.run(  # noqa: S603
+        found = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )
         assert "heavy: []" in found.stdout

@@ -265,7 +265,7 @@ def test_mutants_exit_0_when_all_are_found(shell):
 @pytest.mark.parametrize("verb", [("run",), ("predict",)])
 def test_the_module_is_the_command(shell, verb):
     path = shell.spec(run={"steps": 6, "replicas": 8, "seed": "many"})
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         [sys.executable, "-m", "hzbench", *verb, str(path)],
         capture_output=True,
         text=True,

@@ -223,7 +223,7 @@ def test_editing_an_estimator_on_disk_reruns_exactly_the_runs_that_use_it(tmp_pa
     (tmp_path / "two.toml").write_text(SUITE)
 
     def reused():
-        found = subprocess.run(  # noqa: S603
+        found = subprocess.run(
             [sys.executable, "-c", PROGRAM],
             capture_output=True,
             text=True,
