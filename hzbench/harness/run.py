@@ -24,6 +24,7 @@ from hzbench.harness.setting import method_of, reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.judge import judge
+from hzbench.judge.sequential import look_levels, look_sizes
 
 ALPHA = 1e-4
 ALWAYS = ("objective_gap", "consensus_potential", "gradient_norm")
@@ -130,27 +131,54 @@ def execute_case(
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    """Simulate (or load) one case and judge its checks, each at `level`."""
+    """Simulate (or load) one case and judge its checks, each at `level`.
+
+    With `run.max_replicas` the replicas double while some check is inconclusive. The looks and the
+    level of each are fixed in advance (`judge.sequential`); a check keeps its first other outcome.
+    """
     began = time.perf_counter()
-    digest = run_digest(case.spec, case.observables, device)
-    trace = store.load(digest) if store is not None and not fresh else None
-    reused = trace is not None
-    if trace is None:
-        trace = simulate(case.spec, case.observables, device, progress)
-        if store is not None:
+    looks = look_sizes(case.spec.run.replicas, case.spec.run.max_replicas)
+    done: tuple[Verdict, ...] = ()
+    trace: Trace | None = None
+    for replicas, part in zip(looks, look_levels(level, len(looks)), strict=True):
+        spec = case.spec.sized(replicas)
+        digest = run_digest(spec, case.observables, device)
+        known = store.load(digest) if store is not None and not fresh else None
+        trace = known or simulate(spec, case.observables, device, progress, shorter=trace)
+        if known is None and store is not None:
             store.save(digest, trace)
-    for prediction in case.predictions:
-        trace = contrasted(trace, prediction)
-    pairs = zip(case.checks, case.predictions, strict=True)
+        shown = _with_contrasts(trace, case.predictions)
+        done = _judged(case, shown, part, done)
+        if shown.diverged or all(verdict.outcome != "inconclusive" for verdict in done):
+            break
     return Result(
         spec=case.spec,
-        trace=trace,
+        trace=shown,
         predictions=case.predictions,
-        verdicts=tuple(verdict_of(trace, c, p, level) for c, p in pairs),
+        verdicts=done,
         warnings=case.warnings,
         digest=digest,
-        reused=reused,
+        reused=known is not None,
         seconds=time.perf_counter() - began,
+    )
+
+
+def _with_contrasts(trace: Trace, predictions: Sequence[Prediction]) -> Trace:
+    for prediction in predictions:
+        trace = contrasted(trace, prediction)
+    return trace
+
+
+def _judged(
+    case: Case, trace: Trace, level: float, before: Sequence[Verdict]
+) -> tuple[Verdict, ...]:
+    """The verdicts of one look; those that an earlier look decided stay."""
+    pairs = list(zip(case.checks, case.predictions, strict=True))
+    if not before:
+        return tuple(verdict_of(trace, *pair, level) for pair in pairs)
+    return tuple(
+        known if known.outcome != "inconclusive" else verdict_of(trace, *pair, level)
+        for known, pair in zip(before, pairs, strict=True)
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.mutant import Mutant
-from hzbench.core.plan import blocks
+from hzbench.core.plan import BLOCK, blocks
 from hzbench.core.probe import PROBES
 from hzbench.core.problem import Problem
 from hzbench.core.spec import Spec
@@ -36,6 +36,7 @@ def simulate(
     device: str = "cpu",
     progress: Progress | None = None,
     mutant: Mutant | None = None,
+    shorter: Trace | None = None,
 ) -> Trace:
     """Run every replica of a spec.
 
@@ -45,6 +46,7 @@ def simulate(
         device: torch device.
         progress: called with the fraction done.
         mutant: replaces components (see `build`).
+        shorter: the same run with fewer replicas; its whole blocks are taken over.
 
     Raises:
         SpecError: the spec's mistakes.
@@ -58,9 +60,10 @@ def simulate(
     todo = blocks(spec.run.replicas)
     names = tuple(dict.fromkeys([*observables, *COUNTERS]))
     own = tuple(name for name in names if name != DIFFERENCE)
-    found: list[Columns] = []
+    found: list[Columns] = [] if shorter is None else [_whole_blocks(shorter)]
+    known = sum(next(iter(columns.values())).shape[1] for columns in found) // BLOCK
     with torch.no_grad():
-        for index, replicas in enumerate(todo):
+        for index, replicas in enumerate(todo[known:], start=known):
             columns = _block(parts, replicas, own, index, device, declared)
             if other is not None:
                 judged = replace(other, measured_on=parts.problem)
@@ -81,6 +84,12 @@ def simulate(
         status=_status(joined),
         provenance=provenance(spec, device),
     )
+
+
+def _whole_blocks(trace: Trace) -> Columns:
+    """The columns of its complete canonical blocks, which any longer run shares."""
+    whole = trace.replicas // BLOCK * BLOCK
+    return {name: values[:, :whole] for name, values in trace.columns.items()}
 
 
 def provenance(spec: Spec, device: str) -> dict[str, Any]:

@@ -190,8 +190,8 @@ def test_dependent_observables_do_not_disturb(run):
     assert judge(trace, broken, level=LEVEL).outcome == "violated"
 
 
-def test_rates_have_no_test(run):
-    with pytest.raises(HzbenchError, match="rate"):
+def test_a_rate_says_what_to_fit(run):
+    with pytest.raises(HzbenchError, match="without a fit"):
         judge(run, both(kind="rate"), level=LEVEL)
 
 
