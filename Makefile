@@ -10,19 +10,22 @@ STAMP  := $(VENV)/.ready-$(TORCH)
 TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test test-slow test-gpu lint types check mutants clean help
+.PHONY: run test test-slow test-gpu bench lint types check mutants clean help
 
 run: $(STAMP)  ## run the suite quick and write its report
 	$(BIN)/hzbench run quick
 
 test: $(STAMP)  ## run all default tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not benchmark"
 
 test-slow: $(STAMP)  ## run the tests that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow
 
 test-gpu: $(STAMP)  ## run the tests that need CUDA (make TORCH=cuda test-gpu)
 	$(BIN)/python -m pytest -m gpu
+
+bench: $(STAMP)  ## time the exact recursions at n = 256, d = 1000
+	$(BIN)/python -m pytest -m benchmark tests/benchmarks
 
 mutants: $(STAMP)  ## plant every bug that the suite quick must find
 	$(BIN)/hzbench mutants quick
