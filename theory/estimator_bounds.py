@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.setting import Setting
-from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, GradientLaw, Quadratic
+from hzbench.core.structure import (
+    DifferenceLaw,
+    GeneralizedLinear,
+    GradientLaw,
+    Quadratic,
+    Separable,
+)
 from hzbench.theory.directions import ROTATION_INVARIANT, direction_moments
+from hzbench.theory.gradients import evaluation_noise, term
 from hzbench.theory.oracles import batch_factor, call_noise
 
 Array = NDArray[np.float64]
@@ -86,8 +93,7 @@ def _node_bounds(setting: Setting, node: int) -> tuple[float, float, float]:
     if data and _bias_varies(setting):
         own = (sqrt(data) + bias_bound(law, d, rough)) ** 2
     curvature = law.smoothing**2 * rough**2 * u.sixth / (2 * law.samples)
-    structure = setting.problem.structure
-    calls = structure.evaluation_noise if isinstance(structure, Quadratic) else 0.0
+    calls = evaluation_noise(setting.problem.structure)
     noise = own + growth * data + curvature + d * call_noise(law, calls)
     return bias_bound(law, d, constants.smoothness), noise, growth
 
@@ -119,6 +125,11 @@ def objective(setting: Setting, x: Array) -> float:
     if isinstance(structure, Quadratic):
         A, b = structure.hessians.mean(0), structure.linear.mean(0)
         return float(0.5 * x @ A @ x - b @ x)
+    if isinstance(structure, Separable):
+        z = structure.rates * x
+        return float(structure.coefficients.mean(0) @ term(structure.term, z)) - float(
+            structure.linear.mean(0) @ x
+        )
     if not isinstance(structure, GeneralizedLinear):
         raise TypeError("got no structure; expected a declared one")
     values = []

@@ -60,6 +60,10 @@ OBSERVABLES: dict[str, Observable] = {
     "estimate": Observable(meaning="(1/n) Σ G_i, the last estimates", unit="gradient", size="d"),
     "estimate_square": Observable(meaning="|(1/n) Σ G_i|²", unit="squared gradient"),
     "estimate_power": Observable(meaning="(1/n) Σ |G_i|²", unit="squared gradient"),
+    "estimate_bias_square": Observable(
+        meaning="mean of <G_i − ∇f_i, G_j − ∇f_j> over pairs i ≠ j: |bias|² where nodes are alike",
+        unit="squared gradient",
+    ),
     "laplacian_spectrum": Observable(
         meaning="eigenvalues of the graph Laplacian, ascending", unit="1", size="n"
     ),

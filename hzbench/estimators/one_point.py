@@ -54,8 +54,7 @@ class OnePoint(Estimator):
         import torch
 
         m, queries = self.samples, self.queries(x)
-        u = DIRECTIONS[self.directions](rows, m * len(queries), problem.dimension).to(x.dtype)
-        u = u.view(len(x), len(queries), m, -1)
+        u = self.draw(rows, len(queries), problem.dimension).to(x.dtype)
         points = torch.stack(queries, dim=1)[:, :, None] + self.smoothing * u
         sample = problem.sample(rows, batch_size, len(queries))
         values = evaluate(problem, points, rows, sample)  # [B, queries, m]
@@ -63,6 +62,11 @@ class OnePoint(Estimator):
         gradient = torch.bmm(value[:, None], u[:, 0])[:, 0] / (m * self.smoothing)
         calls = m * len(queries) * problem.batch_cost(rows.node, batch_size)
         return Estimate(gradient=gradient, calls={"function_calls": calls})
+
+    def draw(self, rows: Rows, count: int, d: int) -> Tensor:
+        """Independent vectors of every query, E uu' = I, shape [B, count, m, d]."""
+        u = DIRECTIONS[self.directions](rows, count * self.samples, d)
+        return u.view(len(u), count, self.samples, d)
 
     def queries(self, x: Tensor) -> list[Tensor]:
         """The centres of the queries, the iterates [B, d] first."""

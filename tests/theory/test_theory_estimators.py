@@ -199,6 +199,6 @@ def test_where_the_theorem_does_not_apply():
     assert estimator_moments(replace(odd, idle_steps=True)).applies
     logistic, _ = rows("logistic")
     got = failing(estimator_moments(setting(logistic, (FIRST, zeroth()), moves=False)))
-    assert got == ["the mean of every estimate has a closed form"]
+    assert got == ["the moments of every estimate have a closed form"]
     got = failing(estimator_moments(setting(None, (FIRST, zeroth()), moves=False)))
     assert got == ["the structure of every f_i is declared"]

@@ -4,7 +4,7 @@ Independent of the theorems: estimates are computed from actual function values,
 listed one by one, and an ensemble of weighted states is carried through the steps.
 """
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 
@@ -38,6 +38,43 @@ def direction_points(law, d):
         (float(np.prod(w)), np.array(u))
         for u, w in zip(product(nodes, repeat=d), product(weights, repeat=d), strict=True)
     ]
+
+
+def direction_sets(law, d):
+    """(weight, m vectors) of a DifferenceLaw, integrating polynomials of degree at most 7."""
+    m = law.samples
+    if law.sampling == "iid":
+        for drawn in product(direction_points(law.directions, d), repeat=m):
+            yield np.prod([w for w, _ in drawn]), [u for _, u in drawn]
+    elif law.sampling == "without_replacement":
+        orders = list(permutations(range(d), m))
+        for order, signs in product(orders, product((-1.0, 1.0), repeat=m)):
+            us = [s * np.sqrt(d) * np.eye(d)[k] for k, s in zip(order, signs, strict=True)]
+            yield 1 / (len(orders) * 2**m), us
+    else:
+        for weight, frame in _frames(d):
+            yield weight, [np.sqrt(d) * column for column in frame.T[:m]]
+
+
+def _frames(d):
+    """Haar matrices of O(2) and O(3): rotations (Euler angles) times a sign of the last column."""
+    angles = 2 * np.pi * np.arange(8) / 8 + 0.3
+    turns = {t: np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) for t in angles}
+    rotations = [(1 / 8, turn) for turn in turns.values()]
+    if d == 3:
+        heights, weights = np.polynomial.legendre.leggauss(4)
+        rotations = []
+        for (a, b), (z, w) in product(
+            product(angles, repeat=2), zip(heights, weights, strict=True)
+        ):
+            first, last = np.eye(3), np.eye(3)
+            first[:2, :2], last[:2, :2] = turns[a], turns[b]
+            s = np.sqrt(1 - z**2)
+            middle = np.array([[z, 0, s], [0, 1, 0], [-s, 0, z]])
+            rotations.append((w / 2 / 64, first @ middle @ last))
+    for weight, rotation in rotations:
+        for sign in (-1.0, 1.0):
+            yield weight / 2, rotation * np.append(np.ones(d - 1), sign)
 
 
 def quadratic_samples(A, b, root):
@@ -97,12 +134,11 @@ def estimates(law, samples, d, s=0.0):
     for data in product(list(_batches(samples, law.batch_size)), repeat=m if fresh else 1):
         chosen = [batch for _, batch in data] * (1 if fresh else m)
         data_weight = np.prod([w for w, _ in data])
-        for dirs in product(direction_points(law.directions, d), repeat=m):
-            dir_weight = data_weight * np.prod([w for w, _ in dirs])
+        for set_weight, us in direction_sets(law, d):
+            dir_weight = data_weight * set_weight
             calls = 0 if not s or law.difference == "directional_derivative" else 2 * m
             for signs in product((-s, s), repeat=calls):
                 weight = dir_weight * 0.5**calls
-                us = [u for _, u in dirs]
                 yield weight, lambda x, D=chosen, U=us, N=signs: _difference(law, D, U, N, x)
 
 
