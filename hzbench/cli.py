@@ -67,6 +67,25 @@ def mutants(
     raise typer.Exit(0 if found else 1)
 
 
+@app.command()
+def calibrate(
+    target: Target,
+    out: Out = OUT,
+    workers: Workers = 0,
+    checks: Annotated[int, typer.Option(min=1, help="Representative checks.")] = 12,
+    blocks: Annotated[int, typer.Option(min=1, help="Fresh blocks of 1024 replicas.")] = 200,
+    resamples: Annotated[int, typer.Option(min=1, help="Resampled blocks a check.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Measure how often the checks of a suite reject what is true."""
+    from hzbench.commands import calibrate as command
+    from hzbench.harness.calibration import Amount
+
+    amount = Amount(checks=checks, blocks=blocks, resamples=resamples)
+    kept = command.calibrate(target, out, workers, amount, as_json=as_json)
+    raise typer.Exit(0 if kept else 1)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help="problem, graph, theorem, suite, ...")] = None,

@@ -127,7 +127,7 @@ def _in_workers(
     """Run in spawned processes, the longest first, so that none is left alone at the end."""
     done: dict[int, Mapping[str, Any]] = {}
     longest_first = sorted(range(len(cases)), key=lambda i: -work(cases[i].spec))
-    with _one_thread(), _pool(options.workers) as pool:
+    with one_thread(), worker_pool(options.workers) as pool:
         tasks: dict[Future[Any], int] = {
             pool.submit(_one, cases[i], level, options): i for i in longest_first
         }
@@ -155,7 +155,8 @@ def work(spec: Spec) -> int:
     return int(spec.run.replicas * spec.run.steps * each * acting)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Spawned processes of one thread each, which leave with their parent."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start, initargs=(os.getpid(),)
@@ -179,7 +180,7 @@ def _start(parent: int) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Workers inherit one thread each: more make a busy machine slower."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -63,17 +63,13 @@ def _test(varying: Selection, level: float, tolerance: float, against: Against) 
     deviation = np.sqrt(np.diag(covariance))
     spread = np.where(np.isnan(varying.spread), deviation, varying.spread)
     matters = tolerance * np.maximum(np.abs(varying.predicted), spread)
-    if varying.size == 1 and not _still(varying)[0]:
+    if _alone(varying):
         sample = hall.summarize(varying.values)
-        p_value = float(hall.two_sided(sample, varying.predicted)[0])
         method = "Hall t"
 
         def visible(replicas: int) -> Array:
             return np.maximum(*hall.visible(replace(sample, replicas=replicas), level / 2.0))
     else:
-        slack = tests.rounding(measured, varying.predicted)
-        shift, replicas = measured - varying.predicted, varying.values.shape[1]
-        p_value = tests.hotelling(shift, covariance, replicas, slack)
         method = "Hotelling T²"
 
         def visible(replicas: int) -> Array:
@@ -81,12 +77,27 @@ def _test(varying: Selection, level: float, tolerance: float, against: Against) 
 
     return Test(
         method=method,
-        p_value=p_value,
+        p_value=p_value(varying),
         visible=visible,
         measured=measured,
         deviation=deviation,
         tolerance=matters,
     )
+
+
+def p_value(varying: Selection) -> float:
+    """Return the p-value of statistics that vary, whatever the number of replicas."""
+    if _alone(varying):
+        return float(hall.two_sided(hall.summarize(varying.values), varying.predicted)[0])
+    measured = varying.values.mean(axis=1)
+    slack = tests.rounding(measured, varying.predicted)
+    shift, replicas = measured - varying.predicted, varying.values.shape[1]
+    return tests.hotelling(shift, _covariance(varying), replicas, slack)
+
+
+def _alone(varying: Selection) -> bool:
+    """Return whether Hall's t applies: one statistic, and the replicas show its variance."""
+    return varying.size == 1 and not _still(varying)[0]
 
 
 def _covariance(varying: Selection) -> Array:
