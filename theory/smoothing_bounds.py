@@ -22,7 +22,7 @@ BiasLimit = Callable[[Setting, int], float]
 """A bound β on |E G − ∇f| of one node; inf where there is none."""
 PowerLimit = Callable[[Setting, int, float], float]
 """A bound on E|G|² of one node from E|∇F|², without the noise of calls; inf where there is none."""
-BIAS_MUTANTS = ("missing_sqrt_d", "smoothing_doubled")
+BIAS_MUTANTS = ("missing_sqrt_d", "uniform_tangents")
 POWER_MUTANTS = ("fresh_sample",)
 
 
