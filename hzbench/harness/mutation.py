@@ -83,12 +83,12 @@ def _row(
         if planted.mutant in check.mutants
     ]
     pairs = list(zip(before, mutated["verdicts"], strict=True))
-    found = [a for a, b in pairs if a["outcome"] == "consistent" and b["outcome"] == "violated"]
+    found = [b for a, b in pairs if a["outcome"] == "consistent" and b["outcome"] == "violated"]
     return {
         "mutant": planted.mutant,
         "run": planted.spec.name,
         "found": bool(found),
-        "statistical": any(a in found and b["method"] != "deterministic" for a, b in pairs),
+        "statistical": any(verdict["method"] != "deterministic" for verdict in found),
         "checks": [
             {
                 "theorem": b["theorem"],
