@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from hzbench.judge.statistics import LEAST_REPLICAS
 
 BLOCK_LEVELS = (0.05, 0.01)
 TAIL_LEVELS = (0.05, 0.01, 1e-3, 1e-4)
+Submit = Callable[..., Future[Any]]
 _FRESH = 1_000_003  # seeds of calibration runs: seed + k times this
 
 
@@ -128,9 +130,10 @@ def study(suite: Suite, amount: Amount, workers: int, report: Report | None = No
     runs = _by_run(chosen)
     rates = len(chosen) * (len(BLOCK_LEVELS) + len(TAIL_LEVELS))
     tell = report or _silent
-    with one_thread(), worker_pool(max(1, workers)) as pool:
-        pools = _pools(runs, amount, pool, workers, tell)
-        rows = list(_rows(chosen, pools, amount, rates, pool, tell))
+    with one_thread(), worker_pool(workers) if workers > 1 else nullcontext() as pool:
+        submit: Submit = pool.submit if pool else _here
+        pools = _pools(runs, amount, submit, workers, tell)
+        rows = list(_rows(chosen, pools, amount, rates, submit, tell))
     return {
         "schema": 1,
         "suite": suite.table.name,
@@ -140,6 +143,13 @@ def study(suite: Suite, amount: Amount, workers: int, report: Report | None = No
         "kept": all(each["kept"] for row in rows for each in (*row["blocks"], *row["resamples"])),
         "rows": rows,
     }
+
+
+def _here(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Do it at once, in this process."""
+    future: Future[Any] = Future()
+    future.set_result(task(*arguments))
+    return future
 
 
 def _silent(name: str, fraction: float) -> None:
@@ -157,7 +167,7 @@ def _by_run(chosen: Sequence[Chosen]) -> list[list[Chosen]]:
 def _pools(
     runs: Sequence[Sequence[Chosen]],
     amount: Amount,
-    pool: ProcessPoolExecutor,
+    submit: Submit,
     workers: int,
     tell: Report,
 ) -> dict[tuple[str, int], Selection]:
@@ -166,7 +176,7 @@ def _pools(
     shares = [len(part) for part in np.array_split(np.arange(amount.blocks), parts)]
     tasks = [
         [
-            pool.submit(_fresh, run, part, share * amount.block)
+            submit(_fresh, run, part, share * amount.block)
             for part, share in enumerate(shares)
             if share
         ]
@@ -202,11 +212,11 @@ def _rows(
     pools: dict[tuple[str, int], Selection],
     amount: Amount,
     rates: int,
-    pool: ProcessPoolExecutor,
+    submit: Submit,
     tell: Callable[[str, float], None],
 ) -> Iterator[dict[str, Any]]:
     tasks = [
-        pool.submit(_measure, pools[each.case.spec.name, _position(each)], amount, seed)
+        submit(_measure, pools[each.case.spec.name, _position(each)], amount, seed)
         for seed, each in enumerate(chosen)
     ]
     for index, (each, task) in enumerate(zip(chosen, tasks, strict=True)):

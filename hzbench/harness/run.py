@@ -299,9 +299,18 @@ def _long(name: str, setting: Setting) -> bool:
 
 
 def _warnings(setting: Setting) -> tuple[str, ...]:
-    """A step size beyond the stability limit is worth a sentence before the run."""
+    """What is worth a sentence before the run: divergence, and means that R cannot settle."""
     if not setting.moves or not setting.step_sizes.any():
         return ()
+    return _unstable(setting) or _too_few(setting)
+
+
+def _too_few(setting: Setting) -> tuple[str, ...]:
+    needed, sentence = registry.find("limit", "replicas").target(setting)
+    return (sentence,) if needed > setting.replicas else ()
+
+
+def _unstable(setting: Setting) -> tuple[str, ...]:
     limit, sentence = registry.find("limit", "step_size").target(setting)
     largest = float(setting.step_sizes.max())
     if not limit < 1:
