@@ -1,6 +1,7 @@
 """Mutants: each plants the bug it names, theory never sees it, other runs stay as they are."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ OTHERS = (
     "self_pairs",
     "step_size_plus_5",
 )
+HERE = ESTIMATOR + OTHERS
 
 
 def spec_of(mutant, nodes=HYBRID, **changes):
@@ -63,17 +65,21 @@ def clean(spec):
 
 
 def test_every_mutant_is_tested_here():
-    assert sorted(MUTANTS) == sorted(ESTIMATOR + OTHERS)
+    """Here, or in another test file, which then names it."""
+    texts = [
+        path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py")
+    ]
+    assert not [name for name in MUTANTS if not any(f'"{name}"' in text for text in texts)]
     assert len(MUTANTS) >= 10
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", HERE)
 def test_a_mutant_changes_the_run(name):
     spec = spec_of(name)
     assert not same(spec, clean(spec))
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", HERE)
 def test_theory_does_not_see_a_mutant(name):
     spec = spec_of(name)
     wrong, right = prepare(spec), prepare(clean(spec))
