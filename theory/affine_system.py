@@ -74,6 +74,7 @@ class AffineSystem:
         scenarios: the round's mixture (matrix and matching).
         edges: pairs of the pair protocol, shape [E, 2]; empty otherwise.
         probabilities: of the pairs, shape [E].
+        pair_weight: w in x_i+ = (1 − w) y_i + w y_j.
     """
 
     hessians: Array
@@ -85,6 +86,7 @@ class AffineSystem:
     scenarios: tuple[Scenario, ...] = ()
     edges: Integers
     probabilities: Array
+    pair_weight: float = 0.5
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -109,12 +109,19 @@ def recorded(setting: Setting) -> Assumption:
 
 def complete_if_matching(setting: Setting) -> Assumption:
     """Matchings are drawn among all nodes."""
-    fine = setting.protocol != "matching" or setting.network.graph == "complete"
+    uniform = setting.network.graph == "complete" and setting.network.matching_law == "uniform"
     return assume(
         "matchings are uniform among all nodes (complete graph)",
-        fine,
-        f"graph = {setting.network.graph}",
+        setting.protocol != "matching" or uniform,
+        f"graph = {setting.network.graph}, matching law = {setting.network.matching_law}",
     )
+
+
+def matchings_known(setting: Setting) -> Assumption:
+    """Matchings are uniform among all nodes, or follow a law that can be listed."""
+    if setting.network.matching_law == "uniform":
+        return complete_if_matching(setting)
+    return assume(f"the law of {setting.network.matching_law} matchings is known", True)
 
 
 def step_range(setting: Setting) -> tuple[float, float]:

@@ -5,7 +5,7 @@ is a block of its own. rotated: Hessians commute and direction laws are rotation
 common eigenbasis makes them diagonal. general: full d × d blocks, any Hessians and laws.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,17 +15,17 @@ from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
-from hzbench.theory.affine_system import AffineSystem, Integers, Mixing, Scenario, positions
+from hzbench.theory.affine_system import AffineSystem, Integers, positions
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.commuting import Reduction, reduction
 from hzbench.theory.coordinates import is_diagonal
 from hzbench.theory.directions import ROTATION_INVARIANT
 from hzbench.theory.graphs import GraphError, edge_law
-from hzbench.theory.matchings import matching_scenarios
+from hzbench.theory.mixing_laws import Phases, mixing_phases
 from hzbench.theory.noise_laws import noise_law
 from hzbench.theory.oracles import least_squares_hessians, least_squares_linear
+from hzbench.theory.random_matchings import matching_law
 from hzbench.theory.schedules import schedule_shape
-from hzbench.theory.weights import mixing_matrix
 
 Array = NDArray[np.float64]
 Form = Literal["diagonal", "rotated", "general"]
@@ -42,6 +42,7 @@ class Model:
 
     Attributes:
         system: the affine system, optimum at 0.
+        later: the systems of steps 1, 2, ... P − 1 where the exchange has a period P > 1.
         start: starting points, shape [C, n, p].
         hessian: mean Hessian, shape [C, p, p].
         optimum: x* in the original coordinates, shape [d].
@@ -50,6 +51,7 @@ class Model:
     """
 
     system: AffineSystem
+    later: tuple[AffineSystem, ...] = ()
     start: Array
     hessian: Array
     optimum: Array
@@ -107,8 +109,19 @@ def work(setting: Setting, form: Form, d: int) -> float:
     size = state_size(setting, form, d)
     blocks = 1 if form == "general" else d
     last = setting.record[-1] if setting.record else 0
-    scenarios = setting.nodes if setting.protocol == "matching" and setting.nodes % 2 else 1
-    return 4.0 * last * blocks * scenarios * size**3
+    return 4.0 * last * blocks * scenario_count(setting) * size**3
+
+
+def scenario_count(setting: Setting) -> int:
+    """How many ways a round may go, at most."""
+    if setting.protocol != "matching":
+        return 1
+    if setting.network.matching_law == "uniform":
+        return setting.nodes if setting.nodes % 2 else 1
+    try:
+        return len(matching_law(setting.network, setting.nodes))
+    except GraphError:
+        return 1  # another assumption fails
 
 
 def affordable(setting: Setting, A: Array) -> Assumption:
@@ -171,7 +184,7 @@ def build_model(setting: Setting) -> Model:
         own = np.einsum("nkk->kn", basis.T @ A @ basis)
         hessians, linear = own[:, :, None, None], (shifted @ basis).T[:, :, None]
         points = (start @ basis).T[:, :, None]
-    scenarios, edges, probabilities = _protocol(setting)
+    (scenarios, *later), edges, probabilities = _protocol(setting)
     system = AffineSystem(
         hessians=hessians,
         linear=linear,
@@ -182,21 +195,26 @@ def build_model(setting: Setting) -> Model:
         scenarios=scenarios,
         edges=edges,
         probabilities=probabilities,
+        pair_weight=setting.network.pair_weight,
     )
     mean = hessians.mean(1)
-    return Model(system=system, start=points, hessian=mean, optimum=optimum, basis=basis, form=form)
+    return Model(
+        system=system,
+        later=tuple(replace(system, scenarios=phase) for phase in later),
+        start=points,
+        hessian=mean,
+        optimum=optimum,
+        basis=basis,
+        form=form,
+    )
 
 
-def _protocol(setting: Setting) -> tuple[tuple[Scenario, ...], Integers, Array]:
+def _protocol(setting: Setting) -> tuple[Phases, Integers, Array]:
     n, none = setting.nodes, np.empty((0, 2), dtype=np.int64)
     if setting.protocol == "pair":
         edges, probabilities = edge_law(setting.network, n)
-        return (), np.array(edges, dtype=np.int64), probabilities
-    if setting.protocol == "matching":
-        return matching_scenarios(n, setting.idle_steps), none, np.empty(0)
-    W = mixing_matrix(setting.network, n)
-    fixed = Scenario(probability=1.0, mixing=Mixing(mean=W), active=np.ones(n, dtype=bool))
-    return (fixed,), none, np.empty(0)
+        return ((),), np.array(edges, dtype=np.int64), probabilities
+    return mixing_phases(setting), none, np.empty(0)
 
 
 def _eigenbasis(A: Array) -> Array:
@@ -215,13 +233,14 @@ def _diagonalised(A: Array, basis: Array) -> bool:
 
 def moments_at(setting: Setting, model: Model) -> list[Array]:
     """Z at every record step, each of shape [C, N+1, N+1]."""
-    Z = model.system.start(model.start)
+    Z, phases = model.system.start(model.start), (model.system, *model.later)
     found, wanted = [], set(setting.record)
     for t in range(setting.record[-1] + 1):
         if t in wanted:
             found.append(Z)
         if t < setting.record[-1]:
-            Z = advance(model.system, Z, schedule_shape(setting.schedule, t, setting.steps))
+            shape = schedule_shape(setting.schedule, t, setting.steps)
+            Z = advance(phases[t % len(phases)], Z, shape)
     return found
 
 

@@ -1,4 +1,6 @@
-"""Theorem: mean contraction of the disagreement when nodes only average."""
+"""Theorems: mean contraction of the disagreement when nodes only average."""
+
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,130 +12,236 @@ from hzbench.theory import sources
 from hzbench.theory.checks import (
     assume,
     buildable,
-    complete_if_matching,
     conclude,
     iterates_move,
+    matchings_known,
 )
-from hzbench.theory.graphs import Edges, GraphError, edge_law, uniform_pairs
-from hzbench.theory.weights import doubly_stochastic_residual, mixing_matrix
+from hzbench.theory.graphs import GraphError, uniform_pairs
+from hzbench.theory.mixing_laws import gossip_phases, mean_moment, mean_square
+from hzbench.theory.weights import declared_weights, doubly_stochastic_residual
 
 Array = NDArray[np.float64]
 
-MUTANTS = ("self_pairs",)
+MUTANTS = (
+    "self_pairs",
+    "ignored_pair_weight",
+    "favoured_edge",
+    "dropped_link_weight",
+    "one_peer_stuck",
+    "one_exchange_fewer",
+    "lazy_weights",
+    "torus_over_five",
+)
+MOST_WORK = 2e10
 
 
 @register("theorem", "gossip_contraction", mutants=MUTANTS)
 def gossip_contraction(setting: Setting) -> Prediction:
     """Exact mean of the disagreement under pure averaging.
 
-    Setting and assumptions: all step sizes 0. Pairs with full averaging on any graph, uniform
-    matchings of all nodes, or a fixed doubly stochastic W.
+    Setting and assumptions: all step sizes 0. Pairs with any edge law and weight on any graph;
+    matchings, uniform or of a law that can be listed; any doubly stochastic W, varying with a
+    period, with failing links, or accelerated by Chebyshev's polynomial or a memory.
 
     Formula:
-        one pair: E Γ_1 = Γ_0 − (1/2n) Σ_e p_e |x_i − x_j|², i.e. E W'W = I − ½ Σ p_e L_e; on the
-        complete graph E Γ_t = (1 − 1/(n−1))^t Γ_0; matchings E Γ_t = c^t Γ_0, c = (n−2)/(2(n−1))
-        for n even, ½ for n odd; fixed W: Γ_t = |W^t (X − mean)|²/n.
+        M+ = E W M W', E Γ = tr M/n, M_0 = YY', Y = X − mean. One pair: E Γ_1 = Γ_0 −
+        (2w(1−w)/n) Σ_e p_e |x_i − x_j|²; on the complete graph E Γ_t = c^t Γ_0 with c = 1 −
+        4w(1−w)/(n−1) for pairs. Links that fail: E WMW' = E W · M · E W' + q(1−q) Σ_e w_e² L_e M
+        L_e. Second order: every eigenvalue λ of W carries p_{t+1} = γ λ p_t + (1−γ) p_{t−1},
+        p_0 = p_{−1} = 1.
 
     Source:
-        Boyd et al. 2006, section II; own derivation (B5, B7-B9).
+        Boyd et al. 2006, section II; own derivation (B5-B12).
 
     Args:
         setting: n nodes; X is the start.
 
     Returns:
-        Kind exact: consensus_potential at all record steps; in the pair protocol on other graphs
-        than the complete one at steps 0 and 1 only.
+        Kind exact: consensus_potential at all record steps.
     """
-    steps = predicted_steps(setting)
     return conclude(
         "gossip_contraction",
-        statement="E Γ_t = c^t Γ_0 under pure averaging, c = 1 − 1/(n−1) for pairs on K_n.",
+        statement="E Γ_t follows M+ = E W M W' under pure averaging; on K_n it is c^t Γ_0.",
         source=sources.GOSSIP_CONTRACTION,
         kind="exact",
-        assumptions=_assumptions(setting, steps),
-        steps=steps,
-        compute=lambda: ({"consensus_potential": _values(setting, steps)}, {}),
-        validity="every start; pairs drawn independently of each other",
-        mutants=MUTANTS if setting.protocol == "pair" else (),
+        assumptions=(*_assumptions(setting), _affordable(setting)),
+        steps=setting.record,
+        compute=lambda: ({"consensus_potential": _values(setting)}, {}),
+        validity="every start; exchanges drawn independently of each other",
+        mutants=_mutants(setting),
     )
 
 
-def predicted_steps(setting: Setting) -> tuple[int, ...]:
-    """All record steps, or those at most 1 for pairs on an incomplete graph."""
-    if setting.protocol != "pair" or _pairs_uniform(setting):
-        return setting.record
-    return tuple(t for t in setting.record if t <= 1)
+@register("theorem", "gossip_rate", mutants=("lazy_weights",))
+def gossip_rate(setting: Setting) -> Prediction:
+    """Upper bound of the disagreement under pure averaging: the worst start.
+
+    Setting and assumptions: as `gossip_contraction`, for a law that is the same in every step.
+
+    Formula:
+        E Γ_t ≤ c^t Γ_0, c the largest eigenvalue of E W'W − J/n: 1 − 2w(1−w) λ_2(Σ_e p_e L_e) for
+        pairs and matchings, |W − J/n|² for a fixed W, 1/T_K(1/ρ)² for Chebyshev's polynomial at
+        ρ = |W − J/n|. Equality after one step from an eigenvector of c.
+
+    Source:
+        Boyd et al. 2006, theorem 3; own derivation (B5-B9, B12).
+
+    Args:
+        setting: n nodes; X is the start.
+
+    Returns:
+        Kind upper: consensus_potential at all record steps.
+    """
+    listed = _assumptions(setting)
+    law = buildable("every step has the same law of W", lambda: mean_square(setting))
+    return conclude(
+        "gossip_rate",
+        statement="E Γ_t ≤ c^t Γ_0, c the largest eigenvalue of E W'W − J/n.",
+        source=sources.GOSSIP_CONTRACTION,
+        kind="upper",
+        assumptions=(*listed, law),
+        steps=setting.record,
+        compute=lambda: ({"consensus_potential": _bounds(setting)}, {}),
+        validity="every start",
+        mutants=("lazy_weights",) if setting.protocol == "matrix" else (),
+    )
 
 
-def _pairs_uniform(setting: Setting) -> bool:
-    try:
-        return uniform_pairs(setting.network, setting.nodes)
-    except GraphError:
-        return False
+def contraction_factor(setting: Setting) -> float:
+    """The largest eigenvalue of E W'W − J/n: E Γ_{t+1} ≤ c E Γ_t from every state.
+
+    Raises:
+        GraphError: the network cannot be rebuilt, or its law varies.
+    """
+    n = setting.nodes
+    values = np.linalg.eigvalsh(mean_square(setting) - np.full((n, n), 1.0 / n))
+    return float(max(values[-1], 0.0))
 
 
-def _assumptions(setting: Setting, steps: tuple[int, ...]) -> tuple[Assumption, ...]:
+def second_order_polynomials(values: Array, rate: float, steps: int) -> Array:
+    """p_0 ... p_T at every eigenvalue of W, shape [T+1, k].
+
+    Formula:
+        p_{t+1} = γ λ p_t + (1−γ) p_{t−1}, p_0 = p_{−1} = 1, γ = 2/(1 + sqrt(1−ρ²)); |p_t| decays
+        like (γ−1)^(t/2) = (ρ/(1 + sqrt(1−ρ²)))^t for |λ| ≤ ρ.
+
+    Source:
+        Ghosh, Muthukrishnan, Schultz 1998; own derivation (B12).
+    """
+    gamma = 2.0 / (1.0 + sqrt(1.0 - rate**2))
+    found = [np.ones_like(values), np.ones_like(values)]
+    for _ in range(steps):
+        found.append(gamma * values * found[-1] + (1.0 - gamma) * found[-2])
+    return np.array(found[1:])
+
+
+def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     largest = float(np.abs(setting.step_sizes).max(initial=0.0))
     return (
         iterates_move(setting),
         assume("all step sizes are 0", largest == 0, f"largest step size = {largest:g}"),
-        complete_if_matching(setting),
+        matchings_known(setting),
         buildable("the network can be rebuilt from its words", lambda: _parts(setting)),
         _stochastic(setting),
-        assume("a step with a prediction is recorded", bool(steps), f"record = {setting.record}"),
+        assume("a step is recorded", bool(setting.record), f"record = {setting.record}"),
     )
 
 
 def _parts(setting: Setting) -> object:
-    if setting.protocol == "pair":
-        return edge_law(setting.network, setting.nodes)
-    if setting.protocol == "matrix":
-        return mixing_matrix(setting.network, setting.nodes)
-    return None
+    if setting.protocol == "matrix" and setting.network.acceleration == "second-order":
+        return _modes(setting)
+    return gossip_phases(setting)
+
+
+def _modes(setting: Setting) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors of a fixed symmetric W."""
+    cycle = declared_weights(setting.network, setting.nodes)
+    fixed = len(cycle) == 1 and not setting.network.link_failure
+    if not fixed or float(np.abs(cycle[0] - cycle[0].T).max()) > 1e-9:
+        raise GraphError("second-order gossip is solved for a fixed symmetric W only")
+    values, vectors = np.linalg.eigh(cycle[0])
+    return values, vectors
 
 
 def _stochastic(setting: Setting) -> Assumption:
     text = "W is doubly stochastic"
     if setting.protocol != "matrix" or not buildable("", lambda: _parts(setting)).holds:
         return assume(text, True)
-    residual = doubly_stochastic_residual(mixing_matrix(setting.network, setting.nodes))
+    cycle = declared_weights(setting.network, setting.nodes)
+    residual = max(map(doubly_stochastic_residual, cycle))
     return assume(text, residual < 1e-9, f"largest deviation of a sum = {residual:.3g}")
 
 
-def _values(setting: Setting, steps: tuple[int, ...]) -> Array:
-    X = setting.problem.initial
-    Y = X - X.mean(0)
-    times = np.array(steps)
+def _affordable(setting: Setting) -> Assumption:
+    last = setting.record[-1] if setting.record else 0
+    cost = 0.0 if _homogeneous(setting) else 4.0 * last * setting.nodes**3
+    detail = f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})"
+    return assume("the exact recursion is affordable", cost <= MOST_WORK, detail)
+
+
+def _homogeneous(setting: Setting) -> bool:
+    """Whether every state contracts by the same factor: pairs and matchings on K_n."""
+    if setting.protocol == "matching":
+        return setting.network.matching_law == "uniform"
+    try:
+        return setting.protocol == "pair" and uniform_pairs(setting.network, setting.nodes)
+    except GraphError:
+        return False
+
+
+def _values(setting: Setting) -> Array:
+    Y = setting.problem.initial - setting.problem.initial.mean(0)
+    n, wanted = setting.nodes, set(setting.record)
+    if _homogeneous(setting):
+        times = np.array(setting.record)
+        result: Array = (Y**2).sum() / n * _common_factor(setting) ** times
+        return result
+    if setting.protocol == "matrix" and setting.network.acceleration == "second-order":
+        values, vectors = _modes(setting)
+        power = ((vectors.T @ Y) ** 2).sum(1) / n
+        steps = second_order_polynomials(values, setting.network.rate, setting.record[-1])
+        second: Array = (steps[list(setting.record)] ** 2) @ power
+        return second
+    phases, M, found = gossip_phases(setting), Y @ Y.T, []
+    for t in range(setting.record[-1] + 1):
+        if t in wanted:
+            found.append(float(np.trace(M)) / n)
+        M = mean_moment(phases[t % len(phases)], M)
+    return np.array(found)
+
+
+def _common_factor(setting: Setting) -> float:
+    """E Γ_{t+1}/E Γ_t on the complete graph.
+
+    Formula:
+        pairs 1 − 4w(1−w)/(n−1); matchings 1 − 2w(1−w) n/(n−1) for n even, 1 − 2w(1−w) for n odd.
+
+    Source:
+        own derivation (B6, B7, B9).
+    """
+    n, w = setting.nodes, setting.network.pair_weight
+    if setting.protocol == "pair":
+        return 1.0 - 4 * w * (1 - w) / (n - 1)
+    return 1.0 - 2 * w * (1 - w) * (n / (n - 1) if n % 2 == 0 else 1.0)
+
+
+def _bounds(setting: Setting) -> Array:
+    Y = setting.problem.initial - setting.problem.initial.mean(0)
     start = float((Y**2).sum()) / setting.nodes
-    if setting.protocol == "matrix":
-        W = mixing_matrix(setting.network, setting.nodes)
-        powers = [np.linalg.matrix_power(W, t) @ Y for t in steps]
-        return np.array([float((Z**2).sum()) / setting.nodes for Z in powers])
-    if setting.protocol == "pair" and not _pairs_uniform(setting):
-        edges, probabilities = edge_law(setting.network, setting.nodes)
-        dropped: Array = start - np.minimum(times, 1) * _first_drop(X, edges, probabilities)
-        return dropped
-    result: Array = start * contraction_factor(setting) ** times
+    result: Array = start * contraction_factor(setting) ** np.array(setting.record)
     return result
 
 
-def _first_drop(X: Array, edges: Edges, probabilities: Array) -> float:
-    """Γ_0 − E Γ_1 = (1/2n) Σ_e p_e |x_i − x_j|²."""
-    i, j = np.array(edges).T
-    squares = ((X[i] - X[j]) ** 2).sum(1)
-    return float(probabilities @ squares) / (2 * len(X))
-
-
-def contraction_factor(setting: Setting) -> float:
-    """E Γ_{t+1}/E Γ_t for pairs on the complete graph and for matchings.
-
-    Formula:
-        1 − 1/(n−1); (n−2)/(2(n−1)) for n even; ½ for n odd.
-
-    Source:
-        own derivation (B7, B9).
-    """
-    n = setting.nodes
-    if setting.protocol == "pair":
-        return 1.0 - 1.0 / (n - 1)
-    return (n - 2) / (2.0 * (n - 1)) if n % 2 == 0 else 0.5
+def _mutants(setting: Setting) -> tuple[str, ...]:
+    network = setting.network
+    named = {
+        "self_pairs": setting.protocol == "pair",
+        "ignored_pair_weight": network.pair_weight != 0.5 and setting.protocol != "matrix",
+        "favoured_edge": setting.protocol == "matching",
+        "dropped_link_weight": network.link_failure > 0,
+        "one_peer_stuck": network.weights == "one-peer-exponential",
+        "one_exchange_fewer": network.acceleration == "chebyshev" and network.rounds > 1,
+        "lazy_weights": setting.protocol == "matrix",
+        "torus_over_five": setting.protocol == "matrix" and network.graph == "torus",
+    }
+    return tuple(name for name in MUTANTS if named[name])

@@ -139,6 +139,32 @@ def edge_law(network: NetworkFacts, n: int) -> tuple[Edges, Array]:
     return edges, np.array([(1 / degrees[i] + 1 / degrees[j]) / n for i, j in edges])
 
 
+def exponential_hops(n: int) -> tuple[int, ...]:
+    """1, 2, 4, ... below n: ⌈log2 n⌉ of them."""
+    return tuple(2**k for k in range(n) if 2**k < n)
+
+
+def edge_transitive(edges: Edges, n: int) -> bool:
+    """Whether an automorphism of the graph carries every edge into every other one."""
+    if not edges:
+        return True
+    graph = nx.Graph(edges)
+    graph.add_nodes_from(range(n))
+    degrees = {frozenset((graph.degree[i], graph.degree[j])) for i, j in edges}
+    return len(degrees) == 1 and all(_carried(graph, edges[0], edge) for edge in edges[1:])
+
+
+def _carried(graph: Any, first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether some automorphism maps the ends of one edge to those of the other."""
+    marked: list[Any] = []
+    for edge in (first, second):
+        copy = graph.copy()
+        nx.set_node_attributes(copy, {node: node in edge for node in copy}, "end")
+        marked.append(copy)
+    same = nx.algorithms.isomorphism.categorical_node_match("end", None)
+    return bool(nx.is_isomorphic(marked[0], marked[1], node_match=same))
+
+
 def uniform_pairs(network: NetworkFacts, n: int) -> bool:
     """Whether every pair of the n nodes is equally likely (complete graph, uniform edges).
 
@@ -188,6 +214,17 @@ def _torus(n: int, parameters: Mapping[str, Any]) -> Edges:
     right = [(i, i - i % columns + (i % columns + 1) % columns) for i in range(n)]
     down = [(i, (i + columns) % n) for i in range(n)]
     return _sorted(right + down)
+
+
+def _circulant(n: int, parameters: Mapping[str, Any]) -> Edges:
+    hops = tuple(int(hop) for hop in parameters.get("hops", ()))
+    if not hops or not all(0 < hop < n for hop in hops):
+        raise GraphError(f"got hops {hops}; expected some of 1 to {n - 1}")
+    return _sorted((i, (i + hop) % n) for i in range(n) for hop in hops)
+
+
+def _exponential(n: int, _: Mapping[str, Any]) -> Edges:
+    return _circulant(n, {"hops": exponential_hops(n)})
 
 
 def _hypercube(n: int, _: Mapping[str, Any]) -> Edges:
@@ -249,6 +286,8 @@ FAMILIES: Mapping[str, Callable[[int, Mapping[str, Any]], Edges]] = {
     "complete": _complete,
     "grid": _grid,
     "torus": _torus,
+    "circulant": _circulant,
+    "exponential": _exponential,
     "hypercube": _hypercube,
     "complete-bipartite": _complete_bipartite,
     "random-regular": _random_regular,

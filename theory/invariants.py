@@ -8,7 +8,7 @@ from hzbench.core.setting import Setting
 from hzbench.theory import sources
 from hzbench.theory.checks import assume, conclude, iterates_move, recorded
 from hzbench.theory.graphs import GraphError
-from hzbench.theory.weights import doubly_stochastic_residual, mixing_matrix
+from hzbench.theory.weights import declared_weights, doubly_stochastic_residual
 
 MUTANTS = ("combine_then_adapt", "gossip_weight_48")
 
@@ -62,7 +62,8 @@ def step_invariants(setting: Setting) -> Prediction:
 def predicted_invariants(setting: Setting) -> tuple[str, ...]:
     """Names of the invariants that this setting must satisfy."""
     names = []
-    if setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine":
+    halves = setting.network.pair_weight == 0.5
+    if setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine" and halves:
         names.append("pair_disagreement")
     if setting.momentum == 0 and _mass_kept(setting).holds:
         names.append("mass_residual")
@@ -76,12 +77,11 @@ def _mass_kept(setting: Setting) -> Assumption:
     if setting.protocol != "matrix":
         return assume(text, True)
     try:
-        W = mixing_matrix(setting.network, setting.nodes)
+        cycle = declared_weights(setting.network, setting.nodes)
     except GraphError as error:
         return assume(text, False, str(error))
-    return assume(text, doubly_stochastic_residual(W) < 1e-12)
+    return assume(text, max(map(doubly_stochastic_residual, cycle)) < 1e-12)
 
 
 def _mutants(setting: Setting) -> tuple[str, ...]:
-    exchanges = setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine"
-    return MUTANTS if exchanges else ()
+    return MUTANTS if "pair_disagreement" in predicted_invariants(setting) else ()

@@ -1,6 +1,6 @@
 """First two moments of a uniform random perfect matching, as a mixing law.
 
-A matching P swaps the two nodes of every pair; the pairs average, W = ½(I + P).
+A matching P swaps the two nodes of every pair; the pairs average, W = (1 − w) I + w P.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from hzbench.theory.affine_system import Mixing, Scenario
 Array = NDArray[np.float64]
 
 
-def matching_scenarios(n: int, idle_steps: bool) -> tuple[Scenario, ...]:
+def matching_scenarios(n: int, idle_steps: bool, weight: float = 0.5) -> tuple[Scenario, ...]:
     """The scenarios of one round of the matching protocol on n nodes.
 
     n even: one scenario. n odd: one for each idle node r, each of probability 1/n; the others form
@@ -19,13 +19,15 @@ def matching_scenarios(n: int, idle_steps: bool) -> tuple[Scenario, ...]:
     """
     if n % 2 == 0:
         everyone = np.ones(n, dtype=bool)
-        return (Scenario(probability=1.0, mixing=_mixing(n, np.arange(n)), active=everyone),)
+        return (
+            Scenario(probability=1.0, mixing=_mixing(n, np.arange(n), weight), active=everyone),
+        )
     scenarios = []
     for idle in range(n):
         members = np.delete(np.arange(n), idle)
         active = np.ones(n, dtype=bool)
         active[idle] = idle_steps
-        mixing = _mixing(n, members)
+        mixing = _mixing(n, members, weight)
         scenarios.append(Scenario(probability=1.0 / n, mixing=mixing, active=active))
     return tuple(scenarios)
 
@@ -57,20 +59,20 @@ def swapped_moment(M: Array) -> Array:
     return result
 
 
-def _mixing(n: int, members: NDArray[np.int64]) -> Mixing:
+def _mixing(n: int, members: NDArray[np.int64], weight: float) -> Mixing:
     """Pairs among `members` average; the other nodes keep their value."""
     size = len(members)
     mean = np.eye(n)
     if size < 2:
         return Mixing(mean=mean)
     swap = (np.ones((size, size)) - np.eye(size)) / (size - 1)
-    mean[np.ix_(members, members)] = 0.5 * (np.eye(size) + swap)
+    mean[np.ix_(members, members)] = (1 - weight) * np.eye(size) + weight * swap
 
     def excess(M: Array) -> Array:
         # rows of members against columns of the idle node are linear in P: no excess there
         inner = M[..., members[:, None], members[None, :]]
         out = np.zeros_like(M)
-        out[..., members[:, None], members[None, :]] = 0.25 * (
+        out[..., members[:, None], members[None, :]] = weight**2 * (
             swapped_moment(inner) - swap @ inner @ swap
         )
         return out

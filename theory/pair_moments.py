@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from hzbench.theory.affine_system import AffineSystem, Array, LocalSteps, node_moments, positions
+from hzbench.theory.affine_system import (
+    AffineSystem,
+    Array,
+    Integers,
+    LocalSteps,
+    node_moments,
+    positions,
+)
 
 
 def pair_step(system: AffineSystem, Z: Array, local: LocalSteps) -> Array:
@@ -30,7 +37,7 @@ def _edge_maps(system: AffineSystem, local: LocalSteps) -> Array:
     mix = np.eye(2 * q)
     for k in range(p):
         pair = [k, q + k]
-        mix[np.ix_(pair, pair)] = 0.5
+        mix[np.ix_(pair, pair)] = _averaging(system)
     P = np.zeros((C, E, 2 * q, 2 * q))
     c = np.empty((C, E, 2 * q, 1))
     for side in (0, 1):
@@ -50,8 +57,8 @@ def _edge_noise(system: AffineSystem, Z: Array, local: LocalSteps) -> Array:
     E = len(system.edges)
     own = node_moments(system, Z)
     if system.order == "combine-adapt":
-        own = _mixed_moments(system, Z, own)
-        noise = [system.noise(system.edges[:, side], own) for side in (0, 1)]
+        sides = (system.edges, system.edges[:, ::-1])
+        noise = [system.noise(ends[:, 0], _mixed_moments(system, Z, own, ends)) for ends in sides]
     else:
         every = system.noise(np.arange(n), own)
         noise = [every[:, system.edges[:, side]] for side in (0, 1)]
@@ -61,25 +68,31 @@ def _edge_noise(system: AffineSystem, Z: Array, local: LocalSteps) -> Array:
         block = np.einsum("est,cekl->cesktl", gain, noise[side]).reshape(C, E, q, q)
         out[:, :, side, :, side] = block
     if system.order == "adapt-combine":
-        _average_positions(out, p)
+        _average_positions(out, p, _averaging(system))
     return out.reshape(C, E, 2 * q, 2 * q)
 
 
-def _average_positions(blocks: Array, p: int) -> None:
-    """Average positions over the two sides, on rows and then on columns, in place."""
-    blocks[:, :, :, :p] = blocks[:, :, :, :p].mean(axis=2, keepdims=True)
-    blocks[..., :p] = blocks[..., :p].mean(axis=4, keepdims=True)
+def _averaging(system: AffineSystem) -> Array:
+    """[[1 − w, w], [w, 1 − w]]."""
+    w = system.pair_weight
+    return np.array([[1.0 - w, w], [w, 1.0 - w]])
 
 
-def _mixed_moments(system: AffineSystem, Z: Array, own: Array) -> Array:
-    """Second moments of ((x_i + x_j)/2, 1) for every edge, shape [C, E, p+1, p+1]."""
-    p = system.shape[2]
-    i, j = system.edges.T
+def _average_positions(blocks: Array, p: int, mix: Array) -> None:
+    """Mix positions of the two sides, on rows and then on columns, in place."""
+    blocks[:, :, :, :p] = np.einsum("uv,cevktl->ceuktl", mix, blocks[:, :, :, :p])
+    blocks[..., :p] = np.einsum("uv,ceskvl->ceskul", mix, blocks[..., :p])
+
+
+def _mixed_moments(system: AffineSystem, Z: Array, own: Array, ends: Integers) -> Array:
+    """Second moments of ((1 − w) x_i + w x_j, 1) for all ends (i, j), shape [C, E, p+1, p+1]."""
+    p, w = system.shape[2], system.pair_weight
+    i, j = ends.T
     index = positions(system)
     cross = Z[:, index[i][:, :, None], index[j][:, None, :]]
-    mixed = 0.5 * (own[:, i] + own[:, j])
-    square = own[:, i, :p, :p] + own[:, j, :p, :p] + cross + cross.swapaxes(2, 3)
-    mixed[:, :, :p, :p] = 0.25 * square
+    mixed = (1 - w) * own[:, i] + w * own[:, j]
+    both = w * (1 - w) * (cross + cross.swapaxes(2, 3))
+    mixed[:, :, :p, :p] = (1 - w) ** 2 * own[:, i, :p, :p] + w**2 * own[:, j, :p, :p] + both
     return mixed
 
 

@@ -7,11 +7,11 @@ from hzbench.theory import sources
 from hzbench.theory.checks import (
     assume,
     buildable,
-    complete_if_matching,
     conclude,
     is_quadratic,
     iterates_move,
     laws_known,
+    matchings_known,
     recorded,
     smoothing_positive,
 )
@@ -22,7 +22,8 @@ from hzbench.theory.dynamics import (
     unique_minimiser,
 )
 from hzbench.theory.graphs import GraphError, edge_law
-from hzbench.theory.weights import mixing_matrix
+from hzbench.theory.mixing_laws import mixing_phases
+from hzbench.theory.weights import mixing_cycle
 
 MUTANTS = (
     "step_size_plus_5",
@@ -91,7 +92,7 @@ def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assum
         laws_known(setting),
         smoothing_positive(setting),
         recorded(setting),
-        complete_if_matching(setting),
+        matchings_known(setting),
         buildable("the network can be rebuilt from its words", lambda: network_parts(setting)),
         rows_sum_to_one(setting),
     )
@@ -108,10 +109,10 @@ def rows_sum_to_one(setting: Setting) -> Assumption:
     if setting.protocol != "matrix":
         return assume(text, True)
     try:
-        W = mixing_matrix(setting.network, setting.nodes)
+        cycle = mixing_cycle(setting.network, setting.nodes)
     except GraphError as error:
         return assume(text, False, str(error))
-    worst = float(abs(W.sum(1) - 1.0).max())
+    worst = float(abs(cycle.sum(2) - 1.0).max())
     return assume(text, worst < 1e-9, f"largest deviation of a row sum = {worst:.3g}")
 
 
@@ -123,6 +124,4 @@ def network_parts(setting: Setting) -> object:
     """
     if setting.protocol == "pair":
         return edge_law(setting.network, setting.nodes)
-    if setting.protocol == "matrix":
-        return mixing_matrix(setting.network, setting.nodes)
-    return None
+    return mixing_phases(setting)

@@ -32,9 +32,19 @@ NESTEROV_SPOKOINY_POWER = Source(
     printed="E|g_μ(x)|² <= (μ²/2) L_1² (n+6)³ + 2(n+4)|∇f(x)|²",
 )
 ESTIMATE_POWER = Source(locator="own derivation (A14)")
-GRAPH_SPECTRUM = Source(locator=f"{XIAO_BOYD}, section 4; closed forms: own derivation (B1-B3)")
+FASTEST_MIXING = (
+    "S. Boyd, P. Diaconis, L. Xiao: Fastest mixing Markov chain on a graph, SIAM Review 46 (2004)"
+)
+EXPONENTIAL = (
+    "B. Ying et al.: Exponential graph is provably efficient for decentralized deep training, "
+    "NeurIPS 2021"
+)
+GRAPH_SPECTRUM = Source(
+    locator=f"{XIAO_BOYD}, section 4; {FASTEST_MIXING}; {EXPONENTIAL}; closed forms: own "
+    "derivation (B1-B4, B11)"
+)
 GOSSIP_CONTRACTION = Source(
-    locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5, B7-B9)"
+    locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5-B12)"
 )
 QUADRATIC_DYNAMICS = Source(locator=f"own derivation (C1-C5, C13) for Algorithm 1 of {HDO}")
 LEAST_SQUARES_DYNAMICS = Source(locator=f"own derivation (C12) for Algorithm 1 of {HDO}")

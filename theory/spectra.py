@@ -11,7 +11,18 @@ from hzbench.core.registry import register
 from hzbench.core.setting import NetworkFacts, Setting
 from hzbench.theory import sources
 from hzbench.theory.checks import Values, assume, conclude
-from hzbench.theory.graphs import GraphError, hypercube_dimension, left_size, sides, words
+from hzbench.theory.graphs import (
+    GraphError,
+    edge_list,
+    edge_transitive,
+    exponential_hops,
+    hypercube_dimension,
+    laplacian,
+    left_size,
+    sides,
+    words,
+)
+from hzbench.theory.weights import fastest_weight
 
 Array = NDArray[np.float64]
 
@@ -22,17 +33,22 @@ MUTANTS = ("lazy_weights",)
 def graph_spectrum(setting: Setting) -> Prediction:
     """Laplacian spectrum of the graph and second largest |eigenvalue| of W, in closed form.
 
-    Setting and assumptions: a ring, path, star, complete graph, grid, torus, hypercube or complete
-    bipartite graph. The rate is given in the matrix protocol, for weights that are constant over
-    the edges (Metropolis weights are so on regular graphs, paths, stars and bipartite graphs).
+    Setting and assumptions: a ring, path, star, complete graph, grid, torus, hypercube, circulant,
+    exponential or complete bipartite graph. The rate is given in the matrix protocol, for weights
+    that are constant over the edges (Metropolis weights are so on regular graphs, paths, stars and
+    bipartite graphs, fastest-mixing ones where all edges are alike) and for exponential weights.
 
     Formula:
         ring 2 − 2cos(2πk/n); path 2 − 2cos(πk/n); star 0, 1, n; complete 0, n; hypercube 2j with
         multiplicity C(k, j); K_{p,q} 0, q, p, p + q; grid and torus sums of paths and of rings.
-        W = I − αL has rate max(|1 − αλ_2|, |1 − αλ_n|), best α = 2/(λ_2 + λ_n).
+        Circulants Σ_s 2 − 2cos(2πks/n) over the hops (half for 2s = n).
+        W = I − αL has rate max(|1 − αλ_2|, |1 − αλ_n|), best α = 2/(λ_2 + λ_n), fastest with W ≥ 0
+        min(1/Δ, that). Static exponential 1 − 2/(1 + ⌈log2 n⌉) for n even; a period of one-peer
+        exponential matrices 0 for n = 2^k.
 
     Source:
-        Xiao and Boyd 2004, section 4; own derivation (B1-B3).
+        Xiao and Boyd 2004, section 4; Boyd, Diaconis, Xiao 2004; Ying et al. 2021; own derivation
+        (B1-B4, B11).
 
     Args:
         setting: n ≥ 2 nodes.
@@ -97,12 +113,45 @@ def mixing_rate(network: NetworkFacts, n: int) -> float | None:
         return 0.0 if words(network.graph) == "complete" else None
     if rule == "best-constant":
         return float((spectrum[-1] - spectrum[1]) / (spectrum[-1] + spectrum[1]))
+    if rule == "fastest-mixing":
+        return _fastest_rate(network, n, spectrum)
+    if rule in {"static-exponential", "one-peer-exponential"}:
+        return _exponential_rate(network, n, rule)
     alpha = _edge_weight(network, n, rule)
     if alpha is None:
         return None
     rates = 1.0 - alpha * spectrum[1:]
     rates = 0.5 * (1.0 + rates) if rule == "lazy" else rates
     return float(np.abs(rates).max())
+
+
+def _fastest_rate(network: NetworkFacts, n: int, spectrum: Array) -> float | None:
+    """cos(π/n) on a path; with one weight on all edges where these are alike; else unknown."""
+    if words(network.graph) == "path":
+        return float(np.cos(np.pi / n))
+    edges = edge_list(network, n)
+    if not edge_transitive(edges, n):
+        return None
+    degree = float(laplacian(edges, n).diagonal().max())
+    return float(np.abs(1.0 - fastest_weight(spectrum, degree) * spectrum[1:]).max())
+
+
+def _exponential_rate(network: NetworkFacts, n: int, rule: str) -> float | None:
+    """The largest modulus of an eigenvalue but 1: of W, or of the product of a period.
+
+    Formula:
+        static (1 + Σ_k ω^(l 2^k))/(1 + K), one-peer Π_k ½(1 + ω^(l 2^k)), ω = e^(2πi/n),
+        l = 1 ... n−1, K = ⌈log2 n⌉: 1 − 2/(1 + K) for n even, and 0 for n = 2^K.
+    """
+    if words(network.graph) != "exponential":
+        return None
+    hops = np.array(exponential_hops(n))
+    roots = np.exp(2j * np.pi * np.arange(1, n)[:, None] * hops / n)
+    if rule == "static-exponential":
+        return float(np.abs((1 + roots.sum(1)) / (1 + len(hops))).max())
+    if n & (n - 1) == 0:
+        return 0.0
+    return float(np.abs(np.prod((1 + roots) / 2, axis=1)).max())
 
 
 def _edge_weight(network: NetworkFacts, n: int, rule: str) -> float | None:
@@ -123,6 +172,9 @@ def _largest_degree(family: str, n: int, parameters: Mapping[str, Any]) -> int:
     if family == "complete-bipartite":
         left = left_size(n, parameters)
         return max(left, n - left)
+    if family in {"circulant", "exponential"}:
+        hops = parameters["hops"] if family == "circulant" else exponential_hops(n)
+        return len({way for hop in hops for way in (hop % n, -hop % n)})
     if family in {"ring", "path"}:
         return min(2, n - 1)
     return sum(min(2, side - 1) for side in sides(n, parameters))
@@ -138,6 +190,20 @@ def _ring(n: int, _: Mapping[str, Any]) -> Array:
 def _path(n: int, _: Mapping[str, Any]) -> Array:
     result: Array = 2.0 - 2.0 * np.cos(np.pi * np.arange(n) / n)
     return result
+
+
+def _circulant(n: int, parameters: Mapping[str, Any]) -> Array:
+    given = {min(int(hop), n - int(hop)) for hop in parameters.get("hops", ())}
+    if not given or min(given) < 1:
+        raise GraphError(f"got hops {parameters.get('hops')}; expected some of 1 to {n - 1}")
+    angle = 2 * np.pi * np.arange(n)
+    waves = [(1 if 2 * hop == n else 2) * (1 - np.cos(angle * hop / n)) for hop in given]
+    result: Array = np.sum(waves, axis=0)
+    return result
+
+
+def _exponential(n: int, _: Mapping[str, Any]) -> Array:
+    return _circulant(n, {"hops": exponential_hops(n)})
 
 
 def _star(n: int, _: Mapping[str, Any]) -> Array:
@@ -175,6 +241,8 @@ _SPECTRA = {
     "complete": _complete,
     "grid": _grid,
     "torus": _torus,
+    "circulant": _circulant,
+    "exponential": _exponential,
     "hypercube": _hypercube,
     "complete-bipartite": _complete_bipartite,
 }

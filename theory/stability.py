@@ -12,11 +12,12 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
 from hzbench.theory.affine_system import AffineSystem
-from hzbench.theory.checks import complete_if_matching, laws_known, smoothing_positive
+from hzbench.theory.checks import laws_known, matchings_known, smoothing_positive
 from hzbench.theory.dynamics import (
     build_model,
     choose_form,
     quadratic_parts,
+    scenario_count,
     state_size,
     unique_minimiser,
 )
@@ -55,7 +56,9 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
         return nan, "no limit is known: f has no unique minimiser to be stable at"
     if _recursion_fits(setting):
         try:
-            limit = mean_square_limit(build_model(setting).system, _smoothness(setting) * largest)
+            model = build_model(setting)
+            scale = _smoothness(setting) * largest
+            limit = nan if model.later else mean_square_limit(model.system, scale)
         except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
             limit = nan
         if isfinite(limit):
@@ -121,14 +124,14 @@ def spectral_radius(system: AffineSystem, factor: float) -> float:
 def _recursion_fits(setting: Setting) -> bool:
     if not _quadratic_form(setting):
         return False
-    checks = (laws_known(setting), smoothing_positive(setting), complete_if_matching(setting))
+    checks = (laws_known(setting), smoothing_positive(setting), matchings_known(setting))
     if not all(check.holds for check in checks):
         return False
     A, _ = quadratic_parts(setting)
     form, d = choose_form(setting, A), A.shape[1]
     blocks = 1 if form == "general" else d
-    scenarios = setting.nodes if setting.protocol == "matching" and setting.nodes % 2 else 1
-    return 4.0 * blocks * scenarios * state_size(setting, form, d) ** 3 <= MOST_WORK
+    count = scenario_count(setting)
+    return 4.0 * blocks * count * state_size(setting, form, d) ** 3 <= MOST_WORK
 
 
 def _quadratic_form(setting: Setting) -> bool:

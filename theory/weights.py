@@ -4,31 +4,114 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.setting import NetworkFacts
-from hzbench.theory.graphs import Edges, GraphError, edge_list, laplacian, words
+from hzbench.theory.graphs import (
+    Edges,
+    GraphError,
+    edge_list,
+    edge_transitive,
+    exponential_hops,
+    laplacian,
+    words,
+)
 
 Array = NDArray[np.float64]
 
 
 def mixing_matrix(network: NetworkFacts, n: int) -> Array:
-    """W of the matrix protocol.
+    """The matrix that multiplies the iterates in every step, if it is one and the same.
+
+    Formula:
+        W of `declared_weights`; chebyshev T_K(W/ρ)/T_K(1/ρ), through cos and cosh of K times the
+        angle of every eigenvalue.
+
+    Source:
+        the contract of `NetworkFacts`; own derivation (B12).
+
+    Returns:
+        Shape [n, n].
+
+    Raises:
+        GraphError: the network cannot be rebuilt; W varies, links fail, or gossip has a memory.
+    """
+    if network.link_failure:
+        raise GraphError(f"links fail with probability {network.link_failure:g}: W is random")
+    cycle = mixing_cycle(network, n)
+    if len(cycle) > 1:
+        raise GraphError(f"W varies with the step (period {len(cycle)})")
+    result: Array = cycle[0]
+    return result
+
+
+def mixing_cycle(network: NetworkFacts, n: int) -> Array:
+    """W_0 ... W_{P−1} when no link fails, shape [P, n, n]; accelerated where declared.
+
+    Raises:
+        GraphError: the network cannot be rebuilt; second-order gossip has a memory; Chebyshev's
+            polynomial needs a fixed symmetric W.
+    """
+    if network.acceleration == "second-order":
+        raise GraphError("second-order gossip has a memory: no matrix on the iterates alone")
+    cycle = declared_weights(network, n)
+    if network.acceleration == "none":
+        return cycle
+    if len(cycle) > 1 or network.link_failure or float(np.abs(cycle[0] - cycle[0].T).max()) > 1e-12:
+        raise GraphError("Chebyshev's polynomial is known for a fixed symmetric W only")
+    return _polynomial(cycle[0], network.rounds, network.rate)[None]
+
+
+def chebyshev(degree: int, at: Array) -> Array:
+    """T_K at every point: cos(K arccos z) inside [−1, 1], ± cosh(K arccosh |z|) outside."""
+    inside = np.cos(degree * np.arccos(np.clip(at, -1.0, 1.0)))
+    outside = np.sign(at) ** degree * np.cosh(degree * np.arccosh(np.maximum(np.abs(at), 1.0)))
+    result: Array = np.where(np.abs(at) <= 1.0, inside, outside)
+    return result
+
+
+def _polynomial(W: Array, degree: int, rate: float) -> Array:
+    values, vectors = np.linalg.eigh(W)
+    scale = chebyshev(degree, np.array([1.0 / rate]))
+    result: Array = (vectors * (chebyshev(degree, values / rate) / scale)) @ vectors.T
+    return result
+
+
+def declared_weights(network: NetworkFacts, n: int) -> Array:
+    """W of the weight rule, shape [P, n, n]; P = 1 unless W varies with the step.
 
     Formula:
         metropolis w_ij = 1/(1 + max(deg i, deg j)); max-degree I − L/(Δ + 1);
         lazy (I + metropolis)/2; best-constant I − 2L/(λ_2 + λ_n);
-        uniform J/n (complete graph only); explicit as given.
+        fastest-mixing I − min(1/Δ, 2/(λ_2 + λ_n)) L on edge-transitive graphs;
+        uniform J/n (complete graph only); static-exponential (I + Σ_k P^(2^k))/(1 + ⌈log2 n⌉);
+        one-peer-exponential W_t = ½(I + P^(2^t)), P the cyclic shift; explicit as given.
 
     Source:
-        Xiao and Boyd 2004, section 4.
-
-    Returns:
-        W, shape [n, n].
+        Xiao and Boyd 2004, section 4; Boyd, Diaconis, Xiao 2004; Ying et al. 2021; own
+        derivation (B4, B11).
 
     Raises:
         GraphError: an unknown rule, or a graph that cannot be rebuilt.
     """
     if network.matrix is not None:
-        return _given(network.matrix, n)
+        return _given(network.matrix, n)[None]
     rule = words(network.weights)
+    if rule in {"static-exponential", "one-peer-exponential"}:
+        return _exponential(network, n, rule)
+    return _from_graph(network, n, rule)[None]
+
+
+def _exponential(network: NetworkFacts, n: int, rule: str) -> Array:
+    edges, hops = set(edge_list(network, n)), exponential_hops(n)
+    ends = {(min(i, (i + h) % n), max(i, (i + h) % n)) for i in range(n) for h in hops}
+    if n < 2 or not ends <= edges:
+        raise GraphError("exponential weights need the edges of the exponential graph")
+    ahead = [np.eye(n)[(np.arange(n) + hop) % n] for hop in hops]
+    if rule == "static-exponential":
+        average: Array = np.mean([np.eye(n), *ahead], axis=0)[None]
+        return average
+    return np.array([0.5 * (np.eye(n) + shift) for shift in ahead])
+
+
+def _from_graph(network: NetworkFacts, n: int, rule: str) -> Array:
     edges = edge_list(network, n)
     if rule == "metropolis":
         return metropolis(edges, n)
@@ -40,13 +123,18 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
         return result
     if rule == "best-constant":
         return _best_constant(L)
+    if rule == "fastest-mixing":
+        if not edge_transitive(edges, n):
+            raise GraphError("fastest-mixing weights are closed on edge-transitive graphs only")
+        spectrum = np.asarray(np.linalg.eigvalsh(L), dtype=np.float64)
+        return np.eye(n) - fastest_weight(spectrum, float(L.diagonal().max())) * L
     if rule == "uniform":
         if len(edges) != n * (n - 1) // 2:
             raise GraphError("uniform weights need the complete graph")
         return np.full((n, n), 1.0 / n)
     raise GraphError(
         f"got weights {network.weights!r}; theory knows metropolis, max-degree, lazy, "
-        "best-constant, uniform, explicit"
+        "best-constant, fastest-mixing, uniform, static-exponential, one-peer-exponential, explicit"
     )
 
 
@@ -57,6 +145,15 @@ def metropolis(edges: Edges, n: int) -> Array:
     for i, j in edges:
         W[i, j] = W[j, i] = 1.0 / (1.0 + max(degrees[i], degrees[j]))
     return W + np.diag(1.0 - W.sum(1))
+
+
+def fastest_weight(spectrum: Array, degree: float) -> float:
+    """The common edge weight min(1/Δ, 2/(λ_2 + λ_n)) of the fastest non-negative W.
+
+    Averaging an optimal W over the automorphisms keeps it feasible and no worse (the bound is
+    convex), and on an edge-transitive graph makes all edge weights equal.
+    """
+    return 0.0 if len(spectrum) < 2 else float(min(1 / degree, 2 / (spectrum[1] + spectrum[-1])))
 
 
 def doubly_stochastic_residual(W: Array) -> float:

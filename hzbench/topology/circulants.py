@@ -59,7 +59,7 @@ class StaticExponential(WeightRule):
 
     Formula: W_ij = 1/(1 + ⌈log2 n⌉) for j = i and j = i + 2^k mod n.
 
-    Source: Ying et al. 2021, equation (5).
+    Source: Ying et al. 2021 (static exponential graph).
     """
 
     def build(self, graph: Graph) -> Matrix:
@@ -76,7 +76,7 @@ class OnePeerExponential(WeightRule):
     Formula: W_t = (I + P^h)/2 with P the cyclic shift, h = 2^(t mod ⌈log2 n⌉); for n = 2^k the
     product of k successive rounds is 11'/n.
 
-    Source: Ying et al. 2021, equation (7); Assran et al., "Stochastic gradient push", ICML 2019.
+    Source: Ying et al. 2021; Assran et al., "Stochastic gradient push", ICML 2019.
     """
 
     def build(self, graph: Graph) -> Matrix:

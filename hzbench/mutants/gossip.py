@@ -1,0 +1,156 @@
+"""Mutants of the exchange: matchings, links and matrices that are not what they should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.errors import SpecError
+from hzbench.core.mutant import Mutant
+from hzbench.core.plan import Plan
+from hzbench.core.registry import register
+from hzbench.core.spec import Spec
+
+
+def _needs(holds: bool, spec: Spec, what: str) -> Spec:
+    """The spec, if the mutant means something there.
+
+    Raises:
+        SpecError: it would change nothing.
+    """
+    if not holds:
+        raise SpecError(
+            [
+                f"mutant: got {spec.mutant!r} where it means nothing; expected {what}; plant it in "
+                "another run"
+            ]
+        )
+    return spec
+
+
+@register("mutant", "ignored_pair_weight")
+class IgnoredPairWeight(Mutant):
+    """Partners average by halves whatever `pair_weight` says.
+
+    Formula: w → ½.
+
+    Source: a key of the spec that has no effect.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse where the weight is ½ anyway."""
+        unequal = spec.network.pair_weight != 0.5 and spec.network.gossip != "matrix"
+        return _needs(unequal, spec, "pairs or matchings with pair_weight other than 0.5")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Average by halves."""
+        return replace(plan, pair_weight=0.5)
+
+
+@register("mutant", "favoured_edge")
+class FavouredEdge(Mutant):
+    """A matching is drawn twice, and the draw that pairs nodes 0 and 1 is kept.
+
+    Formula: p_01 → 1 − (1 − p_01)²; the other edges lose.
+
+    Source: matchings that are not uniform, as those of a greedy pass in a fixed order.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other protocols."""
+        return _needs(spec.network.gossip == "matching", spec, "gossip 'matching'")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Take the second draw from the next replica."""
+        assert plan.partners is not None
+        other = np.roll(plan.partners, 1, axis=0)
+        paired = plan.partners[:, :, :1] == 1
+        return replace(plan, partners=np.where(paired, plan.partners, other))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dropping(Plan):
+    def mixing(self, step: int) -> NDArray[np.float64]:
+        matrices = super().mixing(step)
+        assert self.matrix is not None
+        diagonal = np.arange(self.nodes)
+        matrices[:, diagonal, diagonal] = self.matrix.diagonal()
+        return matrices
+
+
+@register("mutant", "dropped_link_weight")
+class DroppedLinkWeight(Mutant):
+    """The weight of a failed link is lost instead of returning to the diagonal.
+
+    Formula: W_ii stays as it was; rows sum to less than 1.
+
+    Source: link failures coded as zeroed entries.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse where no link fails."""
+        fails = spec.network.link_failure > 0 and spec.network.gossip == "matrix"
+        return _needs(fails, spec, "gossip 'matrix' with link_failure above 0")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Keep the old diagonal."""
+        return _Dropping(**{each.name: getattr(plan, each.name) for each in fields(plan)})
+
+
+@register("mutant", "one_peer_stuck")
+class OnePeerStuck(Mutant):
+    """Every round repeats the first matrix of the period.
+
+    Formula: W_t → W_0.
+
+    Source: a round counter that is never passed on.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse where W does not vary."""
+        varies = spec.network.weights["name"] == "one-peer-exponential"
+        return _needs(varies and spec.network.gossip == "matrix", spec, "weights that vary")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Drop the others."""
+        assert plan.matrix is not None
+        return replace(plan, matrix=plan.matrix[0])
+
+
+@register("mutant", "torus_over_five")
+class TorusOverFive(Mutant):
+    """A torus whose weights are 1/5 also where a side of 2 makes two of four neighbours one.
+
+    Formula: W = (A + I)/5, with rows that sum to 4/5 or 3/5.
+
+    Source: ChocoSGD, issue 9.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other graphs."""
+        torus = spec.network.graph["name"] == "torus" and spec.network.gossip == "matrix"
+        return _needs(torus, spec, "gossip 'matrix' on a torus with a side of 2")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Divide by five."""
+        assert plan.matrix is not None
+        joined = (plan.matrix != 0) | np.eye(plan.nodes, dtype=bool)
+        return replace(plan, matrix=joined / 5)
+
+
+@register("mutant", "one_exchange_fewer")
+class OneExchangeFewer(Mutant):
+    """Chebyshev's polynomial of one degree less.
+
+    Formula: K → K − 1.
+
+    Source: an off-by-one.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Lower the degree."""
+        rounds = spec.component("method", spec.method).model_dump().get("rounds", 0)
+        _needs(rounds > 1, spec, "method chebyshev with at least 2 rounds")
+        return spec.replace(method={**spec.method, "rounds": rounds - 1})
