@@ -140,11 +140,15 @@ def run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         laws_known(setting),
         laws_bounded(setting),
         smoothing_positive(setting),
-        assume(
-            "the last step is recorded",
-            setting.steps in setting.record and setting.steps > 0,
-            f"T = {setting.steps}, record = {setting.record}",
-        ),
+    )
+
+
+def last_recorded(setting: Setting) -> Assumption:
+    """The last step is a record point."""
+    return assume(
+        "the last step is recorded",
+        setting.steps in setting.record and setting.steps > 0,
+        f"T = {setting.steps}, record = {setting.record}",
     )
 
 

@@ -13,6 +13,7 @@ from hzbench.theory.bound_checks import (
     all_pairs,
     bound_inputs,
     constants_known,
+    last_recorded,
     mixes,
     round_contraction,
     run_assumptions,
@@ -123,7 +124,12 @@ def pair_step_limits(L: float, n: int, growth: float) -> tuple[float, ...]:
 def _bound(
     setting: Setting, theorem: str, source: Source, exchange: tuple[Assumption, ...]
 ) -> Prediction:
-    common = (*exchange, *run_assumptions(setting), *constants_known(setting))
+    common = (
+        *exchange,
+        *run_assumptions(setting),
+        last_recorded(setting),
+        *constants_known(setting),
+    )
     small = _step_small(setting, all(assumption.holds for assumption in common))
     formula = pair_bound if setting.protocol == "pair" else dsgd_bound
     return conclude(

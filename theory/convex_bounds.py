@@ -15,6 +15,7 @@ from hzbench.theory.bound_checks import (
     BoundInputs,
     bound_inputs,
     constants_known,
+    last_recorded,
     mixes,
     round_contraction,
     run_assumptions,
@@ -90,7 +91,8 @@ def dsgd_convex_bound(setting: Setting) -> Prediction:
         Kind upper at step T: path_objective_gap.
     """
     optimum = setting.problem.optimum
-    extra = (all_convex(setting), assume("x* is known", optimum.size > 0))
+    known = assume("x* is known", optimum.size > 0)
+    extra = (last_recorded(setting), all_convex(setting), known)
     return conclude(
         "dsgd_convex_bound",
         statement="(1/T) Σ_t E f(x̄_t) − f* is at most the bound of the formula.",

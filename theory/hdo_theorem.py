@@ -14,6 +14,7 @@ from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
+from hzbench.theory.bound_checks import last_recorded
 from hzbench.theory.checks import assume, conclude, step_range
 from hzbench.theory.hdo_constants import HdoConstants, hdo_constants, node_convexity
 from hzbench.theory.hdo_lemmas import optimum_known, pair_assumptions, strongly_convex
@@ -179,7 +180,7 @@ def _shared_convexity(setting: Setting) -> Assumption:
 def _with_limits(
     setting: Setting, extra: tuple[Assumption, ...], limits: Limits
 ) -> tuple[Assumption, ...]:
-    listed = (*pair_assumptions(setting), *extra)
+    listed = (*pair_assumptions(setting), last_recorded(setting), *extra)
     text = "the step size is below every limit of the theorem"
     if not all(assumption.holds for assumption in listed):
         return (*listed, assume(text, False, "not checked: an assumption above fails"))

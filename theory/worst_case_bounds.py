@@ -7,7 +7,7 @@ from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, GradientLaw, Quadratic
 from hzbench.theory import sources
-from hzbench.theory.bound_checks import plain_exchange
+from hzbench.theory.bound_checks import last_recorded, plain_exchange
 from hzbench.theory.checks import assume, conclude, iterates_move, momentum_zero, step_range
 from hzbench.theory.convex_bounds import all_convex
 from hzbench.theory.graphs import GraphError
@@ -49,7 +49,7 @@ def worst_case_noisy_descent(setting: Setting) -> Prediction:
     """Worst optimality gap of gradient descent whose gradients are off by at most ε.
 
     Setting and assumptions: as for `worst_case_gradient_descent`, but in dimension 1 with central
-    or forward differences along ±1, which have no randomness and are off by at most Lν/2.
+    or forward differences along ±1, which are off by at most Lν/2, whatever the sign.
 
     Formula:
         f(x̄_T) − f* ≤ v(ηL, μ/L, T, ε/(L|x_0−x*|)) L|x_0 − x*|², ε the mean of Lν_i/2.
@@ -63,9 +63,9 @@ def worst_case_noisy_descent(setting: Setting) -> Prediction:
     Returns:
         Kind upper at step T: objective_gap.
     """
-    certain = (_averages_fully(setting), _certain_differences(setting), silent_calls(setting))
+    bounded = (_averages_fully(setting), _bounded_differences(setting), silent_calls(setting))
     error = setting.problem.constants.smoothness * _mean_radius(setting) / 2
-    return _worst(setting, "worst_case_noisy_descent", "noisy-descent", certain, error)
+    return _worst(setting, "worst_case_noisy_descent", "noisy-descent", bounded, error)
 
 
 @register("theorem", "worst_case_decentralized_descent")
@@ -158,7 +158,6 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
     low, high = step_range(setting)
     X, L = setting.problem.initial, setting.problem.constants.smoothness
     known = setting.problem.optimum.size > 0
-    last = setting.steps in setting.record and setting.steps > 0
     return (
         iterates_move(setting),
         assume("adapt, then combine", setting.order == "adapt-combine", f"got {setting.order}"),
@@ -174,7 +173,7 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         assume("every f_i is L-smooth", bool(np.isfinite(L) and L > 0), f"L = {L:g}"),
         assume("x* is known and is not the start", known and _start(setting) > 0),
         all_convex(setting),
-        assume("the last step is recorded", last, f"T = {setting.steps}"),
+        last_recorded(setting),
     )
 
 
@@ -198,7 +197,7 @@ def _exact_gradients(setting: Setting) -> Assumption:
     return assume("every estimate is the exact gradient", not bad, f"not so at nodes {bad}")
 
 
-def _certain_differences(setting: Setting) -> Assumption:
+def _bounded_differences(setting: Setting) -> Assumption:
     bad = [
         i
         for i, law in enumerate(setting.laws)
@@ -211,7 +210,7 @@ def _certain_differences(setting: Setting) -> Assumption:
         )
     ]
     return assume(
-        "every estimate is a noise-free difference along ±1 (d = 1)",
+        "every estimate is a difference along ±1 without noise (d = 1)",
         setting.problem.dimension == 1 and not bad,
         f"d = {setting.problem.dimension}, not so at nodes {bad}",
     )
