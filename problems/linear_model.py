@@ -143,11 +143,11 @@ class LinearModel:
             at = node[part]
             margins = node_matmul(x[part][:, None], at, features.transpose(1, 2))[:, 0]
             slopes = self._slopes(margins, _of(targets, at))
-            return (_of(weights, at) * _of(lengths, at) * slopes * slopes).sum(-1)
+            weighted = slopes * _of(weights, at)
+            mean = node_matmul(weighted[:, None], at, features)[:, 0]
+            return (weighted * slopes * _of(lengths, at)).sum(-1) - (mean * mean).sum(-1)
 
-        power = self._blocks(block, len(node), targets.shape[1])
-        mean = self._full_gradients(x, node)
-        return (power - (mean * mean).sum(-1)).clamp_min(0.0)
+        return self._blocks(block, len(node), targets.shape[1]).clamp_min(0.0)
 
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b, or for "full" the rows that the node holds."""

@@ -21,7 +21,7 @@ Schema 1, every number JSON-able (non-finite numbers are null):
            "predictions": [{"theorem", "statement", "kind", "source": {"locator", "printed"},
                             "applies", "assumptions": [{"text", "holds", "detail"}], "validity",
                             "steps": [..], "values": {observable: [..]}, "spread": {...},
-                            "mutants": [...], "contrasts", "fit", "contrasts": {observable: how it follows from a
+                            "mutants": [...], "contrasts": {observable: how it follows from a
                             recorded vector}, "fit": what a rate is fitted by, or null}],
            "verdicts": [{fields of core.verdict.Verdict, "met": bool}],
                           (verdict i judges prediction i; components in brackets count from 0;
