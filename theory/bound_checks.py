@@ -5,7 +5,13 @@ from math import isfinite
 
 from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
-from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, GradientLaw, Quadratic
+from hzbench.core.structure import (
+    DifferenceLaw,
+    GeneralizedLinear,
+    GradientLaw,
+    Quadratic,
+    Separable,
+)
 from hzbench.theory.checks import (
     assume,
     iterates_move,
@@ -189,7 +195,7 @@ def constants_known(setting: Setting) -> tuple[Assumption, ...]:
         assume("f* is known", isfinite(c.minimum), f"f* = {c.minimum:g}"),
         assume(
             "f can be evaluated from the declared structure",
-            isinstance(setting.problem.structure, Quadratic | GeneralizedLinear),
+            isinstance(setting.problem.structure, Quadratic | GeneralizedLinear | Separable),
             f"structure = {type(setting.problem.structure).__name__}",
         ),
     )

@@ -10,6 +10,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
 from hzbench.theory.checks import assume
 from hzbench.theory.estimator_bounds import sample_smoothness
+from hzbench.theory.gradients import evaluation_noise
 from hzbench.theory.oracles import batch_factor
 
 Array = NDArray[np.float64]
@@ -126,8 +127,7 @@ def node_convexity(setting: Setting) -> float:
 
 def silent_calls(setting: Setting) -> Assumption:
     """The lemmas know no noise that is added to function values."""
-    structure = setting.problem.structure
-    noise = structure.evaluation_noise if isinstance(structure, Quadratic) else 0.0
+    noise = evaluation_noise(setting.problem.structure)
     calls = any(isinstance(law, DifferenceLaw) for law in setting.laws)
     return assume(
         "function values carry no noise but that of their data sample",

@@ -7,7 +7,9 @@ import pytest
 from test_theory_estimators import EVERY_LAW, failing
 from theory_settings import FIRST, quadratic, setting, zeroth
 
+from hzbench.core.constants import Constants
 from hzbench.core.structure import CoordinateLaw, OnePointLaw, Separable
+from hzbench.theory.estimator_bounds import estimator_bounds, objective
 from hzbench.theory.gradients import sample_gradients
 from hzbench.theory.separable_means import mean_estimate, separable_means
 
@@ -137,6 +139,32 @@ def test_gradients_and_noise_of_the_structure(term):
         ends = [value(structure, node, x[node] + s * np.eye(2)) for s in (step, -step)]
         np.testing.assert_allclose(h[node], (ends[0] - ends[1]) / (2 * step), rtol=1e-8)
     np.testing.assert_array_equal(S, [np.diag(row) for row in structure.noise])
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_the_objective_that_bounds_read(term):
+    structure, x = separable(term, 3, 2, seed=2), np.array([0.4, -1.1])
+    given = setting(structure, (FIRST,) * 3, dimension=2)
+    expected_ = np.mean([value(structure, node, x) for node in range(3)])
+    assert objective(given, x) == pytest.approx(expected_, rel=1e-12)
+
+
+def test_bounds_of_an_estimate_know_the_noise_of_calls():
+    """d s²/(2ν²m) on top of the same without."""
+    constants = Constants(smoothness=2.0, noise=(0.0,))
+    law = zeroth(smoothing=0.5, samples=4)
+    quiet, loud = (
+        estimator_bounds(
+            setting(
+                separable("cosine", 1, 2, evaluation_noise=s),
+                (law,),
+                dimension=2,
+                constants=constants,
+            )
+        )
+        for s in (0.0, 0.3)
+    )
+    assert loud.noise - quiet.noise == pytest.approx(2 * 0.09 / (2 * 0.25 * 4))
 
 
 def test_where_the_theorem_does_not_apply():
