@@ -86,6 +86,33 @@ def calibrate(
     raise typer.Exit(0 if kept else 1)
 
 
+@app.command()
+def advise(
+    first: Annotated[int | None, typer.Option(help="n1, first-order nodes.")] = None,
+    zeroth: Annotated[int | None, typer.Option(help="n0, zeroth-order nodes to hand.")] = None,
+    dimension: Annotated[int | None, typer.Option(help="d.")] = None,
+    pilot: Annotated[Path | None, typer.Option(help="Take these, and noise, from a spec.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Noise of a gradient, s1 = tr Σ. [1]")] = None,
+    ratio: Annotated[float | None, typer.Option(help="s0/s1 of one random vector. [ω]")] = None,
+    shared: Annotated[float | None, typer.Option(help="Part of it that stays. [1]")] = None,
+    directions: Annotated[str | None, typer.Option(help="Law of the vectors. [sphere]")] = None,
+    difference: Annotated[str | None, typer.Option(help="Which difference. [central]")] = None,
+    samples: Annotated[str | None, typer.Option(help="Candidates m. [1,2,4,8,16]")] = None,
+    gradient_cost: Annotated[float | None, typer.Option(help="Time of a gradient. [3]")] = None,
+    function_cost: Annotated[float | None, typer.Option(help="Of a function value. [1]")] = None,
+    smoothness: Annotated[float | None, typer.Option(help="L. [1]")] = None,
+    strong_convexity: Annotated[float | None, typer.Option(help="μ. [0.1]")] = None,
+    target: Annotated[float | None, typer.Option(help="Floor to reach. [0.01]")] = None,
+    as_json: Json = False,
+    figure: Annotated[Path | None, typer.Option(help="Draw floors against n0 (SVG).")] = None,
+) -> None:
+    """Should zeroth-order nodes join, and how: random vectors, step sizes, floor, speed-up."""
+    given = {k: v for k, v in locals().items() if k not in ("pilot", "as_json", "figure")}
+    from hzbench.commands import advise as command
+
+    command.answer(pilot, given, as_json=as_json, figure=figure)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[str | None, typer.Argument(help="problem, graph, theorem, suite, ...")] = None,
