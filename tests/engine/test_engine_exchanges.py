@@ -83,7 +83,7 @@ def test_failed_links_return_their_weight():
 
 def test_a_period_of_matrices_is_gone_through():
     network = {"graph": "exponential", "weights": "one-peer-exponential"}
-    problem, plan, found, recorder = run("matrix", "dsgd", network)
+    problem, _, found, recorder = run("matrix", "dsgd", network)
     x = problem.initial.copy()
     for t in range(9):
         hop = (1, 2, 4)[t % 3]

@@ -21,6 +21,7 @@ from hzbench.theory.random_matchings import inclusion_probabilities, matching_la
 from hzbench.theory.spectra import graph_spectrum
 from hzbench.theory.weights import chebyshev, mixing_matrix
 
+
 @cache
 def atlas():
     """Every connected graph on 2 to 7 nodes: (n, edges)."""
@@ -57,7 +58,6 @@ def spread(X):
 
 def check_law(given, law, *, exact=True):
     """E W'W, its worst factor on its eigenvector, and E Γ against a listed law [(p, W)]."""
-    n = given.nodes
     assert sum(p for p, _ in law) == pytest.approx(1.0)
     squares = sum(p * W.T @ W for p, W in law)
     np.testing.assert_allclose(mean_square(given), squares, rtol=0, atol=1e-12)

@@ -119,8 +119,8 @@ def test_a_directed_matrix_is_taken_when_it_is_doubly_stochastic():
     shift = np.eye(4)[[1, 2, 3, 0]]
     net = network("ring", 4, weights="explicit", matrix=(np.eye(4) + shift) / 2)
     assert net.slem == pytest.approx(np.cos(np.pi / 4))
-    with pytest.raises(UserMistakeError, match="column 0 sums to 0.5"):
-        rows = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]])
+    rows = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]])
+    with pytest.raises(UserMistakeError, match=r"column 0 sums to 0\.5"):
         network("complete", 3, weights="explicit", matrix=rows)
     with pytest.raises(UserMistakeError, match="links that fail"):
         network("exponential", 5, weights="static-exponential", link_failure=0.1)

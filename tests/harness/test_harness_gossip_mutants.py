@@ -1,0 +1,96 @@
+"""Mutants of the exchange: each plants what it names, and is refused where it means nothing."""
+
+import numpy as np
+import pytest
+
+from hzbench.core import registry
+from hzbench.core.errors import SpecError
+from hzbench.core.result import plain
+from hzbench.core.spec import Spec
+from hzbench.harness.build import build, build_plan
+from hzbench.harness.run import prepare
+from hzbench.harness.simulate import simulate
+
+RUNS = {
+    "ignored_pair_weight": ("hdo", {"graph": "ring", "gossip": "pair", "pair_weight": 0.3}),
+    "favoured_edge": ("hdo", {"graph": "ring", "gossip": "matching", "matching_law": "greedy"}),
+    "dropped_link_weight": ("dsgd", {"graph": "ring", "gossip": "matrix", "link_failure": 0.3}),
+    "one_peer_stuck": (
+        "dsgd",
+        {"graph": "exponential", "gossip": "matrix", "weights": "one-peer-exponential"},
+    ),
+    "torus_over_five": (
+        "dsgd",
+        {"graph": {"name": "torus", "rows": 2, "columns": 3}, "gossip": "matrix"},
+    ),
+    "one_exchange_fewer": ({"name": "chebyshev", "rounds": 3}, {"gossip": "matrix"}),
+}
+PLAIN = {"matrix": ("dsgd", {"gossip": "matrix", "graph": "ring"}), "pair": ("hdo", {})}
+
+
+def spec_of(mutant, method, network, nodes=6):
+    return Spec.parse(
+        {
+            "problem": {"name": "quadratic", "dimension": 3, "initial_spread": 1.0},
+            "nodes": [{"count": nodes}],
+            "network": network,
+            "method": method,
+            "run": {"steps": 20, "replicas": 300, "record": [3]},
+            "mutant": mutant,
+        }
+    )
+
+
+def plans(name, replicas=range(200)):
+    right, wrong = (spec_of(mutant, *RUNS[name]) for mutant in (None, name))
+    return build_plan(build(right), replicas), build_plan(build(wrong), replicas)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_mutant_changes_the_run_and_theory_does_not_see_it(name):
+    right, wrong = (spec_of(mutant, *RUNS[name]) for mutant in (None, name))
+    columns = [
+        simulate(s, ("consensus_potential",)).at("consensus_potential", 3) for s in (right, wrong)
+    ]
+    assert (columns[0] != columns[1]).mean() > 0.5
+    assert plain(prepare(wrong).setting) == plain(prepare(right).setting)
+    assert registry.entries("theorem")["gossip_contraction"].facts["mutants"].count(name) == 1
+
+
+@pytest.mark.parametrize("where", PLAIN)
+@pytest.mark.parametrize("name", RUNS)
+def test_a_mutant_is_refused_where_it_means_nothing(name, where):
+    with pytest.raises(SpecError, match="means nothing"):
+        build(spec_of(name, *PLAIN[where]))
+
+
+def test_the_favoured_edge_is_more_likely():
+    right, wrong = plans("favoured_edge", range(2000))
+    before, after = ((plan.partners[:, :, 0] == 1).mean() for plan in (right, wrong))
+    slack = 4.5 * 0.5 / np.sqrt(40000)
+    assert abs(after - (1 - (1 - before) ** 2)) < 2 * slack
+    assert after > before + 0.1
+    partners = wrong.partners
+    assert (np.take_along_axis(partners, partners, axis=2) == np.arange(6)).all()
+
+
+def test_dropped_weight_leaves_rows_that_sum_to_less():
+    right, wrong = plans("dropped_link_weight")
+    up = right.links[:, 4]
+    ends = np.zeros((6, 6))
+    for k, (i, j) in enumerate(right.edges.tolist()):
+        ends[k, [i, j]] = 1 / 3
+    assert np.abs(wrong.mixing(4).sum(2) - (1 - ~up @ ends)).max() < 1e-12
+    assert np.abs(right.mixing(4).sum(2) - 1).max() < 1e-12
+    off = ~np.eye(6, dtype=bool)
+    assert (wrong.mixing(4)[:, off] == right.mixing(4)[:, off]).all()
+
+
+def test_matrices_of_mutants():
+    right, wrong = plans("one_peer_stuck", range(2))
+    assert right.matrix.shape == (3, 6, 6)
+    assert (wrong.mixing(2) == right.mixing(0)).all()
+    _, wrong = plans("torus_over_five", range(2))
+    assert wrong.matrix.sum(1) == pytest.approx(np.full(6, 4 / 5))
+    assert set(np.unique(wrong.matrix)) == {0.0, 0.2}
+    assert plans("ignored_pair_weight", range(2))[1].pair_weight == 0.5
