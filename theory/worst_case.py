@@ -100,6 +100,7 @@ def obstacle(case: WorstCase) -> str:
     return ""
 
 
+@cache
 def solve(case: WorstCase) -> float:
     """Solve the semidefinite program of a case with PEPit.
 
