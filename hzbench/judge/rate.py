@@ -52,9 +52,19 @@ def judge_rate(
         weights = _curve(prediction, name, points) ** -2.0
         shown.append(_refitted(statistic, kind, grid, measured, weights))
         low, high = fits.interval(kind, grid, measured, weights=weights)
-        told.append(f"{_WORDS[kind].format(name)} in [{number(low)}, {number(high)}] at 95 %")
-    reason = f"{verdict.reason} ({'; '.join(told)})" if told else verdict.reason
-    return replace(verdict, statistics=tuple(shown), reason=reason)
+        told.append(
+            f"{_WORDS[kind].format(name)} in [{number(low)}, {number(high)}] at 95 %, "
+            f"{number(statistic.predicted)} predicted"
+        )
+    return replace(verdict, statistics=tuple(shown), reason=_reason(verdict, told))
+
+
+def _reason(verdict: Verdict, told: list[str]) -> str:
+    """The sentence of the test; a rejection names the fits, not their linearisation."""
+    if verdict.outcome == "violated":
+        p_value, level = number(verdict.p_value), number(verdict.level)
+        return f"the fits disagree: {'; '.join(told)}; p = {p_value} ≤ {level}"
+    return f"{verdict.reason} ({'; '.join(told)})" if told else verdict.reason
 
 
 def rate_selection(

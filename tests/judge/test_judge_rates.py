@@ -99,6 +99,7 @@ def test_verdicts(kind):
     bad = judged(kind, replicas(rng, curve(rate=0.076), 4096), curve())
     assert bad.outcome == "violated"
     refit = fit(kind, GRID, curve(rate=0.076), curve() ** -2).value
+    assert bad.reason.startswith("the fits disagree: ")
     assert bad.statistics[0].measured == pytest.approx(refit, rel=0.02)
 
 
