@@ -122,7 +122,8 @@ def test_the_printed_form_with_every_term():
     assert difference == pytest.approx(change, rel=1e-9)
     assert gap > 0
     assert repaired > 0
-    large = hdo_mean_recursion_as_printed(base(step_sizes=np.full(3, 0.1)))
+    assert hdo_mean_recursion_as_printed(base(step_sizes=np.full(3, 0.0625))).applies
+    large = hdo_mean_recursion_as_printed(base(step_sizes=np.full(3, 0.0626)))
     assert [a.text for a in large.assumptions if not a.holds] == ["η is small"]
 
 
