@@ -234,7 +234,7 @@ def test_a_run_is_scaled_to_its_class():
     np.testing.assert_allclose(found.values["objective_gap"], [expected], rtol=1e-12)
 
 
-def test_differences_in_one_dimension():
+def test_differences_in_one_dimension(monkeypatch):
     structure = Quadratic(
         hessians=np.full((2, 1, 1), 1.0), linear=np.zeros((2, 1)), noise=np.zeros((2, 1, 1))
     )
@@ -252,6 +252,9 @@ def test_differences_in_one_dimension():
         WorstCase(program="noisy-descent", step=1.0, steps=5, condition=0.4, disturbance=0.1)
     ]  # ε/(L|x_0 − x*|) = 0.4/2/2, just covered
     np.testing.assert_allclose(found.values["objective_gap"], [(1 + TOLERANCE) * v * 4])
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    beyond = (laws[0], zeroth(smoothing=0.604))  # ε is 0.5 % more than the cached class has
+    assert names(worst_case_noisy_descent(setting(structure, beyond, **words))) == [LAST]
     gaussian = (zeroth(directions="gaussian"), laws[1])
     text = "every estimate is a difference along ±1 without noise (d = 1)"
     assert names(worst_case_noisy_descent(setting(structure, gaussian, **words)))[0] == text
