@@ -37,20 +37,21 @@ def calibrate(target: str, out: Path, workers: int, amount: Amount, *, as_json: 
 def _table(record: dict[str, Any]) -> None:
     amount = record["amount"]
     table = Table(
-        "run",
-        "theorem",
-        "q",
-        "skew",
-        *(f"blocks {rate['level']:g}" for rate in record["rows"][0]["blocks"]),
-        *(f"resamples {rate['level']:g}" for rate in record["rows"][0]["resamples"]),
+        "check",
+        "blocks",
+        "level",
+        "rate",
+        "95 %",
         title=f"False alarms: {amount['blocks']} fresh blocks of {amount['block']}, "
         f"{amount['resamples']} resamples of {record['resample']}",
         title_justify="left",
     )
     for row in record["rows"]:
-        cells = [_cell(rate) for rate in (*row["blocks"], *row["resamples"])]
-        words = (escape(row["run"]), row["theorem"], str(row["statistics"]))
-        table.add_row(*words, f"{row['skewness']:.2g}", *cells)
+        name = f"{row['run']}: {row['theorem']}, q = {row['statistics']}"
+        for kind, rates in (("fresh", row["blocks"]), ("resampled", row["resamples"])):
+            for rate in rates:
+                table.add_row(escape(name), kind, *_cells(rate))
+                name = ""
     console = Console()
     console.print(table)
     rates = [rate for row in record["rows"] for rate in (*row["blocks"], *row["resamples"])]
@@ -62,7 +63,8 @@ def _table(record: dict[str, Any]) -> None:
     )
 
 
-def _cell(rate: dict[str, Any]) -> str:
-    """The rate with its 95 % interval."""
-    text = f"{rate['rate']:.2g} [{rate['low']:.1g}, {rate['high']:.1g}]"
-    return escape(text) if rate["kept"] else f"[red]{escape(text)}[/]"
+def _cells(rate: dict[str, Any]) -> tuple[str, str, str]:
+    """Level, rate and interval; in red if even the simultaneous interval lies above the level."""
+    cells = f"{rate['rate']:.2g}", escape(f"[{rate['low']:.2g}, {rate['high']:.2g}]")
+    shown = cells if rate["kept"] else tuple(f"[red]{cell}[/]" for cell in cells)
+    return f"{rate['level']:g}", shown[0], shown[1]
