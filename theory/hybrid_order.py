@@ -238,7 +238,10 @@ def _pair_checks(case: Case) -> tuple[Check, ...]:
         fits = affordable(setting, quadratic_parts(setting)[0])
         if not fits.holds:
             return False, fits.detail
-        off = float(late_observables(setting)["objective_gap"][0]) / _pair_floor(case) - 1
+        floor = _pair_floor(case)
+        if floor <= 0:
+            return False, "the floor is 0: nothing is noisy and no node differs"
+        off = float(late_observables(setting)["objective_gap"][0]) / floor - 1
         return abs(off) <= _ASYMPTOTIC, f"the exact gap is off the asymptotic floor by {off:.2g}"
 
     return (

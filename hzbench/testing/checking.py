@@ -162,10 +162,8 @@ def _spec(
         spec["problem"] = dict(problem or METHOD_PROBLEM)
         spec["run"] = {"steps": 20, "record": [5, 20], **(run or {})}
         named = (["objective_gap"], ["consensus_potential"])
-        checks = [
-            {"theorem": "quadratic_dynamics", "observables": names, "steps": [20]}
-            for names in named
-        ]
+        last: dict[str, Any] = {"theorem": "quadratic_dynamics", "steps": [20]}
+        checks = [{**last, "observables": names} for names in named]
     else:
         known = sorted([*registry.entries("estimator"), *registry.entries("method")])
         raise UserMistakeError(
