@@ -32,6 +32,7 @@ Flags = NDArray[np.bool_]
 
 MOST_POINTS, MOST_STATISTICS = 4, 8
 SPREAD = 1e-6
+RESIDUE = 1e-13  # of the largest prediction: below it a number is rounding of 0
 """Predicted spread relative to the value above which theory calls the value random."""
 NONNEGATIVE = frozenset(
     {
@@ -172,6 +173,8 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
     spread = np.full(shape, np.nan)
     if name in prediction.spread:
         spread = _rows(prediction, prediction.spread[name], name, shape[1])[rows]
+    if prediction.kind == "exact" and name not in prediction.contrasts:
+        predicted = _without_residue(predicted, values, _scale(prediction))
     certain = _certain(
         values.reshape(-1, values.shape[2]),
         predicted.ravel(),
@@ -189,6 +192,25 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
         spread=spread.ravel(),
         certain=certain,
     )
+
+
+def _scale(prediction: Prediction) -> float:
+    """Return the largest finite number that theory predicts of anything at any record point."""
+    sizes = [
+        np.abs(table[np.isfinite(table)]) for table in map(np.asarray, prediction.values.values())
+    ]
+    return max((float(size.max(initial=0.0)) for size in sizes), default=0.0)
+
+
+def _without_residue(predicted: Array, values: Array, scale: float) -> Array:
+    """Return the predictions with 0 where both they and all replicas are rounding residue.
+
+    A disagreement that W = J/n wipes out is 0 in theory, 1e-17 in its floating point and 1e-33 in
+    that of the run; neither number means anything beside quantities of size `scale`.
+    """
+    floor = RESIDUE * scale
+    residue = (np.abs(predicted) <= floor) & (np.abs(values).max(axis=2) <= floor)
+    return np.where(residue, 0.0, predicted)
 
 
 def _rows(prediction: Prediction, table: Array, name: str, size: int) -> Array:

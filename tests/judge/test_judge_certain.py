@@ -122,3 +122,17 @@ def test_a_broken_invariant_needs_no_replicas():
     assert judge(trace, prediction, level=LEVEL).outcome == "violated"
     prediction = predict({"objective_gap": 1.0, "function_calls": 60.0})
     assert judge(trace, prediction, level=LEVEL).outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("size", "outcome"), [(4e-33, "consistent"), (1e-5, "violated")], ids=["residue", "real"]
+)
+def test_rounding_residue_beside_real_quantities_is_zero(size, outcome):
+    """W = J/n wipes Γ out: 1e-17 in theory's floating point, 1e-33 in that of the run."""
+    rng = np.random.default_rng(5)
+    gap = squares(rng, 4096)[: len(STEPS)]
+    residue = size * (1 + rng.random((len(STEPS), 4096)))
+    trace = make_trace({"objective_gap": gap, "consensus_potential": residue})
+    prediction = predict({"objective_gap": 1.0, "consensus_potential": 3e-17})
+    verdict = judge(trace, prediction, level=LEVEL, observables=["consensus_potential"])
+    assert verdict.outcome == outcome
