@@ -34,7 +34,8 @@ def separable_means(setting: Setting) -> Prediction:
     has any estimator with a declared law, any number of vectors and any sampling. Here the bias is
     not 0, as it is on every quadratic.
 
-    Formula (z = a x, τ = aν; all per coordinate; E G = ... − b):
+    Formula:
+        per coordinate, with z = a x, τ = aν and E G = ... − b:
         e^z: c a e^z g(τ²); cos z: −c a sin z g(−τ²); z⁴/4: c a⁴ (x³ + E u_k⁴ ν² x), where g(s) is
         e^(s/2) (gaussian), 0F1(; d/2 + 1; s d/4) (sphere), 0F1(; 3/2; s/4) (rademacher, and full
         central differences; it is sinh τ/τ or sin τ/τ) and 0F1(; 3/2; s d/4) (coordinate).
