@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.verdict import Statistic, Verdict
-from hzbench.judge import statistics as tests
 from hzbench.judge.select import MOST_STATISTICS, Selection
-from hzbench.judge.wording import subject
+from hzbench.judge.wording import number, subject
 
 Array = NDArray[np.float64]
 
@@ -17,7 +16,7 @@ def judge_certain(base: Verdict, certain: Selection) -> Verdict:
     """Compare the replica farthest from the prediction (p = 1 or 0; reports the worst eight)."""
     distance = np.abs(certain.values - certain.predicted[:, None])
     measured = certain.values[np.arange(certain.size), np.argmax(distance, axis=1)]
-    slack = tests.rounding(measured, certain.predicted)
+    slack = certain.rounding.slack(measured, certain.predicted)
     excess = distance.max(axis=1) / slack
     agree = bool(np.all(excess <= 1.0))
     worst = np.argsort(-excess, kind="stable")[:MOST_STATISTICS].tolist()
@@ -28,15 +27,15 @@ def judge_certain(base: Verdict, certain: Selection) -> Verdict:
         kind="invariant",
         method="deterministic",
         p_value=1.0 if agree else 0.0,
-        tolerance=tests.RELATIVE,
-        visible_error=tests.RELATIVE,
+        tolerance=certain.rounding.relative,
+        visible_error=certain.rounding.relative,
         statistics=tuple(_report(certain, measured, slack, i) for i in sorted(worst)),
     )
 
 
 def _agreement(certain: Selection) -> str:
     count = f"{certain.size} value{'s' if certain.size > 1 else ''}"
-    return f"{count} of {subject(certain)} agree to rounding (1e-9 relative)"
+    return f"{count} of {subject(certain)} agree to rounding ({number(certain.rounding.relative)} relative)"
 
 
 def _mismatch(certain: Selection, measured: Array, i: int) -> str:

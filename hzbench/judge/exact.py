@@ -87,11 +87,12 @@ def _test(varying: Selection, level: float, tolerance: float, against: Against) 
 
 def p_value(varying: Selection) -> float:
     """Return the p-value of statistics that vary, whatever the number of replicas."""
+    measured, replicas = varying.values.mean(axis=1), varying.values.shape[1]
+    slack = varying.rounding.slack(measured, varying.predicted)
+    shift = measured - varying.predicted
     if _alone(varying):
-        return float(hall.two_sided(hall.summarize(varying.values), varying.predicted)[0])
-    measured = varying.values.mean(axis=1)
-    slack = tests.rounding(measured, varying.predicted)
-    shift, replicas = measured - varying.predicted, varying.values.shape[1]
+        nearest = varying.predicted + np.clip(shift, -slack, slack)
+        return float(hall.two_sided(hall.summarize(varying.values), nearest)[0])
     return tests.hotelling(shift, _covariance(varying), replicas, slack)
 
 
@@ -117,7 +118,7 @@ def _covariance(varying: Selection) -> Array:
 def _still(varying: Selection) -> NDArray[np.bool_]:
     """Return which columns show no variance although theory calls them random, shape [q]."""
     size = np.abs(varying.values).max(axis=1)
-    return np.asarray(np.ptp(varying.values, axis=1) <= tests.RELATIVE * size)
+    return np.asarray(np.ptp(varying.values, axis=1) <= varying.rounding.relative * size)
 
 
 def _decide(base: Verdict, varying: Selection, test: Test, against: Against) -> Verdict:

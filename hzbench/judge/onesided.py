@@ -83,8 +83,8 @@ def _excess(selection: Selection, kind: str, level: float) -> Excess:
     varying = ~selection.certain
     mean = np.where(varying, beyond.mean(axis=1), beyond.max(axis=1))
     measured = offset + mean * factor
-    strict = kind == "order"
-    slack = np.full(mean.shape, tests.FLOOR) if strict else tests.rounding(measured, offset)
+    strict, rounding = kind == "order", selection.rounding
+    slack = np.full(mean.shape, rounding.least) if strict else rounding.slack(measured, offset)
     against = np.where(mean > slack, 0.0, 1.0)
     confirming = np.where(mean < -slack if strict else mean <= slack, 0.0, 1.0)
     error, rise, fall = np.zeros((3, selection.size))

@@ -11,8 +11,8 @@
 
 A value is certain, hence compared at rounding instead of tested, when theory says that its spread
 is 0; when it cannot be negative and theory says that its mean is 0; or when two or more replicas
-agree to 1e-9 and theory predicts no spread. A single replica shows no spread, so there it counts as
-certain only if it hits the prediction.
+agree to rounding and theory predicts no spread. A single replica shows no spread, so there it counts
+as certain only if it hits the prediction. What rounding is depends on the run's number format.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,13 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.prediction import Prediction
 from hzbench.core.trace import Trace
-from hzbench.judge.statistics import RELATIVE, ZERO, rounding
+from hzbench.judge.rounding import FLOAT64, Rounding, rounding_of
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MOST_POINTS, MOST_STATISTICS = 4, 8
 SPREAD = 1e-6
-RESIDUE = 1e-13  # of the largest prediction: below it a number is rounding of 0
 """Predicted spread relative to the value above which theory calls the value random."""
 NONNEGATIVE = frozenset(
     {
@@ -70,6 +69,7 @@ class Selection:
         predicted: shape [q].
         spread: predicted standard deviation, nan where unknown, shape [q].
         certain: compared at rounding instead of tested, shape [q].
+        rounding: of the run's number format.
     """
 
     observables: tuple[str, ...]
@@ -78,6 +78,7 @@ class Selection:
     predicted: Array
     spread: Array
     certain: Flags
+    rounding: Rounding = FLOAT64
 
     @property
     def size(self) -> int:
@@ -94,6 +95,7 @@ class Selection:
             predicted=self.predicted[kept],
             spread=self.spread[kept],
             certain=self.certain[kept],
+            rounding=self.rounding,
         )
 
 
@@ -168,17 +170,20 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
     rows = [prediction.steps.index(point) for point in points]
     values = np.stack([trace.at(name, point).T for point in points])
     values = values[:, None, :] if values.ndim == 2 else values
-    shape = values.shape[:2]
+    shape, rounding = values.shape[:2], rounding_of(trace)
     predicted = _rows(prediction, prediction.values[name], name, shape[1])[rows]
     spread = np.full(shape, np.nan)
     if name in prediction.spread:
         spread = _rows(prediction, prediction.spread[name], name, shape[1])[rows]
     if prediction.kind == "exact" and name not in prediction.contrasts:
-        predicted = _without_residue(predicted, values, _scale(prediction))
+        predicted, values = _without_residue(
+            predicted, values, rounding.residue * _scale(prediction)
+        )
     certain = _certain(
         values.reshape(-1, values.shape[2]),
         predicted.ravel(),
         spread.ravel(),
+        rounding,
         nonnegative=name in NONNEGATIVE and prediction.kind in ("exact", "upper"),
     )
     if name in prediction.contrasts:
@@ -191,6 +196,7 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
         predicted=predicted.ravel(),
         spread=spread.ravel(),
         certain=certain,
+        rounding=rounding,
     )
 
 
@@ -202,15 +208,14 @@ def _scale(prediction: Prediction) -> float:
     return max((float(size.max(initial=0.0)) for size in sizes), default=0.0)
 
 
-def _without_residue(predicted: Array, values: Array, scale: float) -> Array:
-    """Return the predictions with 0 where both they and all replicas are rounding residue.
+def _without_residue(predicted: Array, values: Array, floor: float) -> tuple[Array, Array]:
+    """Return predictions and values with 0 where both, in all replicas, are rounding residue.
 
     A disagreement that W = J/n wipes out is 0 in theory, 1e-17 in its floating point and 1e-33 in
-    that of the run; neither number means anything beside quantities of size `scale`.
+    that of the run; neither number means anything beside quantities whose rounding is `floor`.
     """
-    floor = RESIDUE * scale
     residue = (np.abs(predicted) <= floor) & (np.abs(values).max(axis=2) <= floor)
-    return np.where(residue, 0.0, predicted)
+    return np.where(residue, 0.0, predicted), np.where(residue[:, :, None], 0.0, values)
 
 
 def _rows(prediction: Prediction, table: Array, name: str, size: int) -> Array:
@@ -224,14 +229,16 @@ def _rows(prediction: Prediction, table: Array, name: str, size: int) -> Array:
     return np.asarray(table, dtype=np.float64).reshape(shape)
 
 
-def _certain(values: Array, predicted: Array, spread: Array, *, nonnegative: bool) -> Flags:
+def _certain(
+    values: Array, predicted: Array, spread: Array, rounding: Rounding, *, nonnegative: bool
+) -> Flags:
     """Return which rows are compared at rounding, shape [q] (values [q, R])."""
     if not np.isfinite(values).all():
         return np.zeros(predicted.shape, dtype=np.bool_)
     size = np.abs(values).max(axis=1)
-    equal = np.ptp(values, axis=1) <= RELATIVE * size
-    equal |= (predicted == 0.0) & (size <= ZERO)
-    hit = np.abs(values[:, 0] - predicted) <= rounding(values[:, 0], predicted)
+    equal = np.ptp(values, axis=1) <= rounding.relative * size
+    equal |= (predicted == 0.0) & (size <= rounding.zero)
+    hit = np.abs(values[:, 0] - predicted) <= rounding.slack(values[:, 0], predicted)
     random = spread > SPREAD * np.maximum(size, np.abs(predicted))
     seen = equal & ~random & (hit if values.shape[1] == 1 else True)
     return np.asarray((spread == 0.0) | seen | (nonnegative & (predicted == 0.0)))
@@ -264,4 +271,5 @@ def _join(blocks: list[Selection]) -> Selection:
         predicted=np.concatenate([block.predicted for block in blocks]),
         spread=np.concatenate([block.spread for block in blocks]),
         certain=np.concatenate([block.certain for block in blocks]),
+        rounding=blocks[0].rounding,
     )

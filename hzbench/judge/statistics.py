@@ -21,18 +21,6 @@ LEAST_REPLICAS = 1600
 """Below it the level of the tests is not trusted, so nothing is decided by them."""
 DEPENDENT = 1e-10
 """Eigenvalue of the correlation matrix below which a combination of statistics is a constant."""
-RELATIVE, ZERO, FLOOR = 1e-9, 1e-9, 1e-12
-"""Rounding granted to deterministic values: relative; at a prediction of exactly 0; at least."""
-
-
-def rounding(measured: Array, predicted: Array) -> Array:
-    """Return the deviation that rounding may cause, shape of the arguments.
-
-    1e-9 of the larger magnitude, at least 1e-12; 1e-9 where theory says exactly 0, since such
-    observables (residuals of invariants) are relative already.
-    """
-    scale = np.maximum(np.abs(measured), np.abs(predicted))
-    return np.where(predicted == 0.0, ZERO, np.maximum(RELATIVE * scale, FLOOR))
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -84,7 +72,8 @@ def hotelling(shift: Array, covariance: Array, replicas: int, slack: Array) -> f
 
     Exactly dependent statistics are merged: T² lives in the r directions in which the replicas vary
     and follows F(r, R - r). Along a dropped direction the replicas agree to 1e-5 standard
-    deviations, so a shift beyond that and beyond rounding is no chance: p = 0.
+    deviations, so a shift beyond that and beyond rounding is no chance: p = 0. The null hypothesis
+    is the box of shifts that rounding may cause, so T² is its distance from the measured shift.
 
     Args:
         shift: mean over replicas minus prediction, shape [p].
@@ -97,7 +86,10 @@ def hotelling(shift: Array, covariance: Array, replicas: int, slack: Array) -> f
     granted = np.sqrt(DEPENDENT) + np.abs(split.dropped).T @ (slack / split.deviations)
     if np.any(np.abs(split.dropped.T @ standardized) > granted):
         return 0.0
-    square = replicas * float(np.sum((split.kept.T @ standardized) ** 2 / split.eigenvalues))
+    whiten = split.kept.T / np.sqrt(split.eigenvalues)[:, None]
+    box = np.maximum(slack / split.deviations, np.finfo(float).tiny)
+    nearest = optimize.lsq_linear(whiten, whiten @ standardized, (-box, box), method="bvls")
+    square = replicas * 2.0 * float(nearest.cost)
     r = split.rank
     return float(stats.f.sf(square * (replicas - r) / (r * (replicas - 1)), r, replicas - r))
 

@@ -149,11 +149,3 @@ def test_clopper_pearson_of_fifty_nine_detections():
     assert clopper_pearson(59, 59, 0.9)[0] >= 0.95 > clopper_pearson(58, 58, 0.9)[0]
     assert clopper_pearson(59, 59)[1] == 1.0
     assert clopper_pearson(0, 10)[0] == 0.0
-
-
-@pytest.mark.parametrize(
-    ("measured", "predicted", "slack"),
-    [(3.0, 2.0, 3e-9), (2.0, 3.0, 3e-9), (5e-8, 0.0, 1e-9), (1e-20, 1e-19, 1e-12)],
-)
-def test_rounding_is_relative_with_a_floor(measured, predicted, slack):
-    assert tests.rounding(np.array(measured), np.array(predicted)) == pytest.approx(slack)
