@@ -26,7 +26,7 @@ from hzbench.theory.weights import fastest_weight
 
 Array = NDArray[np.float64]
 
-MUTANTS = ("lazy_weights",)
+MUTANTS = ("lazy_weights", "one_peer_stuck")
 
 
 @register("theorem", "graph_spectrum", mutants=MUTANTS)
@@ -76,14 +76,27 @@ def graph_spectrum(setting: Setting) -> Prediction:
         steps=(0,),
         compute=lambda: (_values(setting), {}),
         validity="every n; sides of length 2 carry one edge, not two",
-        mutants=MUTANTS if setting.protocol == "matrix" else (),
+        mutants=_mutants(setting) if n >= 2 and not detail else (),
     )
 
 
 def _values(setting: Setting) -> Values:
     values = {"laplacian_spectrum": laplacian_spectrum(setting.network, setting.nodes)[None]}
-    rate = mixing_rate(setting.network, setting.nodes) if setting.protocol == "matrix" else None
+    rate = _rate(setting)
     return values if rate is None else values | {"slem": np.array([rate])}
+
+
+def _rate(setting: Setting) -> float | None:
+    """The rate of W where a run has one; partners average without W."""
+    matrix = setting.protocol == "matrix"
+    return mixing_rate(setting.network, setting.nodes) if matrix else None
+
+
+def _mutants(setting: Setting) -> tuple[str, ...]:
+    """Those that change the rate, where it is known."""
+    if _rate(setting) is None:
+        return ()
+    return MUTANTS if setting.network.weights == "one-peer-exponential" else MUTANTS[:1]
 
 
 def laplacian_spectrum(network: NetworkFacts, n: int) -> Array:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hzbench.core.errors import SpecError
+
 if TYPE_CHECKING:
     from hzbench.core.estimator import Estimator
     from hzbench.core.method import Method
@@ -33,3 +35,19 @@ class Mutant:
     def plan(self, plan: Plan) -> Plan:
         """The plan that is executed."""
         return plan
+
+
+def needs(holds: bool, spec: Spec, what: str) -> Spec:
+    """The spec, if the mutant means something there.
+
+    Raises:
+        SpecError: it would change nothing.
+    """
+    if not holds:
+        raise SpecError(
+            [
+                f"mutant: got {spec.mutant!r} where it means nothing; expected {what}; plant it in "
+                "another run"
+            ]
+        )
+    return spec

@@ -29,6 +29,7 @@ class Network:
         pair_weight: w in x_i+ = (1 − w) y_i + w y_j of two partners.
         matching_law: law of the matching protocol.
         link_failure: probability with which every edge fails in a round.
+        exchange_probability: probability with which a round exchanges at all.
 
     Raises:
         UserMistakeError: not connected, or W not doubly stochastic, or with weight where the graph
@@ -42,6 +43,7 @@ class Network:
     pair_weight: float = 0.5
     matching_law: MatchingLaw = "uniform"
     link_failure: float = 0.0
+    exchange_probability: float = 1.0
 
     def __post_init__(self) -> None:
         mistakes = [*self._graph_mistakes(), *self._weight_mistakes(), *self._law_mistakes()]
@@ -63,14 +65,8 @@ class Network:
 
     @cached_property
     def slem(self) -> float:
-        """|W − J/n|_2, of the product of one period where W varies (0 for one node).
-
-        For normal W (symmetric, circulant) it is the second largest modulus of an eigenvalue.
-        """
-        product = np.eye(self.nodes)
-        for W in self.weights.reshape(-1, self.nodes, self.nodes):
-            product = W @ product
-        return float(np.linalg.norm(product - 1.0 / self.nodes, 2))
+        """`contraction` of W."""
+        return contraction(self.weights)
 
     def _graph_mistakes(self) -> list[str]:
         if self.nodes > 1 and np.count_nonzero(self.laplacian_spectrum < _ROUNDING) > 1:
@@ -136,6 +132,18 @@ class Network:
                 "expected non-negative numbers that sum to 1; normalise them"
             ]
         return []
+
+
+def contraction(weights: NDArray[np.float64]) -> float:
+    """|W − J/n|_2 of W [n, n], of the product of one period for [P, n, n] (0 for one node).
+
+    For normal W (symmetric, circulant) it is the second largest modulus of an eigenvalue.
+    """
+    n = weights.shape[-1]
+    product = np.eye(n)
+    for W in weights.reshape(-1, n, n):
+        product = W @ product
+    return float(np.linalg.norm(product - 1.0 / n, 2))
 
 
 def _symmetric(w: NDArray[np.float64]) -> bool:

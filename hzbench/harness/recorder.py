@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core import registry
-from hzbench.core.network import Network
+from hzbench.core.network import Network, contraction
+from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
 from hzbench.engine.torch_executor import Event
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 STRATA = 128  # a path average looks at one uniform step in each of min(T, 128) strata
 INVARIANTS = ("pair_disagreement", "mass_residual", "idle_change")
-STATIC = ("laplacian_spectrum", "slem")
 SHIFT = "mean_shift"
 TICKS = "probe_sums"
 
@@ -36,11 +36,11 @@ class BlockRecorder:
         record: Sequence[int],
         probes: Sequence[int],
         problem: Problem,
-        network: Network,
+        fixed: Mapping[str, NDArray[np.float64]],
         ticks: TickProbe | None = None,
         weights: NDArray[np.float64] | None = None,
     ) -> None:
-        self.problem, self.network, self.ticks = problem, network, ticks
+        self.problem, self.fixed, self.ticks = problem, fixed, ticks
         self.observables = tuple(observables)
         self.record_steps, self.probes = frozenset(record), Counter(probes)
         around = ticks.boundaries if ticks else set()
@@ -85,8 +85,8 @@ class BlockRecorder:
             return torch.from_numpy(self.ticks.value(replicas))
         if name in INVARIANTS:
             return self.invariants.get(name, state.x.new_zeros(replicas)).clone()
-        if name in STATIC:
-            value = torch.as_tensor(getattr(self.network, name), dtype=torch.float64)
+        if name in self.fixed:
+            value = torch.from_numpy(self.fixed[name])
             return value.expand(replicas, *value.shape)
         measured: Tensor = registry.find("observable", name).target(state, self.problem)
         return measured
@@ -95,6 +95,21 @@ class BlockRecorder:
         for name, value in invariant_residuals(event).items():
             known = self.invariants.get(name, value)
             self.invariants[name] = value.maximum(known)
+
+
+def fixed_values(
+    names: Sequence[str], network: Network, plan: Plan
+) -> dict[str, NDArray[np.float64]]:
+    """Observables that no draw changes: the spectrum of the graph, and the rate of W.
+
+    W is the one that the plan executes, where it executes one, and not the one that was built.
+    """
+    weights = network.weights if plan.matrix is None else plan.matrix
+    known: dict[str, Callable[[], object]] = {
+        "laplacian_spectrum": lambda: network.laplacian_spectrum,
+        "slem": lambda: contraction(weights),
+    }
+    return {name: np.asarray(known[name](), float) for name in names if name in known}
 
 
 def probe_steps(steps: int, seed: int, block: int, strata: int = STRATA) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from hzbench.core.trace import DIVERGED, OK, Trace
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem
 from hzbench.harness.path_averages import PATHS, path_weights
-from hzbench.harness.recorder import TICKS, BlockRecorder, probe_steps
+from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_steps
 from hzbench.harness.setting import reference_spec
 from hzbench.harness.ticks import TickProbe
 
@@ -126,18 +126,18 @@ def _block(
     spec = parts.spec
     asked = any(name in PATHS for name in names)
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
+    plan = build_plan(parts, replicas)
     recorder = BlockRecorder(
         names,
         spec.record_steps,
         probes,
         parts.measured_on or parts.problem,
-        parts.network,
+        fixed_values(names, parts.network, plan),
         _ticks(spec, index, declared) if declared is not None and TICKS in names else None,
         path_weights(spec, parts.problem),
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
-    plan = build_plan(parts, replicas)
     execute(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns
 

@@ -7,27 +7,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.errors import SpecError
-from hzbench.core.mutant import Mutant
+from hzbench.core.mutant import Mutant, needs
 from hzbench.core.plan import Plan
 from hzbench.core.registry import register
 from hzbench.core.spec import Spec
-
-
-def _needs(holds: bool, spec: Spec, what: str) -> Spec:
-    """The spec, if the mutant means something there.
-
-    Raises:
-        SpecError: it would change nothing.
-    """
-    if not holds:
-        raise SpecError(
-            [
-                f"mutant: got {spec.mutant!r} where it means nothing; expected {what}; plant it in "
-                "another run"
-            ]
-        )
-    return spec
 
 
 @register("mutant", "ignored_pair_weight")
@@ -42,7 +25,7 @@ class IgnoredPairWeight(Mutant):
     def spec(self, spec: Spec) -> Spec:
         """Refuse where the weight is ½ anyway."""
         unequal = spec.network.pair_weight != 0.5 and spec.network.gossip != "matrix"
-        return _needs(unequal, spec, "pairs or matchings with pair_weight other than 0.5")
+        return needs(unequal, spec, "pairs or matchings with pair_weight other than 0.5")
 
     def plan(self, plan: Plan) -> Plan:
         """Average by halves."""
@@ -60,7 +43,7 @@ class FavouredEdge(Mutant):
 
     def spec(self, spec: Spec) -> Spec:
         """Refuse other protocols."""
-        return _needs(spec.network.gossip == "matching", spec, "gossip 'matching'")
+        return needs(spec.network.gossip == "matching", spec, "gossip 'matching'")
 
     def plan(self, plan: Plan) -> Plan:
         """Take the second draw from the next replica."""
@@ -92,7 +75,7 @@ class DroppedLinkWeight(Mutant):
     def spec(self, spec: Spec) -> Spec:
         """Refuse where no link fails."""
         fails = spec.network.link_failure > 0 and spec.network.gossip == "matrix"
-        return _needs(fails, spec, "gossip 'matrix' with link_failure above 0")
+        return needs(fails, spec, "gossip 'matrix' with link_failure above 0")
 
     def plan(self, plan: Plan) -> Plan:
         """Keep the old diagonal."""
@@ -111,7 +94,7 @@ class OnePeerStuck(Mutant):
     def spec(self, spec: Spec) -> Spec:
         """Refuse where W does not vary."""
         varies = spec.network.weights["name"] == "one-peer-exponential"
-        return _needs(varies and spec.network.gossip == "matrix", spec, "weights that vary")
+        return needs(varies and spec.network.gossip == "matrix", spec, "weights that vary")
 
     def plan(self, plan: Plan) -> Plan:
         """Drop the others."""
@@ -131,7 +114,7 @@ class TorusOverFive(Mutant):
     def spec(self, spec: Spec) -> Spec:
         """Refuse other graphs."""
         torus = spec.network.graph["name"] == "torus" and spec.network.gossip == "matrix"
-        return _needs(torus, spec, "gossip 'matrix' on a torus with a side of 2")
+        return needs(torus, spec, "gossip 'matrix' on a torus with a side of 2")
 
     def plan(self, plan: Plan) -> Plan:
         """Divide by five."""
@@ -152,5 +135,5 @@ class OneExchangeFewer(Mutant):
     def spec(self, spec: Spec) -> Spec:
         """Lower the degree."""
         rounds = spec.component("method", spec.method).model_dump().get("rounds", 0)
-        _needs(rounds > 1, spec, "method chebyshev with at least 2 rounds")
+        needs(rounds > 1, spec, "method chebyshev with at least 2 rounds")
         return spec.replace(method={**spec.method, "rounds": rounds - 1})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hzbench.core.estimator import Estimator
-from hzbench.core.mutant import Mutant
+from hzbench.core.estimator import Estimate, Estimator
+from hzbench.core.mutant import Mutant, needs
 from hzbench.core.problem import Problem, Sample
 from hzbench.core.registry import register
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, Rows, uniforms
+from hzbench.core.structure import BatchSize
 from hzbench.estimators.zeroth_order import ZerothOrder, evaluate
 
 if TYPE_CHECKING:
@@ -159,6 +161,47 @@ class ForwardForCentral(Mutant):
     def estimator(self, estimator: Estimator) -> Estimator:
         """Swap the difference."""
         return _with(estimator, difference="forward")
+
+
+class _OneStream:
+    """A problem all of whose nodes draw node 0's data; the rest is the problem's own."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.problem, name)
+
+    def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> Sample:
+        """Draw as node 0."""
+        return self.problem.sample(replace(rows, node=0 * rows.node), batch_size, count)
+
+
+class _Listening(Estimator):
+    inner: Any
+
+    def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
+        found: Estimate = self.inner.estimate(_OneStream(problem), x, rows, batch_size)
+        return found
+
+
+@register("mutant", "shared_data_noise")
+class SharedDataNoise(Mutant):
+    """All nodes draw the same data noise.
+
+    Formula: ζ_i = ζ for every node i: averaging over nodes no longer lowers the noise.
+
+    Source: nodes that share a seed; mutation study.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse problems whose nodes hold rows of their own."""
+        rows = "data" in type(spec.component("problem", spec.problem)).model_fields
+        return needs(not rows, spec, "a problem with a noise of its own")
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Listen to one stream."""
+        return _Listening(inner=estimator)
 
 
 @register("mutant", "noise_plus_5")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hzbench.core.estimator import Estimator
+from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.mutant import Mutant
+from hzbench.core.problem import Problem
 from hzbench.core.registry import register
 from hzbench.core.streams import Rows
+from hzbench.core.structure import BatchSize
 from hzbench.estimators.one_point import ResidualFeedback
 from hzbench.estimators.zeroth_order import ZerothOrder
 
@@ -64,9 +67,81 @@ class SmoothingDoubled(Mutant):
 
     def estimator(self, estimator: Estimator) -> Estimator:
         """Double the radius of whatever has one."""
-        if "smoothing" not in type(estimator).model_fields:
+        return _radius(estimator, 2.0)
+
+
+@register("mutant", "smoothing_halved")
+class SmoothingHalved(Mutant):
+    """The smoothing radius is half the one that the spec says.
+
+    Formula: ν → ν/2: the noise of function calls weighs four times as much, the bias less.
+
+    Source: a diameter taken for a radius; mutation study.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Halve the radius of whatever has one."""
+        return _radius(estimator, 0.5)
+
+
+def _radius(estimator: Estimator, factor: float) -> Estimator:
+    if "smoothing" not in type(estimator).model_fields:
+        return estimator
+    return estimator.model_copy(update={"smoothing": factor * estimator.model_dump()["smoothing"]})
+
+
+class _FirstStep(ZerothOrder):
+    def draw(self, rows: Rows, d: int) -> Tensor:
+        return super().draw(replace(rows, step=0 * rows.step), d)
+
+
+@register("mutant", "frozen_directions")
+class FrozenDirections(Mutant):
+    """Every step draws the random vectors of the first step again.
+
+    Formula: u_{t,k} = u_{0,k}: every single estimate has the right law, the run has not.
+
+    Source: a seed that is set afresh in every step; mutation study.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Draw at step 0."""
+        if not isinstance(estimator, ZerothOrder):
             return estimator
-        return estimator.model_copy(update={"smoothing": 2 * estimator.model_dump()["smoothing"]})
+        return _FirstStep(**estimator.model_dump())
+
+
+class _Part(ZerothOrder):
+    second: bool
+
+    def draw(self, rows: Rows, d: int) -> Tensor:
+        u = super().draw(rows, d).clone()
+        half = d // 2
+        u[..., (slice(half) if self.second else slice(half, d))] = 0.0
+        return u
+
+
+class _PerTensor(ZerothOrder):
+    def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
+        halves = (_Part(second=second, **self.model_dump()) for second in (False, True))
+        first, second = (half.estimate(problem, x, rows, batch_size) for half in halves)
+        return replace(first, gradient=first.gradient + second.gradient)
+
+
+@register("mutant", "dot_per_tensor")
+class DotPerTensor(Mutant):
+    """The product <∇f, u> is taken tensor by tensor (two halves of x) instead of over all of x.
+
+    Formula: G_a = u_a D(u_a), G_b = u_b D(u_b): the mean is right, the second moment too small.
+
+    Source: the HDO authors' simulated variant.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Take the halves apart."""
+        if not isinstance(estimator, ZerothOrder):
+            return estimator
+        return _PerTensor(**estimator.model_dump())
 
 
 class _SameVectors(ResidualFeedback):

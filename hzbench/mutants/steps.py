@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hzbench.core.errors import SpecError
 from hzbench.core.method import Local, Method, Verb
-from hzbench.core.mutant import Mutant
+from hzbench.core.mutant import Mutant, needs
 from hzbench.core.plan import Plan
 from hzbench.core.registry import register
 from hzbench.core.spec import Spec
@@ -21,22 +20,10 @@ if TYPE_CHECKING:
 
 
 def _only(protocol: str, spec: Spec) -> Spec:
-    """The spec, if it has that protocol.
-
-    Raises:
-        SpecError: it has another one, where the mutant would change nothing.
-    """
-    if spec.network.gossip != protocol:
-        raise SpecError(
-            [
-                f"mutant: got {spec.mutant!r} with gossip {spec.network.gossip!r}, where it means "
-                f"nothing; expected gossip {protocol!r}; plant it in another run"
-            ]
-        )
-    return spec
+    return needs(spec.network.gossip == protocol, spec, f"gossip {protocol!r}")
 
 
-class _Wrapped(Method):
+class Wrapped(Method):
     """A method around a method; subclasses override `advance`."""
 
     inner: Any
@@ -46,13 +33,16 @@ class _Wrapped(Method):
         return tuple(self.inner.arrays())
 
 
-def _wrap(kind: type[_Wrapped], method: Method) -> Method:
+def wrap(kind: type[Wrapped], method: Method) -> Method:
+    """The method inside another, with its keys."""
     return kind(inner=method, **{name: getattr(method, name) for name in Method.model_fields})
 
 
-class _Longer(_Wrapped):
+class _Longer(Wrapped):
+    factor: float = 1.05
+
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
-        advanced: Local = self.inner.advance(local, gradient, mix, 1.05 * step_size)
+        advanced: Local = self.inner.advance(local, gradient, mix, self.factor * step_size)
         return advanced
 
 
@@ -67,10 +57,24 @@ class StepSizePlus5(Mutant):
 
     def method(self, method: Method) -> Method:
         """Lengthen every step."""
-        return _wrap(_Longer, method)
+        return wrap(_Longer, method)
 
 
-class _OneEnd(_Wrapped):
+@register("mutant", "step_size_plus_2")
+class StepSizePlus2(Mutant):
+    """Every step size is 2 % too large.
+
+    Formula: η → 1.02 η.
+
+    Source: mutation study.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Lengthen every step a little."""
+        return wrap(_Longer, method).model_copy(update={"factor": 1.02})
+
+
+class _OneEnd(Wrapped):
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         half = step_size.shape[0] // 2  # pair rounds: first ends, then second ends
         mask = torch.ones_like(step_size)
@@ -94,10 +98,10 @@ class OneEndpoint(Mutant):
 
     def method(self, method: Method) -> Method:
         """Silence the second ends."""
-        return _wrap(_OneEnd, method)
+        return wrap(_OneEnd, method)
 
 
-class _CombineFirst(_Wrapped):
+class _CombineFirst(Wrapped):
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         mixed = mix(local["x"])
         direction, kept = self.direction(local, gradient(mixed))
@@ -115,13 +119,15 @@ class CombineThenAdapt(Mutant):
 
     def method(self, method: Method) -> Method:
         """Swap the order."""
-        return _wrap(_CombineFirst, method)
+        return wrap(_CombineFirst, method)
 
 
-class _Lopsided(_Wrapped):
+class _Lopsided(Wrapped):
+    weight: float = 0.48
+
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         def mostly(y: Tensor) -> Tensor:
-            return y + 2 * 0.48 * (mix(y) - y)
+            return y + 2 * self.weight * (mix(y) - y)
 
         advanced: Local = self.inner.advance(local, gradient, mostly, step_size)
         return advanced
@@ -138,7 +144,21 @@ class GossipWeight48(Mutant):
 
     def method(self, method: Method) -> Method:
         """Tilt the average."""
-        return _wrap(_Lopsided, method)
+        return wrap(_Lopsided, method)
+
+
+@register("mutant", "gossip_weight_45")
+class GossipWeight45(Mutant):
+    """Partners keep weight .55 on themselves instead of averaging.
+
+    Formula: x_i+ = .55 y_i + .45 y_j.
+
+    Source: mutation study.
+    """
+
+    def method(self, method: Method) -> Method:
+        """Tilt the average more."""
+        return wrap(_Lopsided, method).model_copy(update={"weight": 0.45})
 
 
 @register("mutant", "self_pairs")
@@ -168,21 +188,6 @@ def _ticks(plan: Plan) -> Rows:
     step = torch.arange(plan.steps).repeat(plan.replicas)
     node = torch.zeros_like(step)
     return Rows(keys=plan.keys[replica], replica=replica, node=node, step=step)
-
-
-@register("mutant", "ignored_step_size")
-class IgnoredStepSize(Mutant):
-    """The step sizes of node groups are read and ignored.
-
-    Formula: η_i → the method's η for every node.
-
-    Source: a key of the spec that has no effect, as published code has had.
-    """
-
-    def spec(self, spec: Spec) -> Spec:
-        """Drop the key."""
-        groups = [g.model_dump(mode="json", exclude={"step_size"}) for g in spec.nodes]
-        return spec.replace(nodes=groups)
 
 
 @register("mutant", "lazy_weights")
