@@ -2,9 +2,20 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from hzbench.theory.affine_system import AffineSystem, Array, LocalSteps, local_steps
 from hzbench.theory.pair_moments import pair_step
 from hzbench.theory.round_moments import scenario_step
+
+
+_RESIDUE = 1e-12
+
+
+def deviation(square: Array, mean: Array) -> Array:
+    """Standard deviation from E x² and E x; 0 where their difference is rounding."""
+    variance = square - mean**2
+    return np.sqrt(np.where(variance > _RESIDUE * square, variance, 0.0))
 
 
 def advance(system: AffineSystem, Z: Array, scale: float) -> Array:

@@ -134,8 +134,8 @@ def run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         momentum_zero(setting),
         assume(
             "the step size is constant in time",
-            setting.schedule.name == "constant",
-            f"schedule = {setting.schedule.name}",
+            setting.schedule.constant,
+            f"schedule = {setting.schedule}",
         ),
         assume(
             "all nodes have one positive step size",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.setting import NetworkFacts, Setting
+from hzbench.theory.affine_moments import deviation
 from hzbench.theory.checks import Values
 from hzbench.theory.class_moments import (
     ClassMoments,
@@ -120,7 +121,7 @@ class Reduction:
             "mean_iterate": nodes.optimum + shown,
             "node_distance": total,
             "gradient_norm": a**2 @ square,
-            "spread": np.sqrt(np.maximum(square - mean**2, 0.0)),
+            "spread": deviation(square, mean),
         }
 
 

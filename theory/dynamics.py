@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
-from hzbench.theory.affine_moments import advance
+from hzbench.theory.affine_moments import advance, deviation
 from hzbench.theory.affine_system import AffineSystem, Integers, positions
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.commuting import Reduction, reduction
@@ -263,8 +263,7 @@ def _observe(model: Model, Z: Array) -> dict[str, Array]:
     # as a mean over pairs of nodes, so that equal nodes give exactly zero
     distances = squares[:, None] + squares[None, :] - gram - gram.T
     mean = Z[:, index, -1].mean(1)
-    variance = np.einsum("ckk->ck", average) - mean**2
-    spread = np.sqrt(np.maximum(variance, 0.0)).reshape(C * p)
+    spread = deviation(np.einsum("ckk->ck", average), mean).reshape(C * p)
     hessian = model.hessian
     return {
         "objective_gap": 0.5 * np.einsum("ckl,clk->", hessian, average),

@@ -168,7 +168,7 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
         assume("no forward differences", not bad, f"nodes {bad}" if bad else ""),
         equally_often(setting),
         assume("one positive step size", 0 < low == high, f"from {low:g} to {high:g}"),
-        assume("constant in time", setting.schedule.name == "constant", setting.schedule.name),
+        assume("constant in time", setting.schedule.constant, str(setting.schedule)),
         assume("the step size is small: η L < 1", edge < 1, f"η L = {edge:.3g}"),
         _reference(setting, n1),
     )

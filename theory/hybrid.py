@@ -210,8 +210,8 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         ),
         assume(
             "the step size is constant in time",
-            setting.schedule.name == "constant",
-            f"schedule = {setting.schedule.name}",
+            setting.schedule.constant,
+            f"schedule = {setting.schedule}",
         ),
         minimum,
     )

@@ -130,8 +130,8 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
         _alike_in_groups(setting),
         assume(
             "the step size is constant in time and positive somewhere",
-            setting.schedule.name == "constant" and largest > 0,
-            f"schedule = {setting.schedule.name}, largest step size = {largest:g}",
+            setting.schedule.constant and largest > 0,
+            f"schedule = {setting.schedule}, largest step size = {largest:g}",
         ),
         _exchange_known(setting),
     )

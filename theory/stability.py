@@ -61,6 +61,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
             limit = nan if model.later else mean_square_limit(model.system, scale)
         except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
             limit = nan
+        if limit == 0.0:
+            return 0.0, "the averaging itself expands: |W − J/n| > 1, whatever the step sizes"
         if isfinite(limit):
             return limit, (
                 "the mean-square limit of the exact second-moment recursion "
@@ -79,6 +81,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
 def mean_square_limit(system: AffineSystem, edge: float) -> float:
     """The factor at which the spectral radius of the second-moment map is 1; nan if not found.
 
+    0 if it is above 1 at any factor, as with a W that expands.
+
     Args:
         system: the affine system.
         edge: η_max L, which sets the scale of the search.
@@ -92,7 +96,7 @@ def mean_square_limit(system: AffineSystem, edge: float) -> float:
     while spectral_radius(system, low) >= 1.0:
         high, low = low, low / 4
         if low * edge < 1e-6:
-            return nan
+            return 0.0 if spectral_radius(system, low) > 1.0 + 1e-3 else nan
     return float(brentq(lambda c: spectral_radius(system, c) - 1.0, low, high, rtol=1e-5))
 
 

@@ -92,7 +92,7 @@ def basic(case: Case) -> tuple[Check, ...]:
 
 
 def _constant(setting: Setting) -> tuple[bool, str]:
-    return setting.schedule.name == "constant", f"schedule = {setting.schedule.name}"
+    return setting.schedule.constant, f"schedule = {setting.schedule}"
 
 
 def fixed_matrix(case: Case) -> tuple[Check, ...]:

@@ -164,8 +164,8 @@ def _run_assumptions(setting: Setting) -> tuple[Assumption, ...]:
         momentum_zero(setting),
         assume(
             "the step size is constant in time",
-            setting.schedule.name == "constant",
-            f"schedule = {setting.schedule.name}",
+            setting.schedule.constant,
+            f"schedule = {setting.schedule}",
         ),
         assume("all nodes have one positive step size", 0 < low == high, f"{low:g} to {high:g}"),
         plain_exchange(setting),

@@ -102,19 +102,25 @@ def _records(kind: str, name: str) -> list[dict[str, Any]]:
 
 
 def parameters(entry: Entry) -> list[dict[str, Any]]:
-    """Name, type, default and meaning of every parameter."""
-    target = entry.target
+    """Name, type, default and meaning of every parameter, those of sub-tables after a dot."""
+    return _fields(entry.target, "")
+
+
+def _fields(target: Any, prefix: str) -> list[dict[str, Any]]:
+    """The rows of one table; a field that is a table itself gives its own fields' rows."""
     if not (inspect.isclass(target) and issubclass(target, BaseModel)):
         return []
-    return [
-        {
-            "name": name,
+    rows: list[dict[str, Any]] = []
+    for name, field in target.model_fields.items():
+        inner = _fields(field.annotation, f"{prefix}{name}.")
+        row = {
+            "name": f"{prefix}{name}",
             "type": _type(field.annotation),
             "default": _default(field.get_default(call_default_factory=True)),
             "meaning": field.description or "",
         }
-        for name, field in target.model_fields.items()
-    ]
+        rows.extend(inner or [row])
+    return rows
 
 
 def _type(annotation: Any) -> str:

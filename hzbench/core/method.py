@@ -22,17 +22,21 @@ Verb = Callable[["Tensor"], "Tensor"]
 
 
 class Schedule(Component):
-    """How the step size moves: η_t = base · shape(t), t = 0 ... T−1."""
+    """How the step size moves: η_t = base · shape(t), t = 0 ... T−1.
+
+    Formula: (t + 1)/w during the w steps of warm-up, then with s = t − w: constant 1; inverse-time
+    1/(1 + s/offset); cosine ½(1 + cos(π s/(T − w))).
+    """
 
     name: Literal["constant", "inverse-time", "cosine"] = Field(
         "constant",
-        description="constant; inverse-time 1/(1 + t/offset); cosine: linear warm-up, then "
-        "½(1 + cos(π (t − warmup)/(T − warmup)))",
+        description="η_t/η after the warm-up, s = t − warmup: constant 1; inverse-time "
+        "1/(1 + s/offset); cosine ½(1 + cos(π s/(T − warmup)))",
     )
     offset: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="inverse-time: t at which the step has halved"
+        1.0, gt=0, allow_inf_nan=False, description="inverse-time: s at which the step has halved"
     )
-    warmup: int = Field(0, ge=0, description="cosine: steps of linear warm-up")
+    warmup: int = Field(0, ge=0, description="steps of linear warm-up, η_t/η = (t + 1)/warmup")
 
 
 class Method(Component):

@@ -97,25 +97,26 @@ class Network:
     def _mistakes_of(self, w: NDArray[np.float64]) -> list[str]:
         n = self.nodes
         if not np.isfinite(w).all():
-            return ["got weights that are not finite; expected numbers; correct the matrix"]
+            return ["got a W that is not finite; expected numbers; correct network.matrix"]
         found = []
         if np.abs(w.sum(axis=0) - 1).max() > _ROUNDING and not _symmetric(w):
             worst = int(np.abs(w.sum(axis=0) - 1).argmax())
             found.append(
-                f"got weights that are not symmetric, and column {worst} sums to "
-                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic W; symmetrise it"
+                f"got a W that is not symmetric and whose column {worst} sums to "
+                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic one; make the columns of "
+                "network.matrix sum to 1"
             )
         if np.abs(w.sum(axis=1) - 1).max() > _ROUNDING:
             worst = int(np.abs(w.sum(axis=1) - 1).argmax())
             found.append(
-                f"got weights whose row {worst} sums to {w.sum(axis=1)[worst]:.6g}; expected a "
-                "doubly stochastic W; make every row sum to 1"
+                f"got a W whose row {worst} sums to {w.sum(axis=1)[worst]:.6g}; expected a doubly "
+                "stochastic one; make every row of network.matrix sum to 1"
             )
         support = self.adjacency + np.eye(n)
         if np.abs(w[support == 0]).max(initial=0.0) > _ROUNDING:
             found.append(
-                "got a weight between nodes without an edge; expected W on the graph; "
-                "add the edge or set the weight to 0"
+                "got a weight in W between nodes without an edge; expected W on the graph; "
+                "add the edge or set that entry of network.matrix to 0"
             )
         return found
 

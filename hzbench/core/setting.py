@@ -83,14 +83,23 @@ class NetworkFacts:
 class ScheduleFacts:
     """η_t = base · shape(t), t = 0, 1, ..., T−1; `base` is per node.
 
-    constant: 1. inverse-time: 1/(1 + t/offset). cosine: linear warm-up (t+1)/w for
-    t < w = `warmup`, then ½(1 + cos(π (t − w)/(T − w))). Warm-up ramps the step size only;
-    gossip goes on.
+    Linear warm-up (t+1)/w for t < w = `warmup`, then with s = t − w: constant 1; inverse-time
+    1/(1 + s/offset); cosine ½(1 + cos(π s/(T − w))). Warm-up ramps the step size only; gossip
+    goes on.
     """
 
     name: Literal["constant", "inverse-time", "cosine"] = "constant"
     offset: float = 1.0
     warmup: int = 0
+
+    @property
+    def constant(self) -> bool:
+        """Whether the step sizes never change."""
+        return self.name == "constant" and self.warmup == 0
+
+    def __str__(self) -> str:
+        """Name, and the warm-up if there is one."""
+        return f"{self.name} after {self.warmup} steps of warm-up" if self.warmup else self.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,15 +131,14 @@ def build_plan(parts: Components, replicas: range) -> Plan:
 def step_sizes(spec: Spec) -> NDArray[np.float64]:
     """η of every step and node, shape [T, n]."""
     schedule, steps = method_of(spec).schedule, spec.run.steps
-    t = np.arange(steps, dtype=np.float64)
-    shape = np.ones(steps)
-    if schedule.name == "inverse-time":
-        shape = 1 / (1 + t / schedule.offset)
-    elif schedule.name == "cosine":
-        w = schedule.warmup
-        shape = np.where(
-            t < w, (t + 1) / max(1, w), (1 + np.cos(np.pi * (t - w) / max(1, steps - w))) / 2
-        )
+    ramp = (np.arange(min(schedule.warmup, steps)) + 1.0) / max(1, schedule.warmup)
+    s = np.arange(steps - ramp.size, dtype=np.float64)
+    after = {
+        "constant": np.ones(s.size),
+        "inverse-time": 1 / (1 + s / schedule.offset),
+        "cosine": (1 + np.cos(np.pi * s / max(1, s.size))) / 2,
+    }
+    shape = np.concatenate([ramp, after[schedule.name]])
     sizes: NDArray[np.float64] = shape[:, None] * base_step_sizes(spec)[None, :]
     return sizes
 

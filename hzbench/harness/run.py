@@ -315,6 +315,8 @@ def _unstable(setting: Setting) -> tuple[str, ...]:
     largest = float(setting.step_sizes.max())
     if not limit < 1:
         return ()
+    if limit == 0:
+        return (f"no step size is stable: {sentence}; the moments grow without bound",)
     return (
         f"the step size {largest:g} is beyond the stability limit: {sentence}; the moments grow "
         f"without bound unless every step size is multiplied by less than {limit:.3g} "

@@ -65,7 +65,7 @@ class Ring(GraphFamily):
 
     def build(self, nodes: int) -> Graph:
         """The ring; n >= 3."""
-        _require(nodes >= 3, f"{nodes} nodes for a ring", "at least 3", "take path or complete")
+        _require(nodes >= 3, f"{_nodes(nodes)} for a ring", "at least 3", "take path or complete")
         return _graph(nodes, [(i, (i + 1) % nodes) for i in range(nodes)])
 
 
@@ -126,7 +126,7 @@ class _Rectangle(GraphFamily):
             columns = nodes // rows
         _require(
             rows * columns == nodes,
-            f"{nodes} nodes for {rows} rows and {columns} columns",
+            f"{_nodes(nodes)} for {rows} rows and {columns} columns",
             "rows · columns = nodes",
             "change one of them, or leave rows and columns out",
         )
@@ -179,7 +179,7 @@ class Hypercube(GraphFamily):
         _at_least_one(nodes)
         below, power = 2 ** (nodes.bit_length() - 1), nodes & (nodes - 1) == 0
         fix = f"take {below} or {2 * below} nodes"
-        _require(power, f"{nodes} nodes for a hypercube", "a power of 2", fix)
+        _require(power, f"{_nodes(nodes)} for a hypercube", "a power of 2", fix)
         digits = [2**k for k in range(nodes.bit_length() - 1)]
         return _graph(nodes, [(i, i ^ bit) for i in range(nodes) for bit in digits])
 
@@ -200,7 +200,7 @@ class CompleteBipartite(GraphFamily):
         left = nodes // 2 if self.left is None else self.left
         _require(
             0 < left < nodes,
-            f"{nodes} nodes for a first side of {left}",
+            f"{_nodes(nodes)} for a first side of {left}",
             "at least one node on each side",
             "lower left or add nodes",
         )
@@ -229,6 +229,10 @@ def _edge_mistake(nodes: int, edge: tuple[int, ...]) -> str:
 
 def _at_least_one(nodes: int) -> None:
     _require(nodes >= 1, f"{nodes} nodes", "at least 1", "add nodes")
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'' if count == 1 else 's'}"
 
 
 def _require(holds: bool, got: str, expected: str, do: str) -> None:

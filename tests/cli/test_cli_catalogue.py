@@ -54,6 +54,10 @@ def test_show_gives_formula_source_and_parameters(shell):
     assert by_name["samples"]["type"] == "int"
     assert by_name["directions"]["type"].startswith("'gaussian' | 'sphere'")
     assert "smoothing radius" in by_name["smoothing"]["meaning"]
+    (record,) = shell("show", "hdo", "--json").json
+    by_name = {row["name"]: row for row in record["parameters"]}
+    assert "1/(1 + s/offset)" in by_name["schedule.name"]["meaning"]
+    assert by_name["schedule.warmup"]["default"] == 0
     (record,) = shell("show", "objective_gap", "--json").json
     assert record["unit"] == OBSERVABLES["objective_gap"].unit
 

@@ -75,7 +75,12 @@ SCHEDULES = {
     "constant": ({"name": "constant"}, lambda _: 1.0),
     "inverse-time": ({"name": "inverse-time", "offset": 4.0}, lambda t: 1 / (1 + t / 4)),
     "cosine": ({"name": "cosine"}, lambda t: cosine(t, 30, 0)),
-    "warm-up": ({"name": "cosine", "warmup": 10}, lambda t: cosine(t, 30, 10)),
+    "warm-up, constant": ({"warmup": 10}, lambda t: min(1.0, (t + 1) / 10)),
+    "warm-up, inverse-time": (
+        {"name": "inverse-time", "offset": 4.0, "warmup": 10},
+        lambda t: (t + 1) / 10 if t < 10 else 1 / (1 + (t - 10) / 4),
+    ),
+    "warm-up, cosine": ({"name": "cosine", "warmup": 10}, lambda t: cosine(t, 30, 10)),
 }
 
 

@@ -110,6 +110,9 @@ def test_schedule_values_by_hand():
         0.4,
         0.333333333333,
     ]
+    assert shape(warmup=4)[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    delayed = shape(name="inverse-time", offset=2.0, warmup=2)
+    assert delayed[:4] == [0.5, 1.0, 1.0, 0.666666666667]
     cosine = shape(name="cosine", warmup=4)
     assert cosine[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert cosine[8] == 0.5

@@ -187,8 +187,8 @@ def test_schedules(name):
         record=(0, 1, 2, 3, 4),
     )
     scales = {
-        "constant": (1.0, 1.0, 1.0, 1.0),
-        "inverse-time": (1.0, 0.8, 4 / 6, 4 / 7),
+        "constant": (0.5, 1.0, 1.0, 1.0),
+        "inverse-time": (0.5, 1.0, 1.0, 0.8),
         "cosine": (0.5, 1.0, 1.0, 0.5),
     }[name]
     check(given, root, exchanges("matrix", 2, matrix=W2), scales)

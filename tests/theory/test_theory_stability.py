@@ -94,6 +94,14 @@ def test_moments_shrink_below_and_grow_above(protocol):
         assert (after > 1.1 * before) if grows else (after < 1.001 * before)
 
 
+def test_an_expansive_matrix_is_stable_at_no_step_size():
+    structure, _ = quadratic(np.random.default_rng(3), 2, 2)
+    network = NetworkFacts(matrix=((-0.5, 1.5), (1.5, -0.5)))
+    limit, sentence = step_size_limit(setting(structure, (FIRST, FIRST), network=network))
+    assert limit == 0.0
+    assert "averaging itself expands" in sentence
+
+
 def test_other_limits_are_named():
     structure, _ = quadratic(np.random.default_rng(2), 60, 4)
     large = setting(structure, (FIRST,) * 60, step_sizes=np.full(60, 0.1), protocol="pair")
