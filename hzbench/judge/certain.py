@@ -35,7 +35,8 @@ def judge_certain(base: Verdict, certain: Selection) -> Verdict:
 
 def _agreement(certain: Selection) -> str:
     count = f"{certain.size} value{'s' if certain.size > 1 else ''}"
-    return f"{count} of {subject(certain)} agree to rounding ({number(certain.rounding.relative)} relative)"
+    granted = number(certain.rounding.relative)
+    return f"{count} of {subject(certain)} agree to rounding ({granted} relative)"
 
 
 def _mismatch(certain: Selection, measured: Array, i: int) -> str:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from hzbench.core.errors import HzbenchError
 from hzbench.core.verdict import Outcome, Statistic, Verdict
 from hzbench.judge import hall
-from hzbench.judge import statistics as tests
 from hzbench.judge.select import Selection
 from hzbench.judge.wording import number, subject, too_few
 

@@ -11,8 +11,8 @@
 
 A value is certain, hence compared at rounding instead of tested, when theory says that its spread
 is 0; when it cannot be negative and theory says that its mean is 0; or when two or more replicas
-agree to rounding and theory predicts no spread. A single replica shows no spread, so there it counts
-as certain only if it hits the prediction. What rounding is depends on the run's number format.
+agree to rounding and theory predicts no spread. A single replica shows no spread, so it counts as
+certain only if it hits the prediction. What rounding is depends on the run's number format.
 """
 
 from collections.abc import Sequence
