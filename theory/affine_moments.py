@@ -6,7 +6,9 @@ import numpy as np
 
 from hzbench.theory.affine_system import AffineSystem, Array, LocalSteps, local_steps
 from hzbench.theory.pair_moments import pair_step
+from hzbench.theory.random_affine import Outcome, random_affine_step
 from hzbench.theory.round_moments import scenario_step
+from hzbench.theory.updates import outcomes
 
 
 _RESIDUE = 1e-12
@@ -32,6 +34,8 @@ def advance(system: AffineSystem, Z: Array, scale: float) -> Array:
         Z: E z z', shape [C, N+1, N+1].
         scale: the schedule's factor of this step.
     """
+    if system.update.rule != "plain":
+        return random_affine_step(_cached_outcomes(system, float(scale)), system.noise, Z)
     local = _cached_local(system, float(scale))
     if len(system.edges):
         return pair_step(system, Z, local)
@@ -40,6 +44,11 @@ def advance(system: AffineSystem, Z: Array, scale: float) -> Array:
     for scenario in rest:
         total += scenario.probability * scenario_step(system, Z, local, scenario)
     return total
+
+
+@lru_cache(maxsize=8)
+def _cached_outcomes(system: AffineSystem, scale: float) -> tuple[Outcome, ...]:
+    return outcomes(system, scale)
 
 
 @lru_cache(maxsize=4)

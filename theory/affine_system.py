@@ -1,11 +1,12 @@
 """A random affine system on a network, and the layout of its second moments.
 
-The idea: the state is z = (y_1, ..., y_n, 1), y_i = (x_i, v_i) (v_i only with momentum), and the
-carried object is Z = E z z'. One step of any protocol is a mixture of scenarios (probability,
-affine map, additive noise whose covariance is linear in Z), so Z ↦ Z+ is linear and exact.
-Coordinates that interact only through the size of the noise are carried as C separate blocks of
-dimension p: C = d, p = 1 if all Hessians are diagonal, C = 1, p = d in general. Z has shape
-[C, N+1, N+1] with N = nq and q = p or 2p; its last row holds the mean, its corner the mass 1.
+The idea: the state is z = (y_1, ..., y_n, 1), y_i all that node i remembers (its slots: x_i, with
+momentum v_i, and what else `slots` names), and the carried object is Z = E z z'. One step of any
+protocol is a mixture of scenarios (probability, affine map, additive noise whose covariance is
+linear in Z), so Z ↦ Z+ is linear and exact. Coordinates that interact only through the size of the
+noise are carried as C separate blocks of dimension p: C = d, p = 1 if all Hessians are diagonal,
+C = 1, p = d in general. Z has shape [C, N+1, N+1] with N = nq, q = p times the number of slots; its
+last row holds the mean, its corner the mass 1.
 """
 
 from collections.abc import Callable
@@ -14,13 +15,33 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.setting import Order
+from hzbench.core.setting import Order, UpdateFacts
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 NoiseLaw = Callable[[Integers, Array], Array]
 """(nodes [B], second moments of (x_i, 1) [C, B, p+1, p+1]) -> covariance of G_i, [C, B, p, p]."""
+
+
+CONSERVED = ("correction", "control")
+"""Slots whose sum over nodes stays what it is, 0, under a doubly stochastic W."""
+
+
+def slots(update: UpdateFacts, momentum: float) -> tuple[str, ...]:
+    """What a node remembers, x first.
+
+    A gradient tracker is held as its difference to the last estimate, in which the noise that two
+    rounds share does not appear.
+    """
+    own = {
+        "tracking": ("correction",),
+        "delayed": tuple(f"past {age + 1}" for age in range(update.delay)),
+        "control-variate": ("control",),
+        "sparsified": ("error",) if update.memory else (),
+        "compressed-exchange": ("public",),
+    }.get(update.rule, ())
+    return ("x", *(("velocity",) if momentum else ()), *own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +92,12 @@ class AffineSystem:
         step_sizes: base step sizes, shape [n].
         momentum: m.
         order: order of mixing and stepping.
+        update: what else a round does.
         scenarios: the round's mixture (matrix and matching).
         edges: pairs of the pair protocol, shape [E, 2]; empty otherwise.
         probabilities: of the pairs, shape [E].
         pair_weight: w in x_i+ = (1 − w) y_i + w y_j.
+        exchange_probability: of a round's exchange, as the scenarios have it.
     """
 
     hessians: Array
@@ -83,22 +106,38 @@ class AffineSystem:
     step_sizes: Array
     momentum: float
     order: Order
+    update: UpdateFacts
     scenarios: tuple[Scenario, ...] = ()
     edges: Integers
     probabilities: Array
     pair_weight: float = 0.5
+    exchange_probability: float = 1.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """What a node remembers."""
+        return slots(self.update, self.momentum)
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d = Cp of x."""
+        blocks, _, size = self.linear.shape
+        return int(blocks * size)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(C, n, p, q)."""
         C, n, p = self.linear.shape
-        return C, n, p, p * (1 if self.momentum == 0 else 2)
+        return C, n, p, p * len(self.slots)
 
-    def start(self, points: Array) -> Array:
-        """Z of a certain start: points of shape [C, n, p], velocities 0."""
+    def start(self, points: Array, origin: Array | float = 0.0) -> Array:
+        """Z of a certain start: points [C, n, p]; public copies at the origin [C, 1, p]; else 0."""
         C, n, p, q = self.shape
         z = np.zeros((C, n * q + 1))
-        z[:, :-1].reshape(C, n, q)[:, :, :p] = points
+        for index, name in enumerate(self.slots):
+            here = origin if name == "public" else points
+            if name in ("x", "public") or name.startswith("past"):
+                z[:, :-1].reshape(C, n, q)[:, :, index * p : (index + 1) * p] = here
         z[:, -1] = 1.0
         result: Array = z[:, :, None] * z[:, None, :]
         return result

@@ -109,8 +109,10 @@ def plain_exchange(setting: Setting) -> Assumption:
     net = setting.network
     fine = net.pair_weight == 0.5 and net.matching_law == "uniform"
     fine = fine and net.link_failure == 0 and net.acceleration == "none"
+    fine = fine and net.exchange_probability == 1
     detail = f"pair weight = {net.pair_weight:g}, matchings {net.matching_law}, "
-    detail += f"link failure = {net.link_failure:g}, acceleration = {net.acceleration}"
+    detail += f"link failure = {net.link_failure:g}, acceleration = {net.acceleration}, "
+    detail += f"exchange probability = {net.exchange_probability:g}"
     return assume("partners average equally and no exchange fails or is accelerated", fine, detail)
 
 

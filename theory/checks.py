@@ -74,8 +74,12 @@ def conclude(
 
 
 def iterates_move(setting: Setting) -> Assumption:
-    """The run updates its iterates."""
-    return assume("the iterates move", setting.moves, f"moves = {setting.moves}")
+    """The run updates its iterates, by nothing but local steps and exchanges."""
+    return assume(
+        "the iterates move by local steps and exchanges alone",
+        setting.moves and setting.update.rule == "plain",
+        f"moves = {setting.moves}, update = {setting.update.rule}",
+    )
 
 
 def laws_known(setting: Setting) -> Assumption:

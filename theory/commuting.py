@@ -131,7 +131,8 @@ def reduction(setting: Setting) -> Reduction | None:
     Raises:
         GraphError: the network cannot be rebuilt.
     """
-    if setting.momentum != 0 or not setting.moves or not plain(setting.network):
+    moves = setting.moves and setting.update.rule == "plain"
+    if setting.momentum != 0 or not moves or not plain(setting.network):
         return None
     nodes = coordinates(setting)
     if nodes is None:

@@ -15,7 +15,7 @@ from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance, deviation
-from hzbench.theory.affine_system import AffineSystem, Integers, positions
+from hzbench.theory.affine_system import AffineSystem, Integers, positions, slots
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.commuting import Reduction, reduction
 from hzbench.theory.coordinates import is_diagonal
@@ -44,6 +44,7 @@ class Model:
         system: the affine system, optimum at 0.
         later: the systems of steps 1, 2, ... P − 1 where the exchange has a period P > 1.
         start: starting points, shape [C, n, p].
+        origin: 0 of the problem's coordinates, shape [C, 1, p].
         hessian: mean Hessian, shape [C, p, p].
         optimum: x* in the original coordinates, shape [d].
         basis: columns are the directions of the coordinates, shape [d, d].
@@ -53,6 +54,7 @@ class Model:
     system: AffineSystem
     later: tuple[AffineSystem, ...] = ()
     start: Array
+    origin: Array
     hessian: Array
     optimum: Array
     basis: Array
@@ -100,8 +102,8 @@ def choose_form(setting: Setting, A: Array) -> Form:
 
 def state_size(setting: Setting, form: Form, d: int) -> int:
     """Numbers in the state of one block."""
-    own = (d if form == "general" else 1) * (1 if setting.momentum == 0 else 2)
-    return setting.nodes * own
+    own = d if form == "general" else 1
+    return setting.nodes * own * len(slots(setting.update, setting.momentum))
 
 
 def work(setting: Setting, form: Form, d: int) -> float:
@@ -114,6 +116,9 @@ def work(setting: Setting, form: Form, d: int) -> float:
 
 def scenario_count(setting: Setting) -> int:
     """How many ways a round may go, at most."""
+    if setting.protocol == "matrix":
+        masks = setting.nodes if 0 < setting.update.kept < setting.problem.dimension else 0
+        return (1 + masks) * (2 if setting.network.exchange_probability < 1 else 1)
     if setting.protocol != "matching":
         return 1
     if setting.network.matching_law == "uniform":
@@ -192,6 +197,8 @@ def build_model(setting: Setting) -> Model:
         step_sizes=np.asarray(setting.step_sizes, dtype=float),
         momentum=setting.momentum,
         order=setting.order,
+        update=setting.update,
+        exchange_probability=setting.network.exchange_probability,
         scenarios=scenarios,
         edges=edges,
         probabilities=probabilities,
@@ -202,11 +209,17 @@ def build_model(setting: Setting) -> Model:
         system=system,
         later=tuple(replace(system, scenarios=phase) for phase in later),
         start=points,
+        origin=_origin(optimum, basis, form),
         hessian=mean,
         optimum=optimum,
         basis=basis,
         form=form,
     )
+
+
+def _origin(optimum: Array, basis: Array, form: Form) -> Array:
+    """−x* in the model's coordinates, shape [C, 1, p]."""
+    return -optimum[None, None] if form == "general" else -(optimum @ basis)[:, None, None]
 
 
 def _protocol(setting: Setting) -> tuple[Phases, Integers, Array]:
@@ -233,7 +246,7 @@ def _diagonalised(A: Array, basis: Array) -> bool:
 
 def moments_at(setting: Setting, model: Model) -> list[Array]:
     """Z at every record step, each of shape [C, N+1, N+1]."""
-    Z, phases = model.system.start(model.start), (model.system, *model.later)
+    Z, phases = model.system.start(model.start, model.origin), (model.system, *model.later)
     found, wanted = [], set(setting.record)
     for t in range(setting.record[-1] + 1):
         if t in wanted:

@@ -27,6 +27,7 @@ MUTANTS = (
     "ignored_pair_weight",
     "favoured_edge",
     "dropped_link_weight",
+    "ignored_coin",
     "one_peer_stuck",
     "one_exchange_fewer",
     "lazy_weights",
@@ -156,7 +157,8 @@ def _parts(setting: Setting) -> object:
 def _modes(setting: Setting) -> tuple[Array, Array]:
     """Eigenvalues and eigenvectors of a fixed symmetric W."""
     cycle = declared_weights(setting.network, setting.nodes)
-    fixed = len(cycle) == 1 and not setting.network.link_failure
+    network = setting.network
+    fixed = len(cycle) == 1 and not network.link_failure and network.exchange_probability == 1
     if not fixed or float(np.abs(cycle[0] - cycle[0].T).max()) > 1e-9:
         raise GraphError("second-order gossip is solved for a fixed symmetric W only")
     values, vectors = np.linalg.eigh(cycle[0])
@@ -239,6 +241,7 @@ def _mutants(setting: Setting) -> tuple[str, ...]:
         "ignored_pair_weight": network.pair_weight != 0.5 and setting.protocol != "matrix",
         "favoured_edge": setting.protocol == "matching",
         "dropped_link_weight": network.link_failure > 0,
+        "ignored_coin": network.exchange_probability < 1,
         "one_peer_stuck": network.weights == "one-peer-exponential",
         "one_exchange_fewer": network.acceleration == "chebyshev" and network.rounds > 1,
         "lazy_weights": setting.protocol == "matrix",

@@ -28,11 +28,19 @@ def mixing_phases(setting: Setting) -> Phases:
         if network.matching_law == "uniform":
             return (matching_scenarios(n, setting.idle_steps, network.pair_weight),)
         return (_listed(network, n, setting.idle_steps),)
-    active = np.ones(n, dtype=bool)
     return tuple(
-        (Scenario(probability=1.0, mixing=_failing(W, network.link_failure), active=active),)
-        for W in mixing_cycle(network, n)
+        _coin(_failing(W, network.link_failure), network) for W in mixing_cycle(network, n)
     )
+
+
+def _coin(mixing: Mixing, network: NetworkFacts) -> tuple[Scenario, ...]:
+    """The exchange with its probability, no exchange otherwise; all nodes step either way."""
+    n, p = len(mixing.mean), network.exchange_probability
+    active = np.ones(n, dtype=bool)
+    exchange = Scenario(probability=p, mixing=mixing, active=active)
+    if p == 1:
+        return (exchange,)
+    return exchange, Scenario(probability=1 - p, mixing=Mixing(mean=np.eye(n)), active=active)
 
 
 def gossip_phases(setting: Setting) -> Phases:
@@ -58,7 +66,8 @@ def mean_square(setting: Setting) -> Array:
 
     Formula:
         pairs and matchings I − 2w(1−w) Σ_e p_e L_e; fixed W: W'W; failing links with weights w_e:
-        (E W)² + 2q(1−q) Σ_e w_e² L_e, E W = I − (1−q) Σ_e w_e L_e.
+        (E W)² + 2q(1−q) Σ_e w_e² L_e, E W = I − (1−q) Σ_e w_e L_e; with a coin p times that plus
+        (1 − p) I.
 
     Source:
         Boyd et al. 2006; own derivation (B5, B6, B8, B9).
@@ -71,19 +80,25 @@ def mean_square(setting: Setting) -> Array:
         cycle = mixing_cycle(network, n)
         if len(cycle) > 1:
             raise GraphError("W varies with the step: no single E W'W")
-        W, q = cycle[0], network.link_failure
-        if not q:
-            result: Array = W.T @ W
-            return result
-        off = W - np.diag(W.diagonal())
-        mean = np.eye(n) - (1 - q) * (np.diag(off.sum(1)) - off)
-        squares: Array = mean @ mean + 2 * q * (1 - q) * (np.diag((off**2).sum(1)) - off**2)
-        return squares
+        p = network.exchange_probability
+        result: Array = p * _fixed_square(cycle[0], network.link_failure) + (1 - p) * np.eye(n)
+        return result
     law = edge_law if setting.protocol == "pair" else inclusion_probabilities
     edges, chances = law(network, n)
     w = network.pair_weight
     found: Array = np.eye(n) - 2 * w * (1 - w) * _weighted_laplacian(edges, chances, n)
     return found
+
+
+def _fixed_square(W: Array, q: float) -> Array:
+    """E W'W when every edge of W fails with probability q."""
+    if not q:
+        result: Array = W.T @ W
+        return result
+    off = W - np.diag(W.diagonal())
+    mean = np.eye(len(W)) - (1 - q) * (np.diag(off.sum(1)) - off)
+    squares: Array = mean @ mean + 2 * q * (1 - q) * (np.diag((off**2).sum(1)) - off**2)
+    return squares
 
 
 def pair_mixing(network: NetworkFacts, n: int) -> Mixing:

@@ -3,18 +3,19 @@
 from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
+from hzbench.core.structure import Quadratic
 from hzbench.theory import sources
 from hzbench.theory.checks import (
     assume,
     buildable,
     conclude,
     is_quadratic,
-    iterates_move,
     laws_known,
     matchings_known,
     recorded,
     smoothing_positive,
 )
+from hzbench.theory.coordinates import is_diagonal
 from hzbench.theory.dynamics import (
     affordable,
     exact_observables,
@@ -51,13 +52,15 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
 
     Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive
     definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, mixed
-    populations; pair, matching and matrix protocols in all three orders; any step sizes, schedule
-    and momentum.
+    populations; pair, matching and matrix protocols in all three orders, with a coin too; any step
+    sizes, schedule and momentum; gradient tracking, delays, control variates, and (diagonal A_i)
+    masks of steps and exchanges.
 
     Formula:
-        Z_t = E z z' with z = (x_1, v_1, ..., x_n, v_n, 1) obeys
-        Z+ = Σ_ω p_ω (T_ω Z T_ω' + N_ω(Z)), ω the exchange, T_ω its affine map, N_ω the covariance
-        of the estimates: c S + r [(2κ−1) B + κ tr(B) I + γ diag B] + C with B = E hh' + S.
+        Z_t = E z z', z all that the nodes remember (x_i, v_i, trackers, past iterates, ...), obeys
+        Z+ = Σ_ω p_ω (T_ω Z T_ω' + N_ω(Z)), ω the exchange and masks, T_ω its affine map, N_ω the
+        covariance of the estimates: c S + r [(2κ−1) B + κ tr(B) I + γ diag B] + C with
+        B = E hh' + S.
         With x̄ the mean and Ā the mean Hessian, E f(x̄) − f* = ½ tr(Ā E(x̄−x*)(x̄−x*)').
 
     Source:
@@ -88,7 +91,8 @@ def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assum
     """The assumptions of an exact recursion, in their fixed order; `structure` comes first."""
     listed = (
         structure,
-        iterates_move(setting),
+        assume("the iterates move", setting.moves, f"moves = {setting.moves}"),
+        update_known(setting),
         laws_known(setting),
         smoothing_positive(setting),
         recorded(setting),
@@ -101,6 +105,28 @@ def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assum
         return (*listed, assume("f has one minimiser", False, skipped))
     A, _ = quadratic_parts(setting)
     return (*listed, unique_minimiser(A), affordable(setting, A))
+
+
+def update_known(setting: Setting) -> Assumption:
+    """Memory and masks fit the recursion: a matrix without failing links, decoupled coordinates."""
+    text = "what nodes remember or drop leaves the recursion closed"
+    update, network = setting.update, setting.network
+    if update.rule == "plain":
+        return assume(text, True)
+    if setting.protocol != "matrix" or network.link_failure:
+        detail = f"protocol = {setting.protocol}, link failure = {network.link_failure:g}"
+        return assume(
+            text, False, f"{detail}; such an update needs a W that is fixed or drawn whole"
+        )
+    if 0 < update.kept < setting.problem.dimension and not coordinates_decouple(setting):
+        return assume(text, False, "masks of coordinates need quadratics with diagonal Hessians")
+    return assume(text, True, f"update = {update.rule}")
+
+
+def coordinates_decouple(setting: Setting) -> bool:
+    """Whether every Hessian of a Quadratic is diagonal."""
+    structure = setting.problem.structure
+    return isinstance(structure, Quadratic) and is_diagonal(structure.hessians)
 
 
 def rows_sum_to_one(setting: Setting) -> Assumption:

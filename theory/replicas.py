@@ -144,7 +144,8 @@ def step_growth(setting: Setting, shape: float) -> Growth:
 
 def _known(setting: Setting) -> bool:
     structure = setting.problem.structure
-    if not isinstance(structure, Quadratic) or not setting.moves or not setting.record:
+    moves = setting.moves and setting.update.rule == "plain"
+    if not isinstance(structure, Quadratic) or not moves or not setting.record:
         return False
     A, b, d = structure.hessians, structure.linear, setting.problem.dimension
     alike = np.abs(A - A[0, 0, 0] * np.eye(d)).max() <= _SAME and np.ptp(b, axis=0).max() <= _SAME

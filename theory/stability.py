@@ -11,7 +11,7 @@ from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
-from hzbench.theory.affine_system import AffineSystem
+from hzbench.theory.affine_system import CONSERVED, AffineSystem
 from hzbench.theory.checks import laws_known, matchings_known, smoothing_positive
 from hzbench.theory.dynamics import (
     build_model,
@@ -24,6 +24,7 @@ from hzbench.theory.dynamics import (
 from hzbench.theory.graphs import GraphError
 
 Array = NDArray[np.float64]
+Period = tuple[AffineSystem, ...]
 
 MOST_WORK = 6e6
 _TOLERANCE = 1e-6
@@ -38,10 +39,11 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     descent on an L-smooth function.
 
     Formula:
-        sup {c: spectral radius of Z ↦ Z+ at step sizes c η_i is below 1}, or 2/(η_max L).
+        sup {c: spectral radius of Z ↦ Z+ (over one period of W) at step sizes c η_i is below 1}, or
+        2/(η_max L).
 
     Source:
-        own derivation (C1-C5, C12).
+        own derivation (C1-C5, C12, C13).
 
     Args:
         setting: n nodes.
@@ -57,8 +59,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     if _recursion_fits(setting):
         try:
             model = build_model(setting)
-            scale = _smoothness(setting) * largest
-            limit = nan if model.later else mean_square_limit(model.system, scale)
+            period = (model.system, *model.later)
+            limit = mean_square_limit(period, _smoothness(setting) * largest)
         except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
             limit = nan
         if limit == 0.0:
@@ -78,42 +80,45 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     return nan, "no limit is known: the smoothness of f is not declared"
 
 
-def mean_square_limit(system: AffineSystem, edge: float) -> float:
+def mean_square_limit(period: Period, edge: float) -> float:
     """The factor at which the spectral radius of the second-moment map is 1; nan if not found.
 
     0 if it is above 1 at any factor, as with a W that expands.
 
     Args:
-        system: the affine system.
+        period: the affine systems of one period of W.
         edge: η_max L, which sets the scale of the search.
     """
     high = 2.0 / edge
-    while spectral_radius(system, high) < 1.0:
+    while spectral_radius(period, high) < 1.0:
         high *= 1.5
         if high * edge > 1e3:
             return nan
     low = high / 4
-    while spectral_radius(system, low) >= 1.0:
+    while spectral_radius(period, low) >= 1.0:
         high, low = low, low / 4
         if low * edge < 1e-6:
-            return 0.0 if spectral_radius(system, low) > 1.0 + 1e-3 else nan
-    return float(brentq(lambda c: spectral_radius(system, c) - 1.0, low, high, rtol=1e-5))
+            return 0.0 if spectral_radius(period, low) > 1.0 + 1e-3 else nan
+    return float(brentq(lambda c: spectral_radius(period, c) - 1.0, low, high, rtol=1e-5))
 
 
-def spectral_radius(system: AffineSystem, factor: float) -> float:
-    """Spectral radius of the linear part of Z ↦ Z+ at scaled step sizes.
+def spectral_radius(period: Period, factor: float) -> float:
+    """Spectral radius of the linear part of Z ↦ Z+ over one period at scaled step sizes.
 
     The map keeps positive semidefinite Z, so its largest eigenvalue is real and positive, and the
-    iteration starts inside the cone.
+    iteration starts inside the cone. Sums that the method conserves are projected out: they are 0,
+    and would be eigenvalues 1.
     """
-    C, n, _, q = system.shape
-    N = n * q
+    C, n, _, q = period[0].shape
+    N, free = n * q, _free_subspace(period[0])
 
     def apply(flat: Array) -> Array:
         Z = np.zeros((C, N + 1, N + 1))
         blocks = flat.reshape(C, N, N)
         Z[:, :N, :N] = 0.5 * (blocks + blocks.swapaxes(1, 2))  # keeps to symmetric Z
-        result: Array = advance(system, Z, factor)[:, :N, :N].ravel()
+        for system in period:
+            Z = advance(system, Z, factor)
+        result: Array = (free @ Z[:, :N, :N] @ free).ravel()
         return result
 
     start = np.tile((np.eye(N) + 0.1).ravel(), C)
@@ -121,8 +126,19 @@ def spectral_radius(system: AffineSystem, factor: float) -> float:
         columns = [apply(unit) for unit in np.eye(start.size)]
         return float(np.abs(np.linalg.eigvals(np.array(columns).T)).max())
     operator = LinearOperator((start.size, start.size), matvec=apply, dtype=np.float64)
-    value = eigs(operator, k=1, which="LM", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
+    value = eigs(
+        operator, k=1, which="LM", v0=apply(start), tol=_TOLERANCE, return_eigenvectors=False
+    )
     return float(np.abs(value[0]))
+
+
+def _free_subspace(system: AffineSystem) -> Array:
+    """The projection that removes the node mean of every conserved slot, shape [N, N]."""
+    _, n, p, _ = system.shape
+    keep = [slot not in CONSERVED for slot in system.slots]
+    mean = np.kron(np.full((n, n), 1.0 / n), np.diag(np.repeat(np.logical_not(keep), p)))
+    result: Array = np.eye(len(mean)) - mean
+    return result
 
 
 def _recursion_fits(setting: Setting) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
-from hzbench.theory.checks import Values, assume, laws_known, smoothing_positive
+from hzbench.theory.checks import Values, assume, iterates_move, laws_known, smoothing_positive
 from hzbench.theory.commuting import plain, reduction
 from hzbench.theory.coordinates import Coordinates, coordinates
 from hzbench.theory.dynamics import affordable, exact_observables, quadratic_parts
@@ -63,7 +63,11 @@ def chain(checks: Sequence[Check]) -> tuple[Assumption, ...]:
 def basic(case: Case) -> tuple[Check, ...]:
     """What every steady state needs: a constant linear method on a decoupled quadratic."""
     setting = case.setting
-    known, positive = laws_known(setting), smoothing_positive(setting)
+    moves, known, positive = (
+        iterates_move(setting),
+        laws_known(setting),
+        smoothing_positive(setting),
+    )
 
     def decouples() -> tuple[bool, str]:
         try:
@@ -75,7 +79,7 @@ def basic(case: Case) -> tuple[Check, ...]:
 
     steps = setting.step_sizes
     return (
-        ("the iterates move", lambda: (setting.moves, "")),
+        (moves.text, lambda: (moves.holds, moves.detail)),
         (known.text, lambda: (known.holds, known.detail)),
         (positive.text, lambda: (positive.holds, positive.detail)),
         ("some step is recorded", lambda: (bool(setting.record), f"{setting.record}")),

@@ -31,10 +31,14 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
         Shape [n, n].
 
     Raises:
-        GraphError: the network cannot be rebuilt; W varies, links fail, or gossip has a memory.
+        GraphError: the network cannot be rebuilt; W varies, links fail, a coin decides, or gossip
+            has a memory.
     """
     if network.link_failure:
         raise GraphError(f"links fail with probability {network.link_failure:g}: W is random")
+    if network.exchange_probability < 1:
+        chance = f"{network.exchange_probability:g}"
+        raise GraphError(f"a round exchanges with probability {chance}: W is random")
     cycle = mixing_cycle(network, n)
     if len(cycle) > 1:
         raise GraphError(f"W varies with the step (period {len(cycle)})")
@@ -43,7 +47,7 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
 
 
 def mixing_cycle(network: NetworkFacts, n: int) -> Array:
-    """W_0 ... W_{P−1} when no link fails, shape [P, n, n]; accelerated where declared.
+    """W_0 ... W_{P−1}, shape [P, n, n], when links and coins permit; accelerated where declared.
 
     Raises:
         GraphError: the network cannot be rebuilt; second-order gossip has a memory; Chebyshev's

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from hzbench.core.component import Component
-from hzbench.core.setting import NetworkFacts, Order, Protocol, ScheduleFacts
+from hzbench.core.setting import NetworkFacts, Order, Protocol, ScheduleFacts, UpdateFacts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,30 @@ class Method(Component):
     )
 
     def arrays(self) -> tuple[str, ...]:
-        """Names of the arrays held besides x, each starting at 0."""
+        """Names of the arrays held besides x, each starting at 0 unless `begin` says otherwise."""
         return ("momentum",) if self.momentum else ()
+
+    def begin(self, x: Tensor) -> Local:
+        """The arrays held besides x, at the start x [B, d]."""
+        return {name: x.new_zeros(x.shape) for name in self.arrays()}
+
+    @property
+    def mask_size(self) -> int:
+        """k: every row gets a "mask" that keeps k coordinates, drawn afresh; 0: it gets none."""
+        return 0
+
+    def floats(self, dimension: int) -> int:
+        """Numbers that one `mix` sends over a link."""
+        return dimension
+
+    def mistakes(self, dimension: int) -> list[str]:
+        """Why the method does not fit a problem of that dimension; empty if it does."""
+        if self.mask_size <= dimension:
+            return []
+        return [
+            f"got a mask of {self.mask_size} coordinates in dimension {dimension}; expected at "
+            f"most {dimension}; keep fewer"
+        ]
 
     @property
     def update_order(self) -> Order:
@@ -73,6 +95,10 @@ class Method(Component):
             name=self.schedule.name, offset=self.schedule.offset, warmup=self.schedule.warmup
         )
 
+    def update_facts(self) -> UpdateFacts:
+        """What a round does besides a step and an exchange, in words for theory."""
+        return UpdateFacts()
+
     def direction(self, local: Local, gradient: Tensor) -> tuple[Tensor, Local]:
         """The direction of the step and the arrays it leaves: v+ = m v + (1 − m) G, or plain G."""
         if not self.momentum:
@@ -84,7 +110,8 @@ class Method(Component):
         """One step of every row.
 
         Arguments:
-            local: "x" and the arrays of the method, each [B, d], for the rows that take part.
+            local: "x", the arrays of the method and its "mask" (0 or 1), each [B, d], for the rows
+                that take part.
             gradient: x [B, d] -> G [B, d].
             mix: y [B, d] -> the rows' averages [B, d].
             step_size: η of each row, shape [B, 1].

@@ -40,6 +40,7 @@ class Plan:
         matrix: matrix: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
         edges: matrix with failing links: the edges that may fail, int64 [E, 2].
         links: which of them are up, bool [R, T, E].
+        exchanges: matrix with a coin: whether a round exchanges at all, bool [R, T].
         idle_steps: matching: whether an idle node still takes its local step.
     """
 
@@ -53,6 +54,7 @@ class Plan:
     matrix: NDArray[np.float64] | None = None
     edges: NDArray[np.int64] | None = None
     links: NDArray[np.bool_] | None = None
+    exchanges: NDArray[np.bool_] | None = None
     idle_steps: bool = False
 
     @property
@@ -68,15 +70,23 @@ class Plan:
     @property
     def varies(self) -> bool:
         """Whether W depends on the step."""
-        return self.links is not None or (self.matrix is not None and self.matrix.ndim == 3)
+        random = self.links is not None or self.exchanges is not None
+        return random or (self.matrix is not None and self.matrix.ndim == 3)
 
     def mixing(self, step: int) -> NDArray[np.float64]:
-        """W of one step, shape [n, n], or [R, n, n] with failing links.
+        """W of one step, shape [n, n], or [R, n, n] with failing links or a coin.
 
-        A failed edge has weight 0; what it carried stays at the diagonal of both ends.
+        A failed edge has weight 0; what it carried stays at the diagonal of both ends. A round
+        without exchange has W = I.
         """
         assert self.matrix is not None
         base = self.matrix if self.matrix.ndim == 2 else self.matrix[step % len(self.matrix)]
+        matrices = self._with_failures(base, step)
+        if self.exchanges is None:
+            return matrices
+        return np.where(self.exchanges[:, step, None, None], matrices, np.eye(self.nodes))
+
+    def _with_failures(self, base: NDArray[np.float64], step: int) -> NDArray[np.float64]:
         if self.links is None or self.edges is None:
             return base
         i, j = self.edges.T

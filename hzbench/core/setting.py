@@ -57,6 +57,8 @@ class NetworkFacts:
             (one of the two perfect matchings of an even ring, with probability ½ each).
         link_failure: matrix protocol: probability q with which every edge fails in a round,
             independently; its weight returns to the diagonal at both ends.
+        exchange_probability: matrix protocol: probability with which a round exchanges at all (one
+            coin for all nodes); W = I otherwise.
         acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`;
             "second-order": X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y, S starts at 0,
             γ = 2/(1 + sqrt(1 − ρ²)), Y the iterates after the local step.
@@ -74,6 +76,7 @@ class NetworkFacts:
     pair_weight: float = 0.5
     matching_law: MatchingLaw = "uniform"
     link_failure: float = 0.0
+    exchange_probability: float = 1.0
     acceleration: Literal["none", "chebyshev", "second-order"] = "none"
     rounds: int = 1
     rate: float = 0.0
@@ -103,6 +106,38 @@ class ScheduleFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpdateFacts:
+    """What a node remembers or drops in a round of the matrix protocol, and how it uses it.
+
+    D is the direction of momentum, v+ = m v + (1 − m) G, or G itself. Arrays start at 0 but for the
+    past iterates, which start at the start.
+
+    Attributes:
+        rule: plain: nothing but the step and the exchange of `order`.
+            tracking: Y+ = W Y + G − G_before (simultaneous, X+ = W X − η D(Y+)) or
+            Y+ = W (Y + G − G_before) (adapt-combine, X+ = W (X − η D(Y+))); D acts on Y+, not on G.
+            delayed: X+ = W (X − η D(G(X_{t−τ}))), the start before there was such a round.
+            control-variate: X̂ = X − η D + p C, X+ = W X̂, C+ = C + X+ − X̂, p the exchange
+            probability.
+            sparsified: X+ = W (X − Q): Q = (d/k) M∘(η D), or with memory Q = M∘(E + η D),
+            E+ = E + η D − Q; every node's M keeps k of d coordinates, drawn afresh.
+            compressed-exchange: H = X − η D, P+ = P + M∘(H − P), X+ = H + γ (W P+ − P+).
+        delay: τ.
+        kept: k.
+        memory: sparsified: whether what a mask drops is kept for later.
+        consensus_step: γ.
+    """
+
+    rule: Literal[
+        "plain", "tracking", "delayed", "control-variate", "sparsified", "compressed-exchange"
+    ] = "plain"
+    delay: int = 0
+    kept: int = 0
+    memory: bool = False
+    consensus_step: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """One run as theory sees it.
 
@@ -121,6 +156,7 @@ class Setting:
         schedule: how η_i moves in time.
         momentum: m in v+ = m v + (1 − m) G, x+ = x − η v+; v stays local and starts at 0.
             In the pair protocol only the two nodes of the tick update their v.
+        update: what else a round does.
         protocol, order, network: who talks to whom, when.
         idle_steps: matching: whether an idle node still takes its local step.
         moves: False when the iterates stay at the start and every step only draws fresh estimates
@@ -139,6 +175,7 @@ class Setting:
     step_sizes: NDArray[np.float64]
     schedule: ScheduleFacts = ScheduleFacts()
     momentum: float = 0.0
+    update: UpdateFacts = UpdateFacts()
     protocol: Protocol
     order: Order = "adapt-combine"
     network: NetworkFacts = NetworkFacts()

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     DIRECTION = 2
     EVALUATION = 3
     PROBE = 4
+    MASK = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +168,18 @@ def _octet_signs() -> Tensor:
     import torch
 
     return (2 * (torch.arange(256)[:, None] >> torch.arange(8) & 1) - 1).double()
+
+
+def masks(rows: Rows, purpose: int, kept: int, d: int) -> Tensor:
+    """1 at `kept` of d coordinates, all subsets equally likely, 0 elsewhere; float64 [B, d].
+
+    The coordinates of the smallest of d random words: uniform up to ties (probability < d²/2³³).
+    """
+    import torch
+
+    order = torch.argsort(words(rows, purpose, d), dim=1, stable=True)
+    mask = torch.zeros(len(rows), d, dtype=torch.float64, device=order.device)
+    return mask.scatter_(1, order[:, :kept], 1.0)
 
 
 def integers(rows: Rows, purpose: int, high: Tensor, count: int, offset: int = 0) -> Tensor:

@@ -15,7 +15,7 @@ from hzbench.core.method import Method, Verb
 from hzbench.core.plan import Plan, Round
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
-from hzbench.core.streams import Rows
+from hzbench.core.streams import Purpose, Rows, masks
 from hzbench.engine.population import Population
 from hzbench.engine.rounds import rounds
 
@@ -93,7 +93,7 @@ class _Run:
         self.plan, self.problem, self.population, self.method = plan, problem, population, method
         self.x_shape = (plan.replicas, plan.nodes, problem.dimension)
         x = start.expand(self.x_shape).reshape(-1, problem.dimension).clone()
-        self.arrays = {"x": x, **{name: torch.zeros_like(x) for name in method.arrays()}}
+        self.arrays: dict[str, Tensor] = {"x": x, **method.begin(x)}
         self.counters = {
             name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
             for name in COUNTERS
@@ -124,6 +124,9 @@ class _Run:
         rows, partner = self.rows(each)
         index = None if each.partner is None else rows.replica * self.plan.nodes + rows.node
         local = {k: a if index is None else a[index] for k, a in self.arrays.items()}
+        if self.method.mask_size:
+            mask = masks(rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
+            local["mask"] = mask.to(local["x"].dtype)
         step_size = self.step_sizes[rows.step, rows.node][:, None]
         gradients: list[Tensor] = []
         before = self.arrays["x"].clone() if recorder.watch else None
@@ -174,7 +177,7 @@ class _Run:
         """The verb `mix` for these rows; counts floats sent."""
         import torch
 
-        d, w = self.problem.dimension, self.plan.pair_weight
+        d, w = self.method.floats(self.problem.dimension), self.plan.pair_weight
 
         def average(y: Tensor) -> Tensor:
             assert partner is not None

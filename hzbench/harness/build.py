@@ -163,6 +163,12 @@ def _combination_mistakes(spec: Spec) -> list[str]:
             f"network.link_failure: got {facts.link_failure:g} with protocol {protocol!r}; "
             "expected 0, since links fail under a mixing matrix; drop it or take gossip = 'matrix'"
         )
+    if facts.exchange_probability < 1 and protocol != "matrix":
+        found.append(
+            f"network.exchange_probability: got {facts.exchange_probability:g} with protocol "
+            f"{protocol!r}; expected 1, since the coin decides for a round under a mixing matrix; "
+            "drop it or take gossip = 'matrix'"
+        )
     if protocol in ("pair", "matching") and spec.node_count < 2:
         found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
     if facts.edge_law == "explicit" and len(facts.edges) != len(facts.edge_probabilities):
@@ -174,9 +180,10 @@ def _combination_mistakes(spec: Spec) -> list[str]:
 
 
 def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
-    """Estimators that do not fit the dimension or the method."""
-    moves = method_of(spec).moves
-    return [
+    """Estimators that do not fit the dimension or the method, and a method that does not fit it."""
+    method = method_of(spec)
+    moves = method.moves
+    return [f"method: {mistake}" for mistake in method.mistakes(problem.dimension)] + [
         f"nodes.{index}.estimator: {mistake}"
         for index, group in enumerate(spec.nodes)
         for mistake in estimator_of(group.estimator).mistakes(problem.dimension, moves)

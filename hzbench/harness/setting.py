@@ -38,6 +38,7 @@ def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -
         step_sizes=base_step_sizes(spec),
         schedule=method.schedule_facts(),
         momentum=method.momentum,
+        update=method.update_facts(),
         protocol=protocol_of(spec, method),
         order=method.update_order,
         network=network_facts(spec),
@@ -100,6 +101,7 @@ def network_facts(spec: Spec) -> NetworkFacts:
         pair_weight=table.pair_weight,
         matching_law=table.matching_law,
         link_failure=table.link_failure,
+        exchange_probability=table.exchange_probability,
     )
     return method_of(spec).network_facts(declared, spec.node_count)
 

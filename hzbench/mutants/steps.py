@@ -32,6 +32,20 @@ class Wrapped(Method):
         """Those of the inner method."""
         return tuple(self.inner.arrays())
 
+    def begin(self, x: Tensor) -> Local:
+        """As the inner method."""
+        begun: Local = self.inner.begin(x)
+        return begun
+
+    @property
+    def mask_size(self) -> int:
+        """As the inner method."""
+        return int(self.inner.mask_size)
+
+    def floats(self, dimension: int) -> int:
+        """As the inner method."""
+        return int(self.inner.floats(dimension))
+
 
 def wrap(kind: type[Wrapped], method: Method) -> Method:
     """The method inside another, with its keys."""

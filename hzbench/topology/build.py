@@ -36,6 +36,7 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
         pair_weight=facts.pair_weight,
         matching_law=facts.matching_law,
         link_failure=facts.link_failure,
+        exchange_probability=facts.exchange_probability,
     )
 
 

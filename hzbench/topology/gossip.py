@@ -94,6 +94,19 @@ def draw_links(network: Network, keys: Tensor, steps: int, start: int = 0) -> ND
     return up
 
 
+def draw_coins(network: Network, keys: Tensor, steps: int, start: int = 0) -> NDArray[np.bool_]:
+    """Whether a round exchanges: probability `exchange_probability`, independently; [R, T].
+
+    The coin follows the words of the links, if any, in the stream of (replica, round).
+    """
+    offset = len(network.edges) if network.link_failure else 0
+    coins = np.empty((len(keys), steps), dtype=np.bool_)
+    for part, rows in parts(keys, steps, start, words_each=4):
+        uniform = uniforms(rows, Purpose.SCHEDULE, 1, offset).cpu().numpy()
+        coins[part] = (uniform < network.exchange_probability).reshape(-1, steps)
+    return coins
+
+
 def _pair_up(random: NDArray[np.int64]) -> NDArray[np.int64]:
     count, nodes = random.shape
     bits = max(1, (nodes - 1).bit_length())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hzbench.core.network import Network
 from hzbench.core.registry import register
-from hzbench.topology.gossip import draw_edges, draw_links, draw_matchings
+from hzbench.topology.gossip import draw_coins, draw_edges, draw_links, draw_matchings
 from hzbench.topology.graph_matchings import draw_alternating_matchings, draw_greedy_matchings
 
 if TYPE_CHECKING:
@@ -49,11 +49,15 @@ def matrix(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
     """A doubly stochastic matrix W: all nodes act in every round.
 
     Formula: X ← W X; W_{t mod P} when the weights have a period P; with `link_failure` q every
-    edge fails with probability q, independently, and its weight returns to the diagonal.
+    edge fails with probability q, independently, and its weight returns to the diagonal; with
+    `exchange_probability` p < 1 one coin for all nodes decides whether a round exchanges, W = I if
+    it does not.
 
     Source: Xiao & Boyd 2004.
     """
     found: dict[str, Any] = {"matrix": network.weights}
     if network.link_failure:
         found |= {"edges": network.edges, "links": draw_links(network, keys, steps)}
+    if network.exchange_probability < 1:
+        found["exchanges"] = draw_coins(network, keys, steps)
     return found

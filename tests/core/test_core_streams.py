@@ -66,7 +66,7 @@ def test_replicas_nodes_steps_purposes_and_seeds_share_no_words():
     ]
     pairs = torch.cat([part.reshape(-1, 2) for part in parts])  # 64 bits: chance 2e-9 of a clash
     joined = pairs[:, 0] << 32 ^ pairs[:, 1]
-    assert len(torch.unique(joined)) == len(joined) == 2 * 5 * 8 * 8 * 16 * 4
+    assert len(torch.unique(joined)) == len(joined) == 2 * len(Purpose) * 8 * 8 * 16 * 4
 
 
 @pytest.mark.parametrize("field", ["keys", "node", "step"])
