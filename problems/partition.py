@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 
 from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.normal_form import component_of, explain
+from hzbench.core.explain import explain
+from hzbench.core.normal_form import component_of
 from hzbench.core.problem import Kind
 from hzbench.core.registry import register
 

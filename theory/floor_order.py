@@ -20,6 +20,7 @@ from hzbench.theory.checks import (
     step_range,
 )
 from hzbench.theory.directions import direction_moments
+from hzbench.theory.gradients import row_gradients
 from hzbench.theory.hybrid import equally_often
 from hzbench.theory.oracles import averaging, batch_factor
 
@@ -108,10 +109,11 @@ def floors(setting: Setting) -> Floors:
 
 def estimate_noise(setting: Setting) -> Array:
     """s_i, trace of the covariance of every node's estimate at the optimum, shape [n]."""
-    d = setting.problem.dimension
+    d, structure = setting.problem.dimension, setting.problem.structure
+    assert isinstance(structure, GeneralizedLinear)
     noise = np.empty(setting.nodes)
     for i, law in enumerate(setting.laws):
-        gradients = row_gradients(setting, i)
+        gradients = row_gradients(structure, i, setting.problem.optimum)
         mean = gradients.mean(axis=0)
         assert law is not None
         data = float(((gradients - mean) ** 2).sum(1).mean()) * batch_factor(law.batch_size)
@@ -121,18 +123,6 @@ def estimate_noise(setting: Setting) -> Array:
             own, each = (1 / law.samples,) * 2 if law.data == "fresh" else (1.0, r)
             noise[i] = own * data + growth * (r * float(mean @ mean) + each * data)
     return noise
-
-
-def row_gradients(setting: Setting, node: int) -> Array:
-    """Gradients of the rows of a node at the optimum, shape [|M_i|, d]."""
-    structure = setting.problem.structure
-    assert isinstance(structure, GeneralizedLinear)
-    x = setting.problem.optimum
-    rows = structure.members[node]
-    a, y = structure.features[rows], structure.targets[rows]
-    slope = a @ x - y if structure.loss == "squared" else -y / (1 + np.exp(y * (a @ x)))
-    gradients: Array = slope[:, None] * a + structure.regularization * x
-    return gradients
 
 
 def _objective(setting: Setting, x: Array) -> float:

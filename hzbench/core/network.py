@@ -103,8 +103,8 @@ class Network:
             worst = int(np.abs(w.sum(axis=0) - 1).argmax())
             found.append(
                 f"got a W that is not symmetric and whose column {worst} sums to "
-                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic one; make the columns of "
-                "network.matrix sum to 1"
+                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic one; make every column "
+                "of network.matrix sum to 1"
             )
         if np.abs(w.sum(axis=1) - 1).max() > _ROUNDING:
             worst = int(np.abs(w.sum(axis=1) - 1).argmax())

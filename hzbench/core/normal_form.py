@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from hzbench.core import registry
 from hzbench.core.component import Component
 from hzbench.core.errors import UnknownNameError
+from hzbench.core.explain import explain
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,34 +48,6 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
-
-
-def explain(error: ValidationError, prefix: str = "") -> list[str]:
-    """Turn a pydantic error into sentences `got X; expected Y; do Z`."""
-    items = error.errors()
-    return [_sentence(item, prefix) for item in items if not _echo(item, items)]
-
-
-def _echo(item: Any, items: list[Any]) -> bool:
-    """Whether a list is called too short only because its items are wrong."""
-    loc = item["loc"]
-    return item["type"] == "too_short" and any(
-        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in items
-    )
-
-
-def _sentence(item: Any, prefix: str) -> str:
-    place = ".".join([*([prefix] if prefix else []), *map(str, item["loc"])]) or "the spec"
-    text = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        return f"{place}: got an unknown key; expected a documented one; remove it or correct it"
-    if item["type"] == "missing":
-        return f"{place}: got nothing; expected a value; add this key"
-    if text.startswith("got "):
-        return f"{place}: {text}"
-    shown = repr(item["input"])
-    shown = shown if len(shown) < 80 else shown[:77] + "..."
-    return f"{place}: got {shown}; expected: {text[0].lower() + text[1:]}; correct it"
 
 
 def normalise(table: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from pydantic import (
 from hzbench.core import registry
 from hzbench.core.component import Component
 from hzbench.core.errors import SpecError
-from hzbench.core.normal_form import component_of, explain, named, normalise, validated
+from hzbench.core.explain import explain
+from hzbench.core.normal_form import component_of, named, normalise, validated
 from hzbench.core.problem import Kind
 from hzbench.core.setting import MatchingLaw
 from hzbench.core.structure import BatchSize

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.grid import expand, read_toml
-from hzbench.core.normal_form import explain, validated
+from hzbench.core.explain import explain
+from hzbench.core.normal_form import validated
 from hzbench.core.spec import Spec, Table
 
 HOME = "hzbench.suites"

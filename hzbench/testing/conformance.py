@@ -63,7 +63,7 @@ def test_estimator(name: str, index: int) -> None:
     if component.law(1) is None:
         pytest.skip("no law is declared, so no moments are known")
     parameters = component.model_dump(mode="json", exclude_defaults=True)
-    check(component, against=name, tolerance=1.0, run={"replicas": 2048}, **parameters)
+    check(component, against=name, tolerance=0.25, run={"replicas": 2048}, **parameters)
 
 
 @_all("method")
