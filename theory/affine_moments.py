@@ -10,7 +10,6 @@ from hzbench.theory.random_affine import Outcome, random_affine_step
 from hzbench.theory.round_moments import scenario_step
 from hzbench.theory.updates import outcomes
 
-
 _RESIDUE = 1e-12
 
 

@@ -14,10 +14,10 @@ from scipy.sparse.csgraph import connected_components
 
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.explain import explain
 from hzbench.core.method import Method
 from hzbench.core.mutant import Mutant
 from hzbench.core.network import Network
-from hzbench.core.explain import explain
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Placement, Problem, ProblemComponent
 from hzbench.core.setting import NetworkFacts

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.network import Network
 from hzbench.core.explain import explain
+from hzbench.core.network import Network
 from hzbench.core.normal_form import component_of
 from hzbench.core.setting import NetworkFacts
 from hzbench.topology.graphs import Graph, from_edges
