@@ -23,7 +23,7 @@ from hzbench.theory.directions import ROTATION_INVARIANT
 from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.mixing_laws import Phases, mixing_phases
 from hzbench.theory.noise_laws import noise_law
-from hzbench.theory.oracles import least_squares_hessians, least_squares_linear
+from hzbench.theory.oracles import constant_bias, least_squares_hessians, least_squares_linear
 from hzbench.theory.random_matchings import matching_law
 from hzbench.theory.schedules import schedule_shape
 
@@ -179,7 +179,7 @@ def build_model(setting: Setting) -> Model:
     d = A.shape[1]
     basis = _eigenbasis(A) if form == "rotated" else np.eye(d)
     optimum = minimiser(A, b)
-    shifted = b - A @ optimum
+    shifted = b - A @ optimum - constant_bias(setting.laws, A)
     start = setting.problem.initial - optimum
     rotation = None if form == "general" else basis
     noise = noise_law(setting, A, shifted, optimum, rotation)

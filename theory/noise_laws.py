@@ -38,7 +38,7 @@ def noise_law(
     laws = law_constants(setting.laws, A.shape[1])
     if isinstance(structure, GeneralizedLinear):
         C = least_squares_constants(structure, setting.laws)
-        rows = sample_operators(structure, optimum)
+        rows = sample_operators(structure, setting.laws, optimum)
         return _general_noise(laws, A, b, C, _row_noise(rows, laws.batch))
     if not isinstance(structure, Quadratic):
         raise TypeError(f"got {type(structure).__name__}; expected a quadratic form")

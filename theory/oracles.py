@@ -9,7 +9,8 @@ and c = 1, r' = r otherwise. r is 0 for gradients, 1/m for independent vectors a
 (d−m)/(m(d−1)) for orthogonal ones: the m matrices u u' are exchangeable and all d of them add up to
 d·I, so two of them have covariance −1/(d−1) of one's own, as in a finite population. C collects
 what depends on the smoothing radius: ν²/(4m) E K6 (forward differences) and the noise of function
-calls.
+calls. Full coordinate differences have r = 0; a forward one has the constant bias ½ν diag A, which
+belongs to b here.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.structure import (
     BatchSize,
+    CoordinateLaw,
     DifferenceLaw,
     EstimatorLaw,
     GeneralizedLinear,
@@ -86,7 +88,7 @@ def averaging(law: DifferenceLaw, d: int) -> float:
 
 
 def law_constants(laws: tuple[EstimatorLaw, ...], d: int) -> LawConstants:
-    """The constants of every node's law; other laws than the two count as noise-free gradients."""
+    """The constants of every node's law; unknown laws count as noise-free gradients."""
     rows = np.array([_one_law(law, d) for law in laws], dtype=float)
     data, directions, data_directions, kappa, gamma, batch = rows.T
     return LawConstants(
@@ -100,7 +102,7 @@ def law_constants(laws: tuple[EstimatorLaw, ...], d: int) -> LawConstants:
 
 
 def _one_law(law: EstimatorLaw, d: int) -> tuple[float, float, float, float, float, float]:
-    if isinstance(law, GradientLaw):
+    if isinstance(law, GradientLaw | CoordinateLaw):
         return 1.0, 0.0, 0.0, 0.0, 0.0, batch_factor(law.batch_size)
     if not isinstance(law, DifferenceLaw):
         return 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -162,12 +164,44 @@ def call_noise(law: EstimatorLaw, evaluation_noise: float) -> float:
     return calls * evaluation_noise**2 / (law.smoothing**2 * law.samples)
 
 
+def coordinate_call_noise(law: CoordinateLaw, evaluation_noise: float, d: int) -> Array:
+    """Covariance that noise of function calls adds to full coordinate differences, shape [d, d].
+
+    Formula:
+        central s²/(2ν²) I; forward s²/ν² (I + 11'), since all coordinates share one base value.
+
+    Source:
+        own derivation (A5).
+    """
+    variance = (evaluation_noise / law.smoothing) ** 2
+    shape = np.eye(d) / 2 if law.difference == "central" else np.eye(d) + 1.0
+    result: Array = variance * shape
+    return result
+
+
+def forward_radii(laws: tuple[EstimatorLaw, ...]) -> Array:
+    """ν of every node with forward coordinate differences, 0 elsewhere, shape [n]."""
+    forward = [
+        law.smoothing if isinstance(law, CoordinateLaw) and law.difference == "forward" else 0.0
+        for law in laws
+    ]
+    return np.array(forward)
+
+
+def constant_bias(laws: tuple[EstimatorLaw, ...], A: Array) -> Array:
+    """E G − h: ½ν diag A of forward coordinate differences, 0 elsewhere, shape [n, d] (A5)."""
+    result: Array = 0.5 * forward_radii(laws)[:, None] * np.einsum("nkk->nk", A)
+    return result
+
+
 def quadratic_constants(structure: Quadratic, laws: tuple[EstimatorLaw, ...]) -> Array:
     """C of every node of a Quadratic: curvature and call noise, shape [n, d, d]."""
     n, d = structure.linear.shape
     C = np.zeros((n, d, d))
     for i, law in enumerate(laws):
         C[i] = call_noise(law, structure.evaluation_noise) * np.eye(d)
+        if isinstance(law, CoordinateLaw):
+            C[i] = coordinate_call_noise(law, structure.evaluation_noise, d)
         if isinstance(law, DifferenceLaw) and law.difference == "forward":
             K6 = curvature_moment(law.directions, structure.hessians[i])
             C[i] += law.smoothing**2 / (4 * law.samples) * K6
@@ -220,17 +254,21 @@ def _mean_row_curvature(structure: GeneralizedLinear, node: int, law: Difference
     return total / len(rows)
 
 
-def sample_operators(structure: GeneralizedLinear, optimum: Array) -> Array:
+def sample_operators(
+    structure: GeneralizedLinear, laws: tuple[EstimatorLaw, ...], optimum: Array
+) -> Array:
     """Per node, the map from the second moment of (x − x*, 1) to E g_j g_j' over a row j.
 
     Formula:
-        E g g' = mean_j B_j Z B_j' with B_j = [a_j a_j' + λI, −a_j (y_j − a_j'x*) + λx*].
+        E g g' = mean_j B_j Z B_j' with B_j = [a_j a_j' + λI, −a_j (y_j − a_j'x*) + λx*]; forward
+        coordinate differences add ½ν (a_jk² + λ) to the last column.
 
     Source:
-        own derivation (C12).
+        own derivation (C12, A5).
 
     Args:
         structure: a squared loss.
+        laws: one a node.
         optimum: x*, shape [d].
 
     Returns:
@@ -239,12 +277,13 @@ def sample_operators(structure: GeneralizedLinear, optimum: Array) -> Array:
     d = structure.features.shape[1]
     lam = structure.regularization
     operators = []
-    for members in structure.members:
+    for members, nu in zip(structure.members, forward_radii(laws).tolist(), strict=True):
         a = structure.features[members]
         B = np.empty((len(a), d, d + 1))
         B[:, :, :d] = a[:, :, None] * a[:, None, :] + lam * np.eye(d)
         residual = a @ optimum - structure.targets[members]
         B[:, :, d] = a * residual[:, None] + lam * optimum
+        B[:, :, d] += 0.5 * nu * (a**2 + lam)
         flat = B.reshape(len(a), -1)
         pairs = (flat.T @ flat / len(a)).reshape(d, d + 1, d, d + 1)
         operators.append(pairs.transpose(0, 2, 1, 3).reshape(d * d, (d + 1) ** 2))

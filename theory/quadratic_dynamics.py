@@ -10,8 +10,8 @@ from hzbench.theory.checks import (
     buildable,
     conclude,
     is_quadratic,
-    laws_known,
     matchings_known,
+    moments_close,
     recorded,
     smoothing_positive,
 )
@@ -51,10 +51,10 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     """Exact means of the gap, the disagreement and the gradient of a run on quadratics.
 
     Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive
-    definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, mixed
-    populations; pair, matching and matrix protocols in all three orders, with a coin too; any step
-    sizes, schedule and momentum; gradient tracking, delays, control variates, and (diagonal A_i)
-    masks of steps and exchanges.
+    definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, full
+    coordinate differences, mixed populations; pair, matching and matrix protocols in all three
+    orders, with a coin too; any step sizes, schedule and momentum; gradient tracking, delays,
+    control variates, and (diagonal A_i) masks of steps and exchanges.
 
     Formula:
         Z_t = E z z', z all that the nodes remember (x_i, v_i, trackers, past iterates, ...), obeys
@@ -93,7 +93,7 @@ def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assum
         structure,
         assume("the iterates move", setting.moves, f"moves = {setting.moves}"),
         update_known(setting),
-        laws_known(setting),
+        moments_close(setting),
         smoothing_positive(setting),
         recorded(setting),
         matchings_known(setting),

@@ -12,7 +12,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
 from hzbench.theory.affine_system import CONSERVED, AffineSystem
-from hzbench.theory.checks import laws_known, matchings_known, smoothing_positive
+from hzbench.theory.checks import matchings_known, moments_close, smoothing_positive
 from hzbench.theory.dynamics import (
     build_model,
     choose_form,
@@ -64,7 +64,7 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
         except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
             limit = nan
         if limit == 0.0:
-            return 0.0, "the averaging itself expands: |W − J/n| > 1, whatever the step sizes"
+            return 0.0, _expansion(setting)
         if isfinite(limit):
             return limit, (
                 "the mean-square limit of the exact second-moment recursion "
@@ -78,6 +78,12 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
             "the gradient lowers it"
         )
     return nan, "no limit is known: the smoothness of f is not declared"
+
+
+def _expansion(setting: Setting) -> str:
+    if setting.update.rule == "plain":
+        return "the averaging itself expands: |W − J/n| > 1, whatever the step sizes"
+    return "the exchange itself expands disagreement in mean square, whatever the step sizes"
 
 
 def mean_square_limit(period: Period, edge: float) -> float:
@@ -144,7 +150,7 @@ def _free_subspace(system: AffineSystem) -> Array:
 def _recursion_fits(setting: Setting) -> bool:
     if not _quadratic_form(setting):
         return False
-    checks = (laws_known(setting), smoothing_positive(setting), matchings_known(setting))
+    checks = (moments_close(setting), smoothing_positive(setting), matchings_known(setting))
     if not all(check.holds for check in checks):
         return False
     A, _ = quadratic_parts(setting)
