@@ -57,13 +57,18 @@ def mutants(
     out: Out = OUT,
     device: Device = "auto",
     workers: Workers = 0,
+    power: Annotated[bool, typer.Option("--power", help="Repeat, to measure power.")] = False,
+    repetitions: Annotated[int, typer.Option(min=1, help="Seeds a check, with --power.")] = 59,
     as_json: Json = False,
     fresh: Fresh = False,
 ) -> None:
     """Plant every mutant that the suite names and see whether its checks find it."""
     from hzbench.commands import mutants as command
 
-    found = command.mutants(target, out, device, workers, as_json=as_json, fresh=fresh)
+    times = repetitions if power else 0
+    found = command.mutants(
+        target, out, device, workers, as_json=as_json, fresh=fresh, repetitions=times
+    )
     raise typer.Exit(0 if found else 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from hzbench.reports.curves import Panel, panels
 from hzbench.reports.formats import duration, finite, slug, words
 from hzbench.reports.leaderboard import Group, leaderboard
+from hzbench.reports.mutation import Study, study
 from hzbench.reports.tables import Claim, HeatMap, Row, Tally, claims, heat_map, rows, tally
 
 Run = Mapping[str, Any]
@@ -100,16 +101,18 @@ class Document:
     runs: tuple[RunView, ...]
     claims: tuple[Claim, ...]
     groups: tuple[Group, ...]
+    mutation: Study | None
     p_values: tuple[float, ...]
     provenance: tuple[tuple[str, str], ...]
     created: str
 
 
-def build(results: Mapping[str, Any]) -> Document:
+def build(results: Mapping[str, Any], mutation: Mapping[str, Any] | None = None) -> Document:
     """Arrange saved results for reading.
 
     Args:
         results: what `hzbench.core.result` describes; missing optional fields are tolerated.
+        mutation: the record of a mutation study (docs/formats.md), if there was one.
     """
     suite = results.get("suite") or {}
     runs = list(results.get("runs") or [])
@@ -128,6 +131,7 @@ def build(results: Mapping[str, Any]) -> Document:
         runs=_run_views(named, judged, _critical(suite)),
         claims=claims(runs),
         groups=leaderboard(named),
+        mutation=study(mutation) if mutation else None,
         p_values=_p_values(verdicts),
         provenance=_provenance(suite, provenance),
         created=str(provenance.get("created") or ""),

@@ -16,17 +16,20 @@ from hzbench.reports.tables import GLYPHS
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(results: Mapping[str, Any], path: Path) -> Path:
+def write_report(
+    results: Mapping[str, Any], path: Path, mutation: Mapping[str, Any] | None = None
+) -> Path:
     """Write the report of saved results.
 
     Args:
         results: the content of results.json, see `hzbench.core.result`.
         path: the file to write; an existing one is replaced in one step.
+        mutation: the content of mutants.json, if there was a mutation study.
 
     Returns:
         The path.
     """
-    return _replace(Path(path), render(build(results)))
+    return _replace(Path(path), render(build(results, mutation)))
 
 
 def render(document: Document) -> str:

@@ -28,7 +28,7 @@ def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fre
         record = run_suite(suite, options, report_progress)
     folder = out / suite.table.name
     save_json(folder / "results.json", record)
-    page = write_report(record, folder / "report.html")
+    page = write_report(record, folder / "report.html", _saved(folder / "mutants.json"))
     for each in record["runs"]:
         for sentence in each["warnings"]:
             text = escape(f"{each['name']}: {sentence}")
@@ -42,7 +42,7 @@ def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fre
 
 
 def report(results: Path, out: Path | None) -> Path:
-    """Draw a saved record again."""
+    """Draw a saved record again, with the mutation study that lies beside it."""
     try:
         record: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))
         known = record["schema"], record["runs"]
@@ -54,7 +54,23 @@ def report(results: Path, out: Path | None) -> Path:
     del known
     page = out or results.with_name("report.html")
     writable(page.parent)
-    return write_report(record, page)
+    return write_report(record, page, _saved(results.with_name("mutants.json")))
+
+
+def redraw(folder: Path, mutation: Mapping[str, Any]) -> Path:
+    """Draw the report of a suite with a new mutation study, or of that study alone."""
+    known = _saved(folder / "results.json")
+    record = known or {"suite": {"name": mutation["suite"]}, "runs": []}
+    return write_report(record, folder / "report.html", mutation)
+
+
+def _saved(path: Path) -> Mapping[str, Any] | None:
+    """A saved JSON object; None where there is none to read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:

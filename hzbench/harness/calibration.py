@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from hzbench.core.trace import OK
 from hzbench.harness.run import Case
 from hzbench.harness.simulate import simulate
 from hzbench.harness.suite import Suite
-from hzbench.harness.sweep import Report, one_thread, prepare_all, work, worker_pool
+from hzbench.harness.sweep import Report, Submit, cost, here, one_thread, prepare_all, worker_pool
 from hzbench.judge.calibrate import (
     FalseAlarms,
     block_p_values,
@@ -32,8 +31,6 @@ from hzbench.judge.statistics import LEAST_REPLICAS
 
 BLOCK_LEVELS = (0.05, 0.01)
 TAIL_LEVELS = (0.05, 0.01, 1e-3, 1e-4)
-Submit = Callable[..., Future[Any]]
-_ROWS = 20  # what a vector costs on a problem made of data rows, against a closed form
 _FRESH = 1_000_003  # seeds of calibration runs: seed + k times this
 
 
@@ -80,7 +77,7 @@ def choose(suite: Suite, count: int) -> list[Chosen]:
         UserMistakeError: the suite has none.
     """
     cases = [case for case in prepare_all(suite.specs) if case.spec.versus is None]
-    cases.sort(key=lambda case: _cost(case.spec))
+    cases.sort(key=lambda case: cost(case.spec))
     found = [
         Chosen(case=case, check=check, prediction=prediction)
         for case in cases
@@ -99,11 +96,6 @@ def choose(suite: Suite, count: int) -> list[Chosen]:
     first = list(kinds.values())
     rest = [each for each in found if not any(each is known for known in first)]
     return [*first, *rest][:count]
-
-
-def _cost(spec: Spec) -> float:
-    """Work a replica, roughly; rows of data are gathered one by one."""
-    return work(spec) / spec.run.replicas * (_ROWS if "data" in spec.problem else 1)
 
 
 def _varies(chosen: Chosen) -> bool:
@@ -137,7 +129,7 @@ def study(suite: Suite, amount: Amount, workers: int, report: Report | None = No
     rates = len(chosen) * (len(BLOCK_LEVELS) + len(TAIL_LEVELS))
     tell = report or _silent
     with one_thread(), worker_pool(workers) if workers > 1 else nullcontext() as pool:
-        submit: Submit = pool.submit if pool else _here
+        submit: Submit = pool.submit if pool else here
         pools = _pools(runs, amount, submit, workers, tell)
         rows = list(_rows(chosen, pools, amount, rates, submit, tell))
     return {
@@ -149,13 +141,6 @@ def study(suite: Suite, amount: Amount, workers: int, report: Report | None = No
         "kept": all(each["kept"] for row in rows for each in (*row["blocks"], *row["resamples"])),
         "rows": rows,
     }
-
-
-def _here(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    """Do it at once, in this process."""
-    future: Future[Any] = Future()
-    future.set_result(task(*arguments))
-    return future
 
 
 def _silent(name: str, fraction: float) -> None:

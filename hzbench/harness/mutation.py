@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hzbench.core import registry
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import CheckTable, Spec
+from hzbench.harness.results import commit, now
 from hzbench.harness.run import Case, prepare
 from hzbench.harness.store import writable
 from hzbench.harness.suite import Suite
@@ -48,14 +51,18 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
 
     A mutant is found when some check that names it is consistent without it and violated with it,
     at the level that the suite gives every check.
+
+    Returns:
+        The JSON-able record that mutants.json holds (docs/formats.md), without "power".
     """
+    began = time.perf_counter()
     checks = sum(case.statistical for case in prepare_all(suite.specs))
     level = suite.table.alpha / max(1, checks)
     planted = plant(suite)
     needed = {p.spec.name: _case(p.spec, _named(p.spec), None) for p in planted}
-    mutated = [_case(p.spec, p.checks, p.mutant) for p in planted]
+    wrong = [mutated(p) for p in planted]
     writable(options.out / suite.table.name)
-    records = list(execute_all([*needed.values(), *mutated], level, options, report))
+    records = list(execute_all([*needed.values(), *wrong], level, options, report))
     baselines = dict(zip(needed, records, strict=False))
     rows = [
         _row(each, baselines[each.spec.name], record)
@@ -63,7 +70,30 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
     ]
     names = sorted({row["mutant"] for row in rows})
     found = {name: any(r["found"] for r in rows if r["mutant"] == name) for name in names}
-    return {"suite": suite.table.name, "level": level, "rows": rows, "found": found}
+    return {
+        "schema": 1,
+        "suite": suite.table.name,
+        "level": level,
+        "commit": commit(),
+        "created": now(),
+        "seconds": round(time.perf_counter() - began, 1),
+        "rows": rows,
+        "found": found,
+        "blind_spots": dict(suite.table.blind_spots),
+        "unplanted": unplanted(suite),
+    }
+
+
+def unplanted(suite: Suite) -> list[str]:
+    """Registered mutants that no check of the suite names and that are no declared blind spot."""
+    named = {mutant for spec in suite.specs for check in spec.checks for mutant in check.mutants}
+    known = named.union(suite.table.blind_spots)
+    return sorted(name for name in registry.entries("mutant") if name not in known)
+
+
+def mutated(planted: Planted) -> Case:
+    """The run with its mutant and the checks that name it."""
+    return _case(planted.spec, planted.checks, planted.mutant)
 
 
 def _named(spec: Spec) -> tuple[CheckTable, ...]:

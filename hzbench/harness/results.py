@@ -35,7 +35,7 @@ def suite_record(
     return {
         "schema": SCHEMA,
         "suite": {
-            **suite.table.model_dump(exclude={"include"}),
+            **suite.table.model_dump(exclude={"include", "blind_spots"}),
             "title": suite.table.title or suite.table.name,
             "checks": checks,
             "level": suite.table.alpha / max(1, checks),
@@ -44,7 +44,7 @@ def suite_record(
             **provenance(spec, str(runs[0]["provenance"]["device"]) if runs else "cpu"),
             "commit": commit(),
             "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": now(),
             "seconds": round(seconds, 3),
             "workers": workers,
         },
@@ -128,6 +128,11 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
     """One verdict, JSON-able."""
     return {**plain(asdict(verdict)), "met": verdict.met}
+
+
+def now() -> str:
+    """The time, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def commit() -> str:

@@ -22,7 +22,9 @@ from hzbench.harness.store import Store, writable
 from hzbench.harness.suite import Suite
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_ROWS = 20  # what a vector costs on a problem made of data rows, against a closed form
 Report = Callable[[str, float], None]
+Submit = Callable[..., Future[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +157,25 @@ def work(spec: Spec) -> int:
     return int(spec.run.replicas * spec.run.steps * each * acting)
 
 
+def cost(spec: Spec) -> float:
+    """Work a replica, roughly, to compare runs by; rows of data are gathered one by one."""
+    rows = "data" in type(spec.component("problem", spec.problem)).model_fields
+    return work(spec) / spec.run.replicas * (_ROWS if rows else 1)
+
+
 def worker_pool(workers: int) -> ProcessPoolExecutor:
     """Spawned processes of one thread each, which leave with their parent."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start, initargs=(os.getpid(),)
     )
+
+
+def here(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Do it at once, in this process, as a pool would in another."""
+    future: Future[Any] = Future()
+    future.set_result(task(*arguments))
+    return future
 
 
 def _start(parent: int) -> None:

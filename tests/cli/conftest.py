@@ -21,7 +21,7 @@ def shell_with_report(tmp_path, capsys, monkeypatch):
 def shell(shell_with_report, monkeypatch):
     """The same, which draws no figures: they take a second a run."""
 
-    def write_report(_record, path):
+    def write_report(_record, path, _mutation=None):
         path.write_text("no figures")
         return path
 

@@ -252,6 +252,7 @@ def test_mutants_exit_1_while_one_survives(shell):
     assert not rows["gossip_weight_48"]["statistical"]
     found = shell("mutants", shell.spec(**MUTANT_SPEC), "--workers", "1")
     assert "1 of 2 mutants found" in found.out
+    assert "report.html" in found.out
     assert "not found: missing_sqrt_d" in found.out
 
 
@@ -260,6 +261,25 @@ def test_mutants_exit_0_when_all_are_found(shell):
     problem = BASE["problem"] | {"noise": 0.5}
     spec = shell.spec(checks=checks, problem=problem, nodes=[{"count": 4}])
     assert shell("mutants", spec, "--workers", "1").code == 0
+    found = shell("mutants", spec, "--workers", "1", "--power")
+    assert found.code == 0
+    assert found.out.count("1 of 1") == 4
+    assert "2 of 2 mutants have a check of power at least 0.95" in found.out
+
+
+def test_a_report_shows_the_study_beside_its_results(shell_with_report):
+    shell = shell_with_report
+    spec = shell.spec(**MUTANT_SPEC)
+    page = shell.folder / "hzbench-out/spec/report.html"
+    shell("mutants", spec, "--workers", "1")
+    assert "1 of 2 mutants found" in page.read_text()
+    assert "checks as expected" not in page.read_text()
+    shell("run", spec, "--workers", "1")
+    assert "1 of 2 mutants found" in page.read_text()
+    assert "1 of 1</strong> checks as expected" in page.read_text()
+    page.unlink()
+    shell("report", page.with_name("results.json"))
+    assert "1 of 2 mutants found" in page.read_text()
 
 
 @pytest.mark.parametrize("verb", [("run",), ("predict",)])
