@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.ready-$(TORCH)
 TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test test-slow test-gpu bench lint types check mutants clean help
+.PHONY: run test test-slow test-gpu bench lint types check check-core mutants clean help
 
 run: $(STAMP)  ## run the suite quick and write its report
 	$(BIN)/hzbench run quick
@@ -26,6 +26,9 @@ test-gpu: $(STAMP)  ## run the tests that need CUDA (make TORCH=cuda test-gpu)
 
 bench: $(STAMP)  ## time the exact recursions at n = 256, d = 1000
 	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+
+check-core: $(STAMP)  ## judge the whole theory: the suite core (minutes)
+	$(BIN)/hzbench run core
 
 mutants: $(STAMP)  ## plant every bug that the suite quick must find
 	$(BIN)/hzbench mutants quick
