@@ -1,0 +1,59 @@
+"""Mutants of memory, coins and masks: each changes the run, theory does not see it."""
+
+import numpy as np
+import pytest
+
+from hzbench.core.errors import SpecError
+from hzbench.core.result import plain
+from hzbench.core.spec import Spec
+from hzbench.harness.build import build
+from hzbench.harness.run import prepare
+from hzbench.harness.simulate import simulate
+
+METHODS = {
+    "uncorrected_tracker": "gradient_tracking",
+    "delay_one_less": {"name": "delayed_sgd", "delay": 2},
+    "ignored_coin": {"name": "scaffnew", "probability": 0.5},
+    "no_control_variate": {"name": "scaffnew", "probability": 0.5},
+    "unscaled_mask": {"name": "rand_k_sgd", "kept": 2},
+    "forgotten_error": {"name": "rand_k_sgd", "kept": 2, "memory": True},
+    "no_public_copies": {"name": "choco_sgd", "kept": 2},
+}
+
+
+def spec_of(mutant, method, **problem):
+    return Spec.parse(
+        {
+            "problem": {"name": "quadratic", "dimension": 3, "heterogeneity": 1.0} | problem,
+            "nodes": [{"count": 4, "batch_size": "full"}],
+            "network": {"graph": "ring", "gossip": "matrix"},
+            "method": method,
+            "run": {"steps": 6, "replicas": 20, "record": [6]},
+            "mutant": mutant,
+        }
+    )
+
+
+def distance(spec):
+    return simulate(spec, ["node_distance"]).at("node_distance", 6)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_mutant_changes_the_run_and_theory_does_not_see_it(name):
+    right, wrong = (spec_of(mutant, METHODS[name]) for mutant in (None, name))
+    assert (distance(right) != distance(wrong)).mean() > 0.5
+    assert plain(prepare(wrong).setting) == plain(prepare(right).setting)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_mutant_is_refused_where_it_means_nothing(name):
+    with pytest.raises(SpecError, match="means nothing"):
+        build(spec_of(name, "dsgd"))
+
+
+def test_two_mutants_are_the_method_they_name():
+    less = spec_of("delay_one_less", {"name": "delayed_sgd", "delay": 2})
+    np.testing.assert_array_equal(distance(less), distance(spec_of(None, "delayed_sgd")))
+    lost = spec_of("unscaled_mask", {"name": "rand_k_sgd", "kept": 2, "step_size": 0.3})
+    short = spec_of(None, {"name": "rand_k_sgd", "kept": 2, "step_size": 0.2})
+    np.testing.assert_allclose(distance(lost), distance(short), rtol=1e-12)
