@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hzbench.commands.output import print_json, progress
+from hzbench.commands.output import print_json, progress, wide_console
 from hzbench.harness.calibration import Amount, study
 from hzbench.harness.store import writable
 from hzbench.harness.suite import load
@@ -52,7 +52,7 @@ def _table(record: dict[str, Any]) -> None:
             for rate in rates:
                 table.add_row(escape(name), kind, *_cells(rate))
                 name = ""
-    console = Console()
+    console = wide_console()
     console.print(table)
     rates = [rate for row in record["rows"] for rate in (*row["blocks"], *row["resamples"])]
     above = sum(not rate["kept"] for rate in rates)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hzbench.commands.output import print_json
+from hzbench.commands.output import print_json, wide_console
 from hzbench.core import registry
 from hzbench.core.errors import UnknownNameError
 from hzbench.core.observable import OBSERVABLES
@@ -38,7 +38,7 @@ def list_kind(kind: str | None, *, as_json: bool) -> None:
     table = Table(kind or "kind", "what it is")
     for row in rows:
         table.add_row(row["name"], escape(row["summary"]))
-    Console().print(table)
+    wide_console().print(table)
 
 
 def names(kind: str) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hzbench.commands.output import GLYPHS, print_json, progress
+from hzbench.commands.output import GLYPHS, print_json, progress, wide_console
 from hzbench.commands.run import options_of, redraw
 from hzbench.harness.mutation import plant, study
 from hzbench.harness.power import candidates, measure
@@ -56,7 +56,7 @@ def mutants(
 
 
 def _tables(record: Mapping[str, Any]) -> None:
-    console = Console()
+    console = wide_console()
     console.print(_found_table(record))
     found = record["found"]
     statistical = {row["mutant"] for row in record["rows"] if row["statistical"]}

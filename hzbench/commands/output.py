@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+WIDE, PIPED = 120, 160  # characters: from which a table is not folded; of a pipe or a log
 GLYPHS = {
     "consistent": "[green]✓ consistent[/]",
     "violated": "[red]✗ violated[/]",
@@ -39,6 +42,12 @@ def progress(console: Console, title: str) -> Iterator[Callable[[str, float], No
         yield report
 
 
+def wide_console() -> Console:
+    """Standard output; in a pipe or a log as wide as tables like, unless COLUMNS says otherwise."""
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=PIPED if piped else None)
+
+
 def verdict_table(record: Mapping[str, Any]) -> None:
     """One line a check, then the headline."""
     suite = record["suite"]
@@ -47,14 +56,17 @@ def verdict_table(record: Mapping[str, Any]) -> None:
         f"{suite['level']:.2g} (α = {suite['alpha']:g} for all)",
         title_justify="left",
     )
-    table.add_column("run", overflow="fold")
-    table.add_column("theorem", overflow="fold")
-    for name in ("outcome", "p", "would have seen"):
+    console = wide_console()
+    narrow = console.width < WIDE
+    for name in ("run · theorem",) if narrow else ("run", "theorem"):
+        table.add_column(name, overflow="fold")
+    for name in ("outcome", "p", "sees" if narrow else "would have seen"):
         table.add_column(name, no_wrap=True)
     for run in record["runs"]:
         for verdict in run["verdicts"]:
-            table.add_row(*_row(run, verdict))
-    console = Console()
+            name, theorem, *rest = _row(run, verdict)
+            check = (f"{name}\n  [dim]{theorem}[/]",) if narrow else (name, theorem)
+            table.add_row(*check, *rest)
     console.print(table)
     _unexpected(console, record)
     checks = [verdict for run in record["runs"] for verdict in run["verdicts"]]
@@ -77,7 +89,7 @@ def _row(run: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, ...]:
     if verdict["expected"] != "consistent" and verdict["met"]:
         outcome += " (expected)"
     if not verdict["met"]:
-        outcome += " [red]unexpected[/]"
+        outcome = outcome.replace("[/]", " unexpected[/]")
     return (escape(run["name"]), verdict["theorem"], outcome, _p(verdict), _seen(verdict))
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from hzbench.commands.output import print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
-from hzbench.harness.store import writable
+from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
 from hzbench.reports.html import write_report
@@ -77,8 +77,10 @@ def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:
     """Resolve `auto` and 0.
 
     Raises:
-        UserMistakeError: an unknown device, or CUDA where there is none.
+        UserMistakeError: an unknown device, CUDA where there is none, a folder that cannot be
+            written.
     """
+    check_writable(out)
     return Options(
         out=out,
         device=resolve_device(device),

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-_TAG = re.compile(r"^(float|int|bool|str|none|literal\[.*|.*\[.*\].*)$")
+_TAG = re.compile(r"^((constrained-)?(float|int|bool|str|none)|literal\[.*|.*\[.*\].*)$")
 _WORDS = {
     "bool_type": "true or false",
     "float_type": "a number",
@@ -18,6 +18,12 @@ _WORDS = {
     "none_required": "nothing",
     "string_type": "a text",
     "tuple_type": "a list",
+}
+_LIMITS = {
+    "greater_than": "above",
+    "greater_than_equal": "of at least",
+    "less_than": "below",
+    "less_than_equal": "of at most",
 }
 
 
@@ -86,5 +92,7 @@ def _sentence(item: Any, items: list[Any], prefix: str) -> str:
 
 
 def _wanted(item: Any) -> str:
+    if item["type"] in _LIMITS and isinstance(limit := next(iter(item["ctx"].values())), float):
+        return f"a number {_LIMITS[item['type']]} {limit:g}"
     text = str(item["msg"]).removeprefix("Input should be ")
     return _WORDS.get(item["type"], text[0].lower() + text[1:])

@@ -7,11 +7,12 @@ method is a few lines of algebra; loops, schedules, counting and failures belong
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hzbench.core.component import Component
+from hzbench.core.normal_form import named
 from hzbench.core.setting import NetworkFacts, Order, Protocol, ScheduleFacts, UpdateFacts
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Method(Component):
     step_size: float = Field(
         0.1, ge=0, allow_inf_nan=False, description="base step size η of every node"
     )
-    schedule: Schedule = Field(Schedule(), description="shape of the step size in time")
+    schedule: Annotated[Schedule, BeforeValidator(named)] = Field(
+        Schedule(), description="shape of the step size in time"
+    )
     momentum: float = Field(
         0.0, ge=0, lt=1, description="m in v+ = m v + (1 − m) G; v stays local, is never averaged"
     )

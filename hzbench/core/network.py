@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.setting import MatchingLaw
@@ -131,6 +133,16 @@ class Network:
             return [
                 f"got edge probabilities that sum to {p.sum():.6g} (least {p.min():.3g}); "
                 "expected non-negative numbers that sum to 1; normalise them"
+            ]
+        drawn = self.edges[p > 0]
+        parts = connected_components(
+            coo_array((p[p > 0], (drawn[:, 0], drawn[:, 1])), shape=(self.nodes, self.nodes)),
+            directed=False,
+        )[0]
+        if parts > 1:
+            return [
+                f"got edge probabilities that are 0 on a cut, which leaves {parts} parts; expected "
+                "edges with positive probability that connect all nodes; raise some of them"
             ]
         return []
 

@@ -101,6 +101,11 @@ class RunTable(Table):
     def _some(cls, record: int | tuple[int, ...]) -> int | tuple[int, ...]:
         if isinstance(record, int) and record < 1:
             raise ValueError(f"got {record} record points; expected at least 1; raise it")
+        if isinstance(record, tuple) and max(record, default=0) < 1:
+            raise ValueError(
+                f"got record points {list(record)}; expected at least one step from 1 on, since "
+                "the start holds nothing to judge; add one"
+            )
         return record
 
     @model_validator(mode="after")

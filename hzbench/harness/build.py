@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy.sparse.csgraph import connected_components
 
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
@@ -20,10 +19,10 @@ from hzbench.core.mutant import Mutant
 from hzbench.core.network import Network
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Placement, Problem, ProblemComponent
-from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.streams import replica_keys
 from hzbench.engine.population import Group, Population
+from hzbench.harness.combinations import combination_mistakes, size_mistakes
 from hzbench.harness.setting import (
     base_step_sizes,
     estimator_of,
@@ -66,7 +65,10 @@ def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Comp
     if mutant is None:
         mutant = registry.find("mutant", spec.mutant).target() if spec.mutant else Mutant()
     spec = mutant.spec(spec)
-    mistakes = _combination_mistakes(spec)
+    mistakes = size_mistakes(spec)
+    if mistakes:
+        raise SpecError(mistakes, f"spec {spec.name!r}")
+    mistakes = combination_mistakes(spec)
     parts: dict[str, object] = {}
     with _collecting(mistakes):
         parts["problem"] = build_problem(spec, device)
@@ -143,42 +145,6 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
     return sizes
 
 
-def _combination_mistakes(spec: Spec) -> list[str]:
-    """Combinations that make no sense, each with the reason."""
-    found = []
-    method = method_of(spec)
-    if spec.network.gossip not in method.protocols:
-        how = "a mixing matrix" if method.protocols == ("matrix",) else "partners"
-        found.append(
-            f"network.gossip: got {spec.network.gossip!r} with method {spec.method['name']!r}; "
-            f"expected one of {', '.join(method.protocols)}, since that method averages over {how}"
-            " only; change the gossip or the method"
-        )
-    protocol = protocol_of(spec, method)
-    facts = network_facts(spec)
-    if protocol == "matching":
-        found += _matching_mistakes(facts, spec.node_count)
-    if facts.link_failure and protocol != "matrix":
-        found.append(
-            f"network.link_failure: got {facts.link_failure:g} with protocol {protocol!r}; "
-            "expected 0, since links fail under a mixing matrix; drop it or take gossip = 'matrix'"
-        )
-    if facts.exchange_probability < 1 and protocol != "matrix":
-        found.append(
-            f"network.exchange_probability: got {facts.exchange_probability:g} with protocol "
-            f"{protocol!r}; expected 1, since the coin decides for a round under a mixing matrix; "
-            "drop it or take gossip = 'matrix'"
-        )
-    if protocol in ("pair", "matching") and spec.node_count < 2:
-        found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
-    if facts.edge_law == "explicit" and len(facts.edges) != len(facts.edge_probabilities):
-        found.append(
-            f"network.edge_probabilities: got {len(facts.edge_probabilities)} for "
-            f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
-        )
-    return [*found, *_matrix_mistakes(spec), *_record_mistakes(spec)]
-
-
 def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
     """Estimators that do not fit the dimension or the method, and a method that does not fit it."""
     method = method_of(spec)
@@ -187,50 +153,6 @@ def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
         f"nodes.{index}.estimator: {mistake}"
         for index, group in enumerate(spec.nodes)
         for mistake in estimator_of(group.estimator).mistakes(problem.dimension, moves)
-    ]
-
-
-def _matching_mistakes(facts: NetworkFacts, nodes: int) -> list[str]:
-    """A matching law that does not fit the graph."""
-    if facts.matching_law == "uniform" and facts.graph != "complete":
-        return [
-            f"network.gossip: got 'matching' on graph {facts.graph!r}; expected 'complete', since "
-            "uniform perfect matchings are drawn among all nodes; use gossip = 'pair' or "
-            "matching_law = 'greedy' there"
-        ]
-    even_ring = facts.graph == "ring" and not facts.edges and nodes % 2 == 0
-    if facts.matching_law == "alternating" and not even_ring:
-        return [
-            f"network.matching_law: got 'alternating' on graph {facts.graph!r} with {nodes} nodes; "
-            "expected a ring with an even number of nodes; take matching_law = 'greedy'"
-        ]
-    return []
-
-
-def _matrix_mistakes(spec: Spec) -> list[str]:
-    """A given W whose own links do not connect the nodes, whatever the graph says."""
-    matrix = np.array(spec.network.matrix if spec.network.matrix is not None else [[1.0]])
-    parts = connected_components(matrix != 0)[0] if len(matrix) == len(matrix.T) else 1
-    if parts > 1:
-        return [
-            f"network.matrix: got a W that falls into {parts} parts; expected one that connects "
-            "all nodes; give the parts a common weight"
-        ]
-    return []
-
-
-def _record_mistakes(spec: Spec) -> list[str]:
-    places = {"run.record": spec.run.record_steps}
-    places |= {f"checks.{i}.steps": check.steps for i, check in enumerate(spec.checks)}
-    beyond = {
-        place: [step for step in steps if not 0 <= step <= spec.run.steps]
-        for place, steps in places.items()
-    }
-    return [
-        f"{place}: got {bad}; expected steps in 0 ... {spec.run.steps}; drop them or raise "
-        "run.steps"
-        for place, bad in beyond.items()
-        if bad
     ]
 
 

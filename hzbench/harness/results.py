@@ -84,13 +84,14 @@ def run_record(result: Result) -> dict[str, Any]:
 def summary(values: NDArray[np.float64]) -> dict[str, Any]:
     """Mean, standard error and, for scalars, quantiles over replicas: [T', R(, k)]."""
     replicas = values.shape[1]
+    constant = (values == values[:, :1]).all(axis=1) & (replicas > 1)
     with np.errstate(all="ignore"):
         deviation = (
             values.std(axis=1, ddof=1) if replicas > 1 else np.full_like(values[:, 0], np.nan)
         )
         found: dict[str, Any] = {
             "mean": values.mean(axis=1),
-            "standard_error": deviation / np.sqrt(replicas),
+            "standard_error": np.where(constant, 0.0, deviation / np.sqrt(replicas)),
         }
         if values.ndim == 2:
             cuts = np.quantile(values, QUANTILES, axis=1)

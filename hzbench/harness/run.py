@@ -246,6 +246,11 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
                 f"checks.{index}.observables: got {', '.join(bad)}; expected some of "
                 f"{', '.join(prediction.values)}, which {check.theorem} predicts; correct it"
             )
+        if check.steps and max(check.steps) < 1 and max(prediction.steps, default=0) > 0:
+            found.append(
+                f"checks.{index}.steps: got {list(check.steps)}; expected a step from 1 on, since "
+                "the start is given and cannot refute anything; add one"
+            )
     return found
 
 

@@ -101,6 +101,21 @@ def _is_module(name: str) -> bool:
         return False
 
 
+def check_writable(folder: Path) -> None:
+    """Raise at once what `writable` would raise later; makes nothing.
+
+    Raises:
+        UserMistakeError: the folder, or the nearest one above it that exists, cannot be written.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no permission" if there.is_dir() else "not a folder"
+        raise UserMistakeError(
+            f"got folder {folder}, which cannot be written ({there}: {reason}); expected a "
+            "writable one; give another with --out"
+        )
+
+
 def writable(folder: Path) -> Path:
     """The folder, made if need be.
 

@@ -120,6 +120,12 @@ class _Rectangle(GraphFamily):
         rows, columns = self.rows, self.columns
         if rows is None and columns is None:
             rows = max(k for k in range(1, math.isqrt(nodes) + 1) if nodes % k == 0)
+            _require(
+                rows > 1 or nodes == 1,
+                f"{_nodes(nodes)}, a prime number, for rows and columns",
+                "at least two of each",
+                "change the number of nodes, or say rows = 1",
+            )
         if rows is None:
             rows = nodes // (columns or 1)
         if columns is None:
@@ -152,8 +158,7 @@ class Grid(_Rectangle):
 class Torus(_Rectangle):
     """A grid whose opposite sides are joined; node = row · columns + column.
 
-    The graph is simple: a side of 2 gives one edge, not two, and a side of 1 gives none (so a prime
-    n without rows and columns is a ring).
+    The graph is simple: a side of 2 gives one edge, not two, and a side of 1 gives none.
 
     Formula: Laplacian spectrum, sides >= 3: the sums of those of the two rings.
     """

@@ -42,7 +42,7 @@ MISTAKES = {
     ),
     "unknown data": ({"problem": {"name": "ridge", "data": "diabetis"}}, "diabetes"),
     "steps of a check beyond the horizon": (check(steps=[7]), "checks.0.steps: got [7]"),
-    "negative record point": ({"run": {"steps": 6, "record": [-1]}}, "run.record: got [-1]"),
+    "negative record point": ({"run": {"steps": 6, "record": [-1]}}, "got record points [-1]"),
     "record beyond the horizon": ({"run": {"steps": 6, "record": [7]}}, "run.record: got [7]"),
     "expect without reason": (check(expect="violated"), "without a reason"),
     "hdo with a matrix": ({"network": MATRIX}, "expected one of pair, matching"),
@@ -116,6 +116,49 @@ MISTAKES = {
     "probabilities without their law": (
         {"network": {"edges": LINE, "edge_probabilities": [0.2, 0.3, 0.5]}},
         "which ignores them",
+    ),
+    "probability 0 on a cut": (
+        {"network": {"edges": LINE, "edge_law": "explicit", "edge_probabilities": [0.5, 0.5, 0]}},
+        "leaves 2 parts",
+    ),
+    "W for pairs": (
+        {"network": {"matrix": [[0.25] * 4] * 4}},
+        "network.matrix: got a matrix with protocol 'pair', which does not read it",
+    ),
+    "weights for pairs": (
+        {"network": {"weights": "lazy"}},
+        "network.weights: got {'name': 'lazy'}",
+    ),
+    "matching law for pairs": ({"network": {"matching_law": "greedy"}}, "network.matching_law"),
+    "idle steps for pairs": ({"network": {"idle_steps": True}}, "network.idle_steps: got True"),
+    "pair weight for W": (DSGD | {"network": MATRIX | {"pair_weight": 0.3}}, "network.pair_weight"),
+    "edge law for W": (
+        DSGD | {"network": MATRIX | {"edge_law": "node-neighbour"}},
+        "network.edge_law: got 'node-neighbour' with protocol 'matrix'",
+    ),
+    "nothing recorded": ({"run": {"record": []}}, "run.record: got record points []"),
+    "only the start recorded": ({"run": {"record": [0]}}, "run.record: got record points [0]"),
+    "only the start checked": (check(steps=[0]), "checks.0.steps: got [0]"),
+    "dimension beyond memory": (
+        {"problem": {"name": "quadratic", "dimension": 10**8}},
+        "problem.dimension: got 100000000",
+    ),
+    "nodes beyond memory": ({"nodes": [{"count": 10**8}]}, "nodes: got 100000000 nodes"),
+    "unknown schedule": (
+        {"method": {"name": "hdo", "schedule": "cosin"}},
+        "'inverse-time' or 'cosine'",
+    ),
+    "endless warm-up": (
+        {"method": {"name": "hdo", "schedule": {"warmup": 6}}, "run": {"steps": 6}},
+        "method.schedule.warmup: got 6",
+    ),
+    "torus of a prime": (
+        DSGD | {"nodes": [{"count": 7}], "network": {"graph": "torus", "gossip": "matrix"}},
+        "got 7 nodes, a prime number",
+    ),
+    "wrong batch size": (
+        {"nodes": [{"count": 4, "batch_size": "ful"}]},
+        "got 'ful'; expected a whole number or 'full'",
     ),
     "mutant of another protocol": ({"mutant": "lazy_weights"}, "means nothing"),
     "bad reference": (

@@ -75,7 +75,7 @@ def test_laplacian_spectra(graph, nodes, spectrum):
 
 def test_rows_default_to_the_largest_divisor_below_the_root():
     assert pairs(network("grid", 12)) == pairs(network("grid", 12, {"rows": 3, "columns": 4}))
-    assert pairs(network("torus", 7)) == pairs(network("ring", 7))
+    assert pairs(network("torus", 7, {"rows": 1})) == pairs(network("ring", 7))
 
 
 @pytest.mark.parametrize("first", range(8))
@@ -124,6 +124,8 @@ def test_listed_edges_keep_their_order():
         ("path", {}, 0, ["got 0 nodes", "at least 1"]),
         ("grid", {"rows": 3, "columns": 3}, 8, ["got 8 nodes for 3 rows and 3 columns"]),
         ("torus", {"rows": 3}, 8, ["rows · columns = nodes"]),
+        ("torus", {}, 7, ["got 7 nodes, a prime number", "rows = 1"]),
+        ("grid", {}, 5, ["got 5 nodes, a prime number", "rows = 1"]),
         ("torus", {"columns": 16}, 8, ["rows · columns = nodes"]),
         ("complete-bipartite", {"left": 8}, 8, ["at least one node on each side"]),
         ("random-regular", {"degree": 3}, 9, ["got degree 3 on 9 nodes", "even"]),

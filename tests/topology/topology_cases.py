@@ -20,7 +20,7 @@ FAMILIES: list[tuple[str, dict[str, Any], int]] = [
     ("grid", {"rows": 2, "columns": 5}, 10),
     ("grid", {"columns": 4}, 8),
     ("torus", {}, 12),
-    ("torus", {}, 7),
+    ("torus", {"rows": 1}, 7),
     ("torus", {"rows": 2}, 10),
     ("torus", {"rows": 2, "columns": 2}, 4),
     ("torus", {"rows": 1, "columns": 2}, 2),

@@ -1,0 +1,145 @@
+"""Combinations of a spec's keys that make no sense, each with the reason."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from hzbench.core.plan import BLOCK
+from hzbench.core.setting import NetworkFacts, Protocol
+from hzbench.core.spec import NetworkTable, Spec
+from hzbench.harness.setting import method_of, network_facts, protocol_of
+
+READ_BY: dict[str, tuple[Protocol, ...]] = {
+    "edge_law": ("pair",),
+    "exchange_probability": ("matrix",),
+    "idle_steps": ("matching",),
+    "link_failure": ("matrix",),
+    "matching_law": ("matching",),
+    "matrix": ("matrix",),
+    "pair_weight": ("pair", "matching"),
+    "weights": ("matrix",),
+}
+"""Keys of [network] that only some protocols read."""
+
+
+def combination_mistakes(spec: Spec) -> list[str]:
+    """Every combination that makes no sense."""
+    protocol = protocol_of(spec, method_of(spec))
+    facts = network_facts(spec)
+    return [
+        *_method_mistakes(spec, protocol),
+        *_unread(spec.network, protocol),
+        *(_matching_mistakes(facts, spec.node_count) if protocol == "matching" else ()),
+        *_law_mistakes(facts),
+        *_matrix_mistakes(spec),
+        *_record_mistakes(spec),
+    ]
+
+
+def size_mistakes(spec: Spec) -> list[str]:
+    """A spec whose mixing matrix or iterates alone exceed the memory of the machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    nodes, dimension = spec.node_count, spec.problem.get("dimension") or 1
+    needed = {
+        f"nodes: got {nodes} nodes, whose mixing matrix": 8 * nodes**2,
+        f"problem.dimension: got {dimension} with {nodes} nodes; {BLOCK} replicas of their iterates"
+        "": 8 * BLOCK * nodes * dimension,
+    }
+    return [
+        f"{what} would take {size / 2**30:.3g} GiB; expected less than the {memory / 2**30:.3g} "
+        "GiB of this machine; take fewer"
+        for what, size in needed.items()
+        if size > memory
+    ]
+
+
+def _method_mistakes(spec: Spec, protocol: Protocol) -> list[str]:
+    """A method under a protocol that it does not know, or whose schedule never starts."""
+    found, method = [], method_of(spec)
+    if spec.network.gossip not in method.protocols:
+        how = "a mixing matrix" if method.protocols == ("matrix",) else "partners"
+        found.append(
+            f"network.gossip: got {spec.network.gossip!r} with method {spec.method['name']!r}; "
+            f"expected one of {', '.join(method.protocols)}, since that method averages over {how}"
+            " only; change the gossip or the method"
+        )
+    if protocol in ("pair", "matching") and spec.node_count < 2:
+        found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
+    if method.schedule.warmup >= spec.run.steps:
+        found.append(
+            f"method.schedule.warmup: got {method.schedule.warmup} in a run of {spec.run.steps} "
+            "steps; expected fewer than run.steps, or the schedule never starts; lower it"
+        )
+    return found
+
+
+def _unread(network: NetworkTable, protocol: Protocol) -> list[str]:
+    """Keys away from their defaults that this protocol would silently ignore."""
+    found = []
+    for key, readers in READ_BY.items():
+        value, default = getattr(network, key), NetworkTable.model_fields[key].default
+        if protocol in readers or value in (default, {"name": "explicit"}):
+            continue
+        shown = "a matrix" if key == "matrix" else repr(value)
+        others = " or ".join(f"gossip = {reader!r}" for reader in readers)
+        found.append(
+            f"network.{key}: got {shown} with protocol {protocol!r}, which does not read it; "
+            f"expected it left out; drop it or take {others}"
+        )
+    return found
+
+
+def _law_mistakes(facts: NetworkFacts) -> list[str]:
+    if facts.edge_law == "explicit" and len(facts.edges) != len(facts.edge_probabilities):
+        return [
+            f"network.edge_probabilities: got {len(facts.edge_probabilities)} for "
+            f"{len(facts.edges)} edges; expected one an edge; give as many as edges"
+        ]
+    return []
+
+
+def _matching_mistakes(facts: NetworkFacts, nodes: int) -> list[str]:
+    """A matching law that does not fit the graph."""
+    if facts.matching_law == "uniform" and facts.graph != "complete":
+        return [
+            f"network.gossip: got 'matching' on graph {facts.graph!r}; expected 'complete', since "
+            "uniform perfect matchings are drawn among all nodes; use gossip = 'pair' or "
+            "matching_law = 'greedy' there"
+        ]
+    even_ring = facts.graph == "ring" and not facts.edges and nodes % 2 == 0
+    if facts.matching_law == "alternating" and not even_ring:
+        return [
+            f"network.matching_law: got 'alternating' on graph {facts.graph!r} with {nodes} nodes; "
+            "expected a ring with an even number of nodes; take matching_law = 'greedy'"
+        ]
+    return []
+
+
+def _matrix_mistakes(spec: Spec) -> list[str]:
+    """A given W whose own links do not connect the nodes, whatever the graph says."""
+    matrix = np.array(spec.network.matrix if spec.network.matrix is not None else [[1.0]])
+    parts = connected_components(matrix != 0)[0] if len(matrix) == len(matrix.T) else 1
+    if parts > 1:
+        return [
+            f"network.matrix: got a W that falls into {parts} parts; expected one that connects "
+            "all nodes; give the parts a common weight"
+        ]
+    return []
+
+
+def _record_mistakes(spec: Spec) -> list[str]:
+    places = {"run.record": spec.run.record_steps}
+    places |= {f"checks.{i}.steps": check.steps for i, check in enumerate(spec.checks)}
+    beyond = {
+        place: [step for step in steps if not 0 <= step <= spec.run.steps]
+        for place, steps in places.items()
+    }
+    return [
+        f"{place}: got {bad}; expected steps in 0 ... {spec.run.steps}; drop them or raise "
+        "run.steps"
+        for place, bad in beyond.items()
+        if bad
+    ]
