@@ -8,6 +8,8 @@ import pytest
 from theory_enumeration import estimates, exchanges, measure, quadratic_samples
 from theory_settings import FIRST, quadratic, setting, zeroth
 
+from hzbench.core import registry
+from hzbench.core.constants import Constants
 from hzbench.core.setting import NetworkFacts, ScheduleFacts, UpdateFacts
 from hzbench.core.structure import Quadratic
 from hzbench.theory.affine_moments import advance
@@ -325,3 +327,35 @@ def test_what_does_not_close_is_inapplicable_and_says_why():
         failed = [a for a in quadratic_dynamics(given).assumptions if not a.holds]
         assert [reason in a.detail for a in failed] == [True]
     assert quadratic_dynamics(setting(full, (FIRST, FIRST), update=replace(masks, kept=2))).applies
+
+
+CLOSED = {"quadratic_dynamics", "path_dynamics", "decay_rate", "decay_slope", "graph_spectrum"}
+
+
+@pytest.mark.parametrize("name", [name for name in UPDATES if name != "coin"])
+def test_theorems_of_plain_rounds_do_not_apply_to_other_updates(name):
+    """On equal isotropic quadratics and an all-reduce, where most theorems know plain rounds."""
+    update = UPDATES[name][0]
+    equal = np.repeat(np.eye(2)[None], 4, 0)
+    structure = Quadratic(hessians=equal, linear=np.zeros((4, 2)), noise=0.1 * equal)
+    constants = Constants(
+        smoothness=1.0, strong_convexity=1.0, noise=(0.2,) * 4, heterogeneity=0.0, minimum=0.0
+    )
+    given = setting(
+        structure,
+        (FIRST,) * 4,
+        update=update,
+        network=NetworkFacts(weights="uniform"),
+        steps=80,
+        record=(0, 80),
+        step_sizes=np.full(4, 0.05),
+        constants=constants,
+        optimum=np.zeros(2),
+    )
+    other, plain = (
+        {k for k, e in registry.entries("theorem").items() if e.target(each).applies}
+        for each in (given, replace(given, update=UpdateFacts()))
+    )
+    assert other <= CLOSED
+    assert "quadratic_dynamics" in other
+    assert len(plain - CLOSED) > 4
