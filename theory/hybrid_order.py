@@ -31,7 +31,7 @@ _MARGIN = 0.05  # two gaps must differ by this fraction of the reference's
 _ASYMPTOTIC = 0.1
 
 
-@register("theorem", "all_reduce_growth", mutants=("step_size_plus_5", "noise_plus_5"))
+@register("theorem", "all_reduce_growth", mutants=("step_size_plus_5", "missing_sqrt_d"))
 def all_reduce_growth(setting: Setting) -> Prediction:
     """Exact second moment of all-reduce in closed form, on both sides of its stability limit.
 
@@ -64,7 +64,7 @@ def all_reduce_growth(setting: Setting) -> Prediction:
         steps=setting.record,
         compute=lambda: (_growth(case), {}),
         validity="any step sizes; bounded in time iff F < 1",
-        mutants=("step_size_plus_5", "noise_plus_5"),
+        mutants=("step_size_plus_5", "missing_sqrt_d"),
     )
 
 

@@ -149,11 +149,21 @@ def test_where_nothing_varies_one_repetition_is_enough():
     assert told["enough"]
 
 
-def test_core_plants_every_mutant_and_checks_every_theorem():
+def test_core_judges_every_theorem_and_plants_every_mutant():
+    """What a theorem says that it must refute, some check of it in core is asked to refute."""
     core = load("core")
     assert unplanted(core) == []
-    judged = {check.theorem for spec in core.specs for check in spec.checks}
-    assert judged == set(registry.entries("theorem"))
+    named = {}
+    for spec in core.specs:
+        for check in spec.checks:
+            named.setdefault(check.theorem, set()).update(check.mutants)
+    declared = {
+        name: set(entry.facts.get("mutants", ()))
+        for name, entry in registry.entries("theorem").items()
+    }
+    assert set(named) == set(declared)
+    missing = {name: promised - named[name] for name, promised in declared.items()}
+    assert {name: found for name, found in missing.items() if found} == {}
 
 
 def test_a_blind_spot_is_declared_with_its_reason():
