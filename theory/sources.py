@@ -43,6 +43,10 @@ GRAPH_SPECTRUM = Source(
     locator=f"{XIAO_BOYD}, section 4; {FASTEST_MIXING}; {EXPONENTIAL}; closed forms: own "
     "derivation (B1-B4, B11)"
 )
+ALON_BOPPANA = Source(
+    locator="A. Nilli: On the second eigenvalue of a graph, Discrete Mathematics 91 (1991); for "
+    "random graphs J. Friedman (2008) (B13)"
+)
 GOSSIP_CONTRACTION = Source(
     locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5-B12)"
 )
