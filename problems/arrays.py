@@ -29,7 +29,7 @@ Stack = Annotated[tuple[tuple[tuple[float, ...], ...], ...], BeforeValidator(_pl
 Initial = float | Vector | Matrix
 """A radius r (every node at r·(1, ..., 1)/sqrt(d)), one point for all nodes, or one a node."""
 
-LINEAR, ROTATION, SPREAD = 1, 2, 3  # sub-streams of instance_seed: one a generator
+LINEAR, ROTATION, SPREAD, TRUTH = 1, 2, 3, 4  # sub-streams of instance_seed: one a generator
 
 
 def generator(seed: int, purpose: int) -> np.random.Generator:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
+from hzbench.problems.losses import Targets
 
 Array = NDArray[np.float64]
 Table = tuple[Array, Array]  # features [N, d], targets [N]
@@ -37,6 +38,21 @@ def data_mistakes(name: str, classes: Sequence[int], *, needs_classes: bool) -> 
             f"got classes {list(classes)}; expected two different digits; write classes = [3, 8]"
         ]
     return []
+
+
+def target_mistakes(kind: Targets, targets: Array) -> list[str]:
+    """What is wrong with given targets of a kind."""
+    fits = {
+        "signs": (np.abs(targets) == 1, "−1 and +1; recode the two classes"),
+        "counts": ((targets >= 0) & (targets % 1 == 0), "counts 0, 1, 2, ...; round them"),
+        "nonnegative": (targets >= 0, "numbers >= 0; square the margins"),
+        "classes": ((targets >= 0) & (targets % 1 == 0), "classes 0, 1, 2, ...; number them"),
+    }
+    if kind not in fits or fits[kind][0].all():
+        return []
+    other = sorted(set(targets[~fits[kind][0]].tolist()))[:3]
+    shown = ", ".join(f"{value:g}" for value in other)
+    return [f"got the targets {shown}; expected {fits[kind][1]}"]
 
 
 def load(name: str, classes: Sequence[int] = (3, 8)) -> Table:

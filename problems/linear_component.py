@@ -23,9 +23,12 @@ from hzbench.problems.arrays import (
     starting_points,
     when,
 )
-from hzbench.problems.data import data_mistakes, load, standardized
-from hzbench.problems.linear_model import LinearModel, Loss
+from hzbench.problems.data import data_mistakes, load, standardized, target_mistakes
+from hzbench.problems.linear_constants import LinearFacts
+from hzbench.problems.linear_model import LinearModel
+from hzbench.problems.losses import LOSSES, Loss, Penalty
 from hzbench.problems.partition import Members, partition_from
+from hzbench.problems.planted import Planted
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
@@ -35,16 +38,19 @@ class LinearModelComponent(ProblemComponent):
     """Base of the problems on rows of data: loading, standardizing and sharing out."""
 
     label: ClassVar[str] = ""
-    loss: ClassVar[Loss] = "squared"
+    loss: ClassVar[str] = "squared"
     data: str = Field("diabetes", description="data set of scikit-learn")
     classes: tuple[int, ...] = Field(
         (3, 8), description="digits: the two digits; the first is −1, the second +1"
     )
     features: Matrix | None = Field(None, description="rows a_j instead of a data set, N×d")
     targets: Vector | None = Field(None, description="targets y_j of these rows, N")
+    planted: Planted | None = Field(
+        None, description="rows drawn around a known truth instead of a data set, not standardized"
+    )
     standardize: bool = Field(
         True,
-        description="features (and targets of the squared loss) to mean 0, standard deviation 1; "
+        description="features (and real targets) to mean 0, standard deviation 1; "
         "constant columns become 0; given features too",
     )
     regularization: float = Field(
@@ -83,8 +89,27 @@ class LinearModelComponent(ProblemComponent):
         return []
 
     def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
-        """Optimum [d], certificate |∇f|²/(2μ) and constants."""
-        raise NotImplementedError
+        """Optimum [d] (empty: unknown), upper bound on f(optimum) − f* and constants."""
+        known = None
+        if self._drawn is not None and self._drawn.clean and self.phi.attained:
+            known = self._drawn.draw(self.phi.targets, self.instance_seed)[2]
+        return LinearFacts(
+            shares=shares,
+            loss=self.phi,
+            regularization=self.regularization,
+            penalty=self.penalty,
+            known=known,
+        ).solve()
+
+    @property
+    def phi(self) -> Loss:
+        """The loss."""
+        return LOSSES[self.loss](**self.model_dump(include={"width"}))
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """The separable penalty beside the quadratic one."""
+        return None
 
     def build(self, placement: Placement) -> LinearModel:
         """The problem on the placement's nodes.
@@ -96,11 +121,16 @@ class LinearModelComponent(ProblemComponent):
         shares = self._shares(placement)
         optimum, certificate, constants = self.solve(shares)
         start = starting_points(
-            self.initial, self.initial_spread, self.instance_seed, placement.nodes, len(optimum)
+            self.initial,
+            self.initial_spread,
+            self.instance_seed,
+            placement.nodes,
+            shares.features.shape[1],
         )
         return LinearModel(
             shares=shares,
-            loss=self.loss,
+            loss=self.phi,
+            penalty=self.penalty,
             regularization=self.regularization,
             constants=constants,
             optimum=optimum,
@@ -111,27 +141,34 @@ class LinearModelComponent(ProblemComponent):
         )
 
     def _data_mistakes(self) -> list[str]:
-        if self.features is None and self.targets is None:
-            classes = self.loss == "logistic"
-            return data_mistakes(self.data, self.classes, needs_classes=classes)
-        if self.features is None or self.targets is None:
-            return ["got only one of features and targets; expected both or none; give the other"]
+        asked = ("planted", "features", "data")
+        given = [key for key in asked if self.__dict__[key] and key in self.model_fields_set]
         found = when(
-            "data" in self.model_fields_set,
-            "got both data and features; expected one of them; drop data",
+            len(given) > 1,
+            f"got both {' and '.join(given[::-1])}; expected one of them; drop "
+            + "".join(given[-1:]),
         )
+        if self._drawn is not None:
+            return found
+        if self.features is None and self.targets is None:
+            return found + self._set_mistakes()
+        if self.features is None or self.targets is None:
+            other = "got only one of features and targets; expected both or none; give the other"
+            return [*found, other]
         rows, columns = len(self.features), last_length(self.features) or 0
         found += array_mistakes("features", self.features, (max(rows, 1), max(columns, 1)))
         found += array_mistakes("targets", self.targets, (max(rows, 1),))
-        return found or self._class_mistakes()
+        return found or target_mistakes(self.phi.targets, array(self.targets))
 
-    def _class_mistakes(self) -> list[str]:
-        other = sorted(set(self.targets or ()) - {-1.0, 1.0})
-        return when(
-            self.loss == "logistic" and bool(other),
-            f"got the targets {', '.join(f'{value:g}' for value in other[:3])}; expected −1 and "
-            "+1; recode the two classes",
-        )
+    def _set_mistakes(self) -> list[str]:
+        """What is wrong with a named data set for this loss."""
+        if self.phi.targets in ("counts", "nonnegative"):
+            return [
+                f"got data {self.data!r}; expected {self.phi.targets} as targets, which no data "
+                "set here has; give planted, or features and targets"
+            ]
+        signs = self.phi.targets == "signs"
+        return data_mistakes(self.data, self.classes, needs_classes=signs)
 
     def _partition_mistakes(self, rows: int | None, placement: Placement) -> list[str]:
         try:
@@ -140,7 +177,15 @@ class LinearModelComponent(ProblemComponent):
             return [str(error)]
         return [] if rows is None else partition.mistakes(rows, placement.kinds)
 
+    @property
+    def _drawn(self) -> Planted | None:
+        """The planted rows, unless a default gives way to rows or a set that are given."""
+        other = self.features is not None or "data" in self.model_fields_set
+        return None if other and "planted" not in self.model_fields_set else self.planted
+
     def _table(self) -> tuple[Array, Array]:
+        if self._drawn is not None:
+            return self._drawn.draw(self.phi.targets, self.instance_seed)[:2]
         if self.features is not None:
             features, targets = array(self.features), array(self.targets)
         else:
@@ -148,8 +193,8 @@ class LinearModelComponent(ProblemComponent):
             features, targets = load(self.data, pair)
         if not self.standardize:
             return features, targets
-        squared = self.loss == "squared"
-        return standardized(features), standardized(targets) if squared else targets
+        real = self.phi.targets == "real"
+        return standardized(features), standardized(targets) if real else targets
 
     def _shares(self, placement: Placement) -> Shares:
         features, targets = self._table()

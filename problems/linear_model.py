@@ -6,7 +6,6 @@ its moments, for the squared loss), grouped by node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -14,94 +13,46 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.constants import Constants
-from hzbench.core.streams import Purpose, Rows, integers
-from hzbench.core.structure import BatchSize, GeneralizedLinear
+from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
-from hzbench.problems.shares import Shares
+from hzbench.problems.losses import Loss, Penalty
+from hzbench.problems.row_model import RowProblem, RowSample, of_node
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 Array = NDArray[np.float64]
-Loss = Literal["squared", "logistic"]
-_BLOCK = 1 << 19  # numbers gathered at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowSample:
-    """Data samples of B rows.
-
-    Attributes:
-        count: s, samples a row.
-        index: data rows, shape [B, s, b]; None for all rows of the node.
-    """
-
-    count: int
-    index: Tensor | None
+_DECLARED: dict[str, Literal["squared", "logistic"]] = {
+    "squared": "squared",
+    "logistic": "logistic",
+}  # what core/structure.py has words for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LinearModel:
-    """f_i(x) = mean over M_i of loss(a_j'x, y_j) + (λ/2)|x|².
+class LinearModel(RowProblem):
+    """f_i(x) = mean over M_i of φ(a_j'x, y_j) + (λ/2)|x|² + a separable penalty.
 
     Attributes:
-        shares: the rows and who holds them.
-        loss: "squared" or "logistic".
-        regularization: λ.
-        constants: declared constants.
-        optimum: x*, shape [d].
-        certificate: upper bound on f(x*) − min f, |∇f(x*)|²/(2μ).
-        initial: starting points, shape [n, d].
-        device: torch device name.
-        dtype: "float64" or "float32".
+        loss: φ.
+        penalty: the separable penalty, or None.
     """
 
-    shares: Shares
     loss: Loss
-    regularization: float
-    constants: Constants
-    optimum: Array
-    certificate: float
-    initial: Array
-    device: str
-    dtype: Literal["float64", "float32"]
+    penalty: Penalty | None = None
 
     @property
-    def nodes(self) -> int:
-        """The number of nodes n."""
-        return len(self.shares.members)
-
-    @property
-    def dimension(self) -> int:
-        """The dimension d."""
-        return int(self.shares.features.shape[1])
-
-    @property
-    def evaluation_noise(self) -> float:
-        """None: a function value has no noise beyond that of its rows."""
-        return 0.0
-
-    @property
-    def structure(self) -> GeneralizedLinear:
-        """All rows, and who holds them."""
+    def structure(self) -> GeneralizedLinear | None:
+        """All rows and who holds them, where theory knows the loss; None elsewhere."""
+        declared = _DECLARED.get(self.loss.name)
+        if declared is None or self.penalty is not None:
+            return None
         return GeneralizedLinear(
             features=self.shares.features,
             targets=self.shares.targets,
             members=self.shares.members,
-            loss=self.loss,
+            loss=declared,
             regularization=self.regularization,
         )
-
-    def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> RowSample:
-        """Rows of the node, uniform and with replacement; "full" draws nothing."""
-        if batch_size == "full":
-            return RowSample(count=count, index=None)
-        held = self._counts[rows.node]
-        place = integers(rows, Purpose.DATA, held, count * batch_size)
-        index = self._flat[self._starts[rows.node][:, None] + place]
-        return RowSample(count=count, index=index.reshape(len(rows), count, batch_size))
 
     def values(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
         """F_i(points; sample): [B, s, p, d] -> [B, s, p]."""
@@ -113,13 +64,13 @@ class LinearModel:
         def block(part: slice) -> Tensor:
             features = self._features[index[part]]  # [B, s, b, d]
             margins = points[part] @ features.transpose(-1, -2)
-            return self._losses(margins, self._targets[index[part]][:, :, None, :]).mean(-1)
+            return self.loss.value(margins, self._targets[index[part]][:, :, None, :]).mean(-1)
 
-        return self._blocks(block, len(node), width) + self._ridge(points)
+        return self._blocks(block, len(node), width) + self._penalty(points)
 
     def gradients(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
         """∇F_i(points; sample): [B, d] -> [B, s, d]."""
-        penalty = self.regularization * points[:, None, :]
+        penalty = self._penalty_slope(points)[:, None, :]
         if sample.index is None:
             exact = self._full_gradients(points, node)
             return (exact[:, None, :] + penalty).expand(-1, sample.count, -1)
@@ -129,10 +80,32 @@ class LinearModel:
         def block(part: slice) -> Tensor:
             features = self._features[index[part]]
             margins = (features * points[part][:, None, None, :]).sum(-1)
-            slopes = self._slopes(margins, self._targets[index[part]])
+            slopes = self.loss.slope(margins, self._targets[index[part]])
             return (features * slopes[..., None]).mean(2)
 
         return self._blocks(block, len(node), width) + penalty
+
+    def directional_difference(
+        self, points: Tensor, offsets: Tensor, node: Tensor, sample: RowSample
+    ) -> Tensor:
+        """F_i(points + offsets) − F_i(points) without cancellation: [B, s, p, d] -> [B, s, p].
+
+        `points` may have one p for all offsets.
+        """
+        change = self.regularization * (offsets * (points + 0.5 * offsets)).sum(-1)
+        if self.penalty is not None:
+            change = change + self.penalty.change(points, offsets)
+        if sample.index is None:
+            return self._full_difference(points, offsets, node) + change
+        index = sample.index
+        width = index.shape[1] * index.shape[2] * self.dimension
+
+        def block(part: slice) -> Tensor:
+            across = self._features[index[part]].transpose(-1, -2)  # [B, s, d, b]
+            targets = self._targets[index[part]][:, :, None, :]
+            return self.loss.change(points[part] @ across, offsets[part] @ across, targets).mean(-1)
+
+        return self._blocks(block, len(node), width) + change
 
     def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
         """Tr Cov of one row's gradient over M_i, mean |s a|² − |mean s a|²: [B, d], [B] -> [B]."""
@@ -142,107 +115,106 @@ class LinearModel:
         def block(part: slice) -> Tensor:
             at = node[part]
             margins = node_matmul(x[part][:, None], at, features.transpose(1, 2))[:, 0]
-            slopes = self._slopes(margins, _of(targets, at))
-            weighted = slopes * _of(weights, at)
+            slopes = self.loss.slope(margins, of_node(targets, at))
+            weighted = slopes * of_node(weights, at)
             mean = node_matmul(weighted[:, None], at, features)[:, 0]
-            return (weighted * slopes * _of(lengths, at)).sum(-1) - (mean * mean).sum(-1)
+            return (weighted * slopes * of_node(lengths, at)).sum(-1) - (mean * mean).sum(-1)
 
         return self._blocks(block, len(node), targets.shape[1]).clamp_min(0.0)
 
-    def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
-        """b, or for "full" the rows that the node holds."""
-        import torch
-
-        return self._counts[node] if batch_size == "full" else torch.full_like(node, batch_size)
-
     def objective(self, x: Tensor) -> Tensor:
         """f(x): [R, d] -> [R]; squared: f* + ½ (x − x*)'H(x − x*), exact near the optimum."""
-        if self.loss == "squared":
+        if self._exact:
             offset = x - self._optimum
             return self.constants.minimum + 0.5 * (offset * (offset @ self._mean_hessian)).sum(-1)
 
         def block(part: slice) -> Tensor:
-            return self._losses(x[part] @ self._features.T, self._targets) @ self._row_weights
+            return self.loss.value(x[part] @ self._features.T, self._targets) @ self._row_weights
 
-        return self._blocks(block, len(x), len(self._targets)) + self._ridge(x)
+        return self._blocks(block, len(x), len(self._targets)) + self._penalty(x)
 
     def objective_gradient(self, x: Tensor) -> Tensor:
         """∇f(x): [R, d] -> [R, d]."""
-        if self.loss == "squared":
+        if self._exact:
             return (x - self._optimum) @ self._mean_hessian
 
         def block(part: slice) -> Tensor:
-            slopes = self._slopes(x[part] @ self._features.T, self._targets)
+            slopes = self.loss.slope(x[part] @ self._features.T, self._targets)
             return (slopes * self._row_weights) @ self._features
 
-        return self._blocks(block, len(x), len(self._targets)) + self.regularization * x
+        return self._blocks(block, len(x), len(self._targets)) + self._penalty_slope(x)
 
     def _full_values(self, points: Tensor, node: Tensor) -> Tensor:
-        if self.loss == "squared":
+        if self._squared:
             flat = points.flatten(1, 2)
-            slope = 0.5 * node_matmul(flat, node, self._moments) - _of(self._cross, node)[:, None]
-            exact = (flat * slope).sum(-1) + _of(self._half_squares, node)[:, None]
-            return exact.reshape(points.shape[:-1]) + self._ridge(points)
+            slope = (
+                0.5 * node_matmul(flat, node, self._moments) - of_node(self._cross, node)[:, None]
+            )
+            exact = (flat * slope).sum(-1) + of_node(self._half_squares, node)[:, None]
+            return exact.reshape(points.shape[:-1]) + self._penalty(points)
         features, targets, weights = self._padded
         width = points.shape[1] * points.shape[2] * targets.shape[1]
 
         def block(part: slice) -> Tensor:
             at = node[part]
             margins = node_matmul(points[part].flatten(1, 2), at, features.transpose(1, 2))
-            losses = self._losses(margins, _of(targets, at)[:, None])
-            return (losses * _of(weights, at)[:, None]).sum(-1).reshape(points[part].shape[:-1])
+            losses = self.loss.value(margins, of_node(targets, at)[:, None])
+            return (losses * of_node(weights, at)[:, None]).sum(-1).reshape(points[part].shape[:-1])
 
-        return self._blocks(block, len(node), width) + self._ridge(points)
+        return self._blocks(block, len(node), width) + self._penalty(points)
+
+    def _full_difference(self, points: Tensor, offsets: Tensor, node: Tensor) -> Tensor:
+        """Change of the mean loss over M_i: [B, s, p, d] -> [B, s, p]."""
+        if self._squared:
+            middle = (points + 0.5 * offsets).flatten(1, 2)
+            slope = node_matmul(middle, node, self._moments) - of_node(self._cross, node)[:, None]
+            return (offsets * slope.reshape(offsets.shape)).sum(-1)
+        features, targets, weights = self._padded
+        width = offsets.shape[1] * offsets.shape[2] * targets.shape[1]
+
+        def block(part: slice) -> Tensor:
+            at, across = node[part], features.transpose(1, 2)
+            shape = (*offsets[part].shape[:-1], -1)
+            margins = node_matmul(points[part].expand_as(offsets[part]).flatten(1, 2), at, across)
+            steps = node_matmul(offsets[part].flatten(1, 2), at, across)
+            change = self.loss.change(margins, steps, of_node(targets, at)[:, None])
+            return (change * of_node(weights, at)[:, None]).reshape(shape).sum(-1)
+
+        return self._blocks(block, len(node), width)
 
     def _full_gradients(self, points: Tensor, node: Tensor) -> Tensor:
         """Gradient of the mean loss over M_i: [B, d] -> [B, d]."""
-        if self.loss == "squared":
-            return node_matmul(points[:, None], node, self._moments)[:, 0] - _of(self._cross, node)
+        if self._squared:
+            return node_matmul(points[:, None], node, self._moments)[:, 0] - of_node(
+                self._cross, node
+            )
         features, targets, weights = self._padded
 
         def block(part: slice) -> Tensor:
             at = node[part]
             margins = node_matmul(points[part][:, None], at, features.transpose(1, 2))[:, 0]
-            slopes = self._slopes(margins, _of(targets, at)) * _of(weights, at)
+            slopes = self.loss.slope(margins, of_node(targets, at)) * of_node(weights, at)
             return node_matmul(slopes[:, None], at, features)[:, 0]
 
         return self._blocks(block, len(node), targets.shape[1])
 
-    def _losses(self, margins: Tensor, targets: Tensor) -> Tensor:
-        import torch
+    @property
+    def _squared(self) -> bool:
+        """Whether moments of the rows say all."""
+        return self.loss.name == "squared"
 
-        if self.loss == "squared":
-            return 0.5 * (margins - targets) ** 2
-        exponent = -targets * margins
-        return torch.clamp(exponent, min=0.0) + torch.log1p(torch.exp(-exponent.abs()))
+    @property
+    def _exact(self) -> bool:
+        """Whether f is a quadratic, known from its optimum."""
+        return self._squared and self.penalty is None
 
-    def _slopes(self, margins: Tensor, targets: Tensor) -> Tensor:
-        """Derivative of the loss in its margin."""
-        if self.loss == "squared":
-            return margins - targets
-        return -targets * (-targets * margins).sigmoid()
+    def _penalty(self, points: Tensor) -> Tensor:
+        smooth = self._ridge(points)
+        return smooth if self.penalty is None else smooth + self.penalty.value(points)
 
-    def _ridge(self, points: Tensor) -> Tensor:
-        return 0.5 * self.regularization * (points * points).sum(-1)
-
-    def _blocks(self, block: Callable[[slice], Tensor], rows: int, width: int) -> Tensor:
-        """The block function over all rows, at most _BLOCK numbers at a time."""
-        import torch
-
-        parts = [block(part) for part in _slices(rows, max(1, _BLOCK // max(1, width)))]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    @cached_property
-    def _features(self) -> Tensor:
-        return self._tensor(self.shares.features)
-
-    @cached_property
-    def _targets(self) -> Tensor:
-        return self._tensor(self.shares.targets)
-
-    @cached_property
-    def _row_weights(self) -> Tensor:
-        return self._tensor(self.shares.row_weights)
+    def _penalty_slope(self, points: Tensor) -> Tensor:
+        slope = self.regularization * points
+        return slope if self.penalty is None else slope + self.penalty.slope(points)
 
     @cached_property
     def _optimum(self) -> Tensor:
@@ -265,41 +237,3 @@ class LinearModel:
     def _half_squares(self) -> Tensor:
         means = [(self.shares.targets[rows] ** 2).mean() for rows in self.shares.distinct]
         return self._tensor(0.5 * np.asarray(means))
-
-    @cached_property
-    def _padded(self) -> tuple[Tensor, Tensor, Tensor]:
-        features, targets, weights = self.shares.padded()
-        return self._tensor(features), self._tensor(targets), self._tensor(weights)
-
-    @cached_property
-    def _counts(self) -> Tensor:
-        return self._integers(self.shares.counts)
-
-    @cached_property
-    def _starts(self) -> Tensor:
-        return self._integers(self.shares.starts)
-
-    @cached_property
-    def _flat(self) -> Tensor:
-        return self._integers(self.shares.flat)
-
-    def _integers(self, values: NDArray[np.int64]) -> Tensor:
-        import torch
-
-        return torch.from_numpy(values.copy()).to(self.device)
-
-    def _tensor(self, values: Array) -> Tensor:
-        import torch
-
-        dtype: torch.dtype = torch.float64 if self.dtype == "float64" else torch.float32
-        return torch.from_numpy(np.array(values)).to(device=self.device, dtype=dtype)
-
-
-def _of(table: Tensor, node: Tensor) -> Tensor:
-    """The node's line of a table [m, ...]; one line for all when m is 1."""
-    return table if len(table) == 1 else table[node]
-
-
-def _slices(rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, max(rows, 1), size):
-        yield slice(start, min(start + size, rows))

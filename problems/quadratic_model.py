@@ -87,15 +87,29 @@ class QuadraticProblem:
     def constants(self) -> Constants:
         """Exact; heterogeneity holds everywhere only when all nodes share one Hessian."""
         mean, shared = self._mean_hessian, len(self.hessians) == 1
+        largest = float(_eigenvalues(self.hessians).max())
+        least = float(_eigenvalues(mean[None]).min())
         node_gradients = self._times_hessian(self.optimum) - self.linear
         return Constants(
-            smoothness=float(_eigenvalues(self.hessians).max()),
-            strong_convexity=float(_eigenvalues(mean[None]).min()),
+            smoothness=largest,
+            sample_smoothness=largest,
+            strong_convexity=least,
+            polyak_lojasiewicz=least,
             noise=tuple(map(float, np.broadcast_to(_traces(self.noise), (self.nodes,)))),
             heterogeneity=float((node_gradients**2).sum(axis=1).mean()),
             heterogeneity_holds="everywhere" if shared else "at the optimum",
             hessian_lipschitz=0.0,
             minimum=float(-0.5 * self.linear.mean(axis=0) @ self.optimum),
+            how={
+                "smoothness": "exact: largest eigenvalue of the nodes' Hessians",
+                "sample_smoothness": "exact: a sample adds a linear term",
+                "strong_convexity": "exact: least eigenvalue of the mean Hessian",
+                "polyak_lojasiewicz": "exact: strong convexity",
+                "noise": "exact: the trace of Σ_i",
+                "heterogeneity": "exact: (1/n) Σ|∇f_i(x*)|²",
+                "hessian_lipschitz": "exact: Hessians are constant",
+                "minimum": "closed form: −½ b̄'Ā⁻¹b̄",
+            },
         )
 
     def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> GradientNoise:
@@ -121,6 +135,18 @@ class QuadraticProblem:
         if sample.zeta is None:
             return exact[:, None, :].expand(-1, sample.count, -1)
         return exact[:, None, :] + sample.zeta
+
+    def directional_difference(
+        self, points: Tensor, offsets: Tensor, node: Tensor, sample: GradientNoise
+    ) -> Tensor:
+        """F_i(points + offsets) − F_i(points) without cancellation: [B, s, p, d] -> [B, s, p].
+
+        offsets'(A_i(points + ½ offsets) − b_i + ζ); `points` may have one p for all offsets.
+        """
+        slope = self._product(points + 0.5 * offsets, node) - _of(self._linear, node, 2)
+        if sample.zeta is not None:
+            slope = slope + sample.zeta[:, :, None, :]
+        return (offsets * slope).sum(-1)
 
     def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
         """The trace of Σ_i, whatever x: [B, d], [B] -> [B]."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,13 @@ class SeparableComponent(ProblemComponent):
 
     Source: this suite; the smoothed gradients are derived in hzbench.theory (A11).
     """
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"dimension": 3, "noise": 0.2, "rates": 0.8},
+        {"dimension": 2, "term": "exponential", "rates": [0.5, -0.7]},
+        {"dimension": 2, "term": "quartic", "linear_terms": [[1, 0], [0, 1], [1, 1], [0.5, 1]]},
+    )
+    example_nodes: ClassVar[int] = 4
 
     term: Term = Field("cosine", description="φ: exponential, cosine or quartic")
     dimension: int = Field(ge=1, description="d")

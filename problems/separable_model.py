@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, nan
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
+_NO_PL = {
+    "exponential": "fails: far out on one side φ' is bounded while f grows",
+    "cosine": "fails: maxima are stationary",
+    "quartic": "fails: the curvature at the minimiser is 0 in a coordinate without linear term",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,12 +88,26 @@ class SeparableProblem:
         weak = -float((np.abs(it.coefficients.mean(0)) * a**2).max())
         return Constants(
             smoothness=smooth if cosine else inf,
+            sample_smoothness=smooth if cosine else inf,
+            polyak_lojasiewicz=self._polyak_lojasiewicz,
             strong_convexity=weak if cosine else 0.0,
             noise=tuple(map(float, it.noise.sum(1))),
             heterogeneity=self._heterogeneity,
             heterogeneity_holds="everywhere" if cosine or shared else "at the optimum",
             hessian_lipschitz=curved if cosine else inf,
             minimum=float(self._mean_value(self.optimum)),
+            how={
+                "smoothness": "exact: largest |c| a²" if cosine else "φ'' is unbounded",
+                "sample_smoothness": "a sample adds a linear term",
+                "strong_convexity": "exact: −max |c̄| a²"
+                if cosine
+                else "φ is convex, flat in places",
+                "polyak_lojasiewicz": _NO_PL[it.term],
+                "noise": "exact: the trace of Σ_i",
+                "heterogeneity": "exact: a convex parabola of φ'" if cosine else "exact",
+                "hessian_lipschitz": "exact: largest |c| a³" if cosine else "φ'' is not Lipschitz",
+                "minimum": "closed form, coordinate by coordinate",
+            },
         )
 
     def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> GradientNoise:
@@ -144,6 +163,12 @@ class SeparableProblem:
         if self.structure.term == "quartic":
             return z**3
         return z.exp() if self.structure.term == "exponential" else -z.sin()
+
+    @property
+    def _polyak_lojasiewicz(self) -> float:
+        """0 where it fails; unknown for quartics with a linear term in every coordinate."""
+        tilted = self.structure.term == "quartic" and self.structure.linear.mean(0).all()
+        return nan if tilted else 0.0
 
     @property
     def _heterogeneity(self) -> float:

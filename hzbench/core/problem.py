@@ -83,6 +83,20 @@ class MeasuresNoise(Protocol):
         """Tr Cov of ∇F_i(x; one data sample) at one point a row: [B, d], [B] -> [B]."""
 
 
+@runtime_checkable
+class StableDifferences(Protocol):
+    """A problem that knows differences of its values without cancellation (asked for by name)."""
+
+    def directional_difference(
+        self, points: Tensor, offsets: Tensor, node: Tensor, sample: Sample
+    ) -> Tensor:
+        """F_i(points + offsets; sample) − F_i(points; sample), however small the offsets are.
+
+        [B, s, p or 1, d], [B, s, p, d], [B] -> [B, s, p]; the error is a few units of rounding of
+        <∇F_i, offsets>, where a difference of two values has one of F_i. Without evaluation noise.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """Where a problem is built.

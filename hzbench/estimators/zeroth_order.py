@@ -7,6 +7,7 @@ G is unbiased and its variance is that of uu'∇f; elsewhere the smoothing ν tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -110,16 +111,14 @@ class ZerothOrder(Estimator):
                 return torch.bmm(u, exact.transpose(1, 2))[:, :, 0]
             return (u * exact).sum(-1)
         fresh = self.data == "fresh"
-        u = u[:, :, None] if fresh else u[:, None]  # [B, s, p, d]
+        step = self.smoothing * (u[:, :, None] if fresh else u[:, None])  # [B, s, p, d]
         base = x[:, None, None]
         if self.difference == "central":
-            points = torch.cat([base + self.smoothing * u, base - self.smoothing * u], dim=2)
-            values = evaluate(problem, points, rows, sample)
-            ahead, behind = values.chunk(2, dim=2)
-            return ((ahead - behind) / (2 * self.smoothing)).flatten(1)
-        points = torch.cat([base + self.smoothing * u, base.expand(-1, u.shape[1], -1, -1)], dim=2)
-        values = evaluate(problem, points, rows, sample)
-        return ((values[:, :, :-1] - values[:, :, -1:]) / self.smoothing).flatten(1)
+            change = difference(problem, base - step, base + step, 2 * step, rows, sample)
+            return (change / (2 * self.smoothing)).flatten(1)
+        start = base.expand(-1, step.shape[1], -1, -1)
+        change = difference(problem, start, base + step, step, rows, sample)
+        return (change / self.smoothing).flatten(1)
 
     def _calls(self, cost: Tensor) -> dict[str, Tensor]:
         m = self.samples
@@ -130,11 +129,42 @@ class ZerothOrder(Estimator):
         return {"function_calls": (2 * m if self.data == "fresh" else m + 1) * cost}
 
 
+def difference(
+    problem: Problem, start: Tensor, end: Tensor, step: Tensor, rows: Rows, sample: Sample
+) -> Tensor:
+    """F(end) − F(start) with the noise of every call, without cancellation where a problem can.
+
+    Arguments:
+        start: [B, s, p, d], or [B, s, 1, d]: one evaluation that all p differences share.
+        end: [B, s, p, d], start + step.
+        step: [B, s, p, d], exact where end − start is rounded.
+
+    Returns:
+        Shape [B, s, p].
+    """
+    import torch
+
+    p = end.shape[2]
+    stable = getattr(problem, "directional_difference", None)
+    if stable is None:
+        values = evaluate(problem, torch.cat([end, start], dim=2), rows, sample)
+        return values[:, :, :p] - values[:, :, p:]
+    exact: Tensor = stable(start, step, rows.node, sample)
+    if problem.evaluation_noise == 0.0:
+        return exact
+    noise = _call_noise(problem, rows, (*end.shape[:2], p + start.shape[2]), exact)
+    return exact + (noise[:, :, :p] - noise[:, :, p:])
+
+
 def evaluate(problem: Problem, points: Tensor, rows: Rows, sample: Sample) -> Tensor:
     """Function values with the noise that each call adds: points [B, s, p, d] -> [B, s, p]."""
     values = problem.values(points, rows.node, sample)
     if problem.evaluation_noise == 0.0:
         return values
-    count = values[0].numel() if len(rows) else 0
-    noise = streams.normals(rows, Purpose.EVALUATION, count).view_as(values).to(values.dtype)
-    return values + problem.evaluation_noise * noise
+    return values + _call_noise(problem, rows, values.shape, values)
+
+
+def _call_noise(problem: Problem, rows: Rows, shape: Sequence[int], like: Tensor) -> Tensor:
+    """The noise of one function call an entry, shape [B, s, p]."""
+    drawn = streams.normals(rows, Purpose.EVALUATION, shape[1] * shape[2])
+    return problem.evaluation_noise * drawn.view(*shape).to(like.dtype)

@@ -91,7 +91,7 @@ def check(
     if isinstance(suspect, type) and issubclass(suspect, BaseModel):
         suspect = suspect()
     if isinstance(suspect, ProblemComponent):
-        from hzbench.testing.laws import problem_laws
+        from hzbench.testing.problem_laws import problem_laws
 
         problem_laws(suspect)
         return None

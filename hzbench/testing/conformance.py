@@ -17,7 +17,7 @@ from hzbench.core.prediction import Prediction
 from hzbench.core.setting import Setting
 from hzbench.core.spec import Spec
 from hzbench.harness.run import prepare
-from hzbench.testing import laws
+from hzbench.testing import laws, problem_laws
 from hzbench.testing.checking import check
 
 
@@ -36,8 +36,8 @@ def _example(kind: str, name: str, index: int) -> Any:
 
 @_all("problem")
 def test_problem(name: str, index: int) -> None:
-    """Gradients, objective, optimum, constants, addressed draws."""
-    laws.problem_laws(_example("problem", name, index))
+    """Gradients, objective, optimum, constants and certificates, addressed draws."""
+    problem_laws.problem_laws(_example("problem", name, index))
 
 
 @_all("graph")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -20,11 +20,7 @@ from hzbench.core.streams import Rows, replica_keys
 from hzbench.harness.simulate import simulate
 from hzbench.topology.build import build_network
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 NODES = 4
-STEP = 1e-5
 
 
 class CheckFailed(AssertionError):  # noqa: N818 (an assertion, read in a test report)
@@ -52,99 +48,6 @@ def build_problem(component: ProblemComponent, nodes: int = NODES) -> Problem:
     found = component.mistakes(placement)
     require(not found, f"{type(component).__name__} cannot be built: {'; '.join(found)}")
     return component.build(placement)
-
-
-def problem_laws(component: ProblemComponent) -> None:
-    """Gradients are those of the values; f is their mean; the optimum is one; constants hold.
-
-    Raises:
-        CheckFailed: a law does not hold.
-    """
-    problem = build_problem(component)
-    near = torch.as_tensor(problem.initial).mean(0)
-    noise = torch.randn(32, problem.dimension, generator=torch.Generator().manual_seed(1))
-    x = near + 0.3 * noise.double()
-    _gradients_match_values(problem, x)
-    _objective_is_the_mean(problem, x)
-    _optimum_is_one(problem, x)
-    _constants_hold(problem, x)
-    _draws_are_addressed(problem)
-
-
-def _gradients_match_values(problem: Problem, x: Tensor) -> None:
-    rows = addresses(8, problem.nodes)
-    at, d = x[: len(rows)], problem.dimension
-    sample = problem.sample(rows, 2, 1)
-    exact = problem.gradients(at, rows.node, sample)[:, 0]
-    ends = torch.cat([at[:, None] + STEP * torch.eye(d), at[:, None] - STEP * torch.eye(d)], 1)
-    values = problem.values(ends[:, None], rows.node, sample)[:, 0]
-    difference = (values[:, :d] - values[:, d:]) / (2 * STEP)
-    gap = float((exact - difference).abs().max() / (1 + exact.abs().max()))
-    require(
-        gap < 1e-5,
-        f"gradients differ from central differences of values by {gap:.2g} (relative), on the same "
-        "data sample; make them derivatives of each other",
-    )
-
-
-def _objective_is_the_mean(problem: Problem, x: Tensor) -> None:
-    rows = addresses(1, problem.nodes)
-    full = problem.sample(rows, "full", 1)
-    for point in x[:4]:
-        at = point.expand(problem.nodes, -1)
-        mean = problem.values(at[:, None, None], rows.node, full).mean()
-        slope = problem.gradients(at, rows.node, full)[:, 0].mean(0)
-        require(
-            bool(torch.isclose(problem.objective(point[None])[0], mean, rtol=1e-8, atol=1e-10)),
-            "objective differs from the mean of the nodes' full values; f is (1/n) Σ f_i",
-        )
-        own = problem.objective_gradient(point[None])[0]
-        require(
-            bool(torch.allclose(own, slope, rtol=1e-8, atol=1e-10)),
-            "objective_gradient differs from the mean of the nodes' full gradients",
-        )
-
-
-def _optimum_is_one(problem: Problem, x: Tensor) -> None:
-    if not np.size(problem.optimum):
-        return
-    best = torch.as_tensor(problem.optimum)[None]
-    slope = float(problem.objective_gradient(best).norm())
-    scale = float(problem.objective_gradient(x).norm(dim=1).max())
-    require(slope < 1e-7 * (1 + scale), f"the gradient at the declared optimum is {slope:.2g}")
-    gap = float(problem.objective(best)[0]) - problem.constants.minimum
-    require(abs(gap) < 1e-8 * (1 + abs(gap)), f"f(optimum) − declared minimum is {gap:.2g}")
-
-
-def _constants_hold(problem: Problem, x: Tensor) -> None:
-    slope, length = problem.objective_gradient(x), x.shape[0] // 2
-    change = (slope[:length] - slope[length:]).norm(dim=1)
-    apart = (x[:length] - x[length:]).norm(dim=1)
-    most = float((change / apart).max())
-    L, mu = problem.constants.smoothness, problem.constants.strong_convexity
-    require(
-        not most > L * (1 + 1e-9),
-        f"got |∇f(x) − ∇f(y)| = {most:.4g} |x − y|; expected at most L = {L:.4g}; declare more",
-    )
-    inner = ((slope[:length] - slope[length:]) * (x[:length] - x[length:])).sum(1) / apart**2
-    least = float(inner.min())
-    require(
-        not least < mu * (1 - 1e-9) - 1e-12,
-        f"got a curvature of {least:.4g} between two points; expected at least μ = {mu:.4g}",
-    )
-
-
-def _draws_are_addressed(problem: Problem) -> None:
-    rows = addresses(6, problem.nodes)
-    x = torch.as_tensor(problem.initial).mean(0).expand(len(rows), -1)
-    whole = problem.gradients(x, rows.node, problem.sample(rows, 1, 1))
-    last = torch.arange(len(rows) // 2, len(rows))
-    part = rows.take(last)
-    again = problem.gradients(x[last], part.node, problem.sample(part, 1, 1))
-    require(
-        bool(torch.allclose(whole[last], again, rtol=1e-12, atol=1e-12)),
-        "draws depend on which rows are computed together; draw from the rows' addresses",
-    )
 
 
 def graph_laws(component: Any, nodes: int) -> None:

@@ -27,6 +27,10 @@ class Spy:
         self.evaluations += points.shape[1] * points.shape[2]
         return self.problem.values(points, node, sample)
 
+    def directional_difference(self, points, offsets, node, sample):
+        self.evaluations += points.shape[1] * (points.shape[2] + offsets.shape[2])
+        return self.problem.directional_difference(points, offsets, node, sample)
+
 
 CALLS = {  # difference, data -> evaluations for m = 5
     ("central", "shared"): 10,

@@ -138,6 +138,27 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+_ROWS = {"features": EXPLICIT["features"], "targets": EXPLICIT["real"], "standardize": False}
+_SIGNS = {**_ROWS, "targets": EXPLICIT["signs"]}
+_CLEAN = {"rows": 30, "dimension": 3}
+LIBRARY: dict[str, tuple[str, dict[str, Any]]] = {  # what declares no structure to theory
+    "huber": ("huber", {**_ROWS, "width": 0.6, "partition": "sorted"}),
+    "huber-data": ("huber", {}),
+    "hinge": ("smoothed_hinge", {**_SIGNS, "width": 0.5}),
+    "lasso": ("smooth_lasso", _ROWS),
+    "lasso-replicated": ("smooth_lasso", {**_ROWS, "partition": "replicated", "width": 0.02}),
+    "nonconvex": ("nonconvex_logistic", {**_SIGNS, "nonconvexity": 0.4}),
+    "nonconvex-ridge": ("nonconvex_logistic", {**_SIGNS, "regularization": 0.5}),
+    "cauchy": ("cauchy", {**_ROWS, "width": 0.8, "partition": "sorted"}),
+    "cauchy-clean": ("cauchy", {"planted": _CLEAN, "regularization": 0.0}),
+    "geman": ("geman_mcclure", {**_ROWS, "width": 0.8}),
+    "geman-clean": ("geman_mcclure", {"planted": _CLEAN, "regularization": 0.0, "width": 1.7}),
+    "poisson": ("poisson", {"planted": {**_CLEAN, "label_noise": 0.2}}),
+    "phase": ("phase_retrieval", {"planted": _CLEAN}),
+    "phase-noisy": ("phase_retrieval", {"planted": {**_CLEAN, "label_noise": 0.5}}),
+}
+
+
 def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem:
     """A problem by its registered name."""
     component = find("problem", name).target(**keys)
@@ -146,8 +167,8 @@ def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem
 
 @lru_cache
 def case(label: str, dtype: str = "float64") -> Problem:
-    """One of CASES on the nodes KINDS."""
-    name, keys = CASES[label]
+    """One of CASES or LIBRARY on the nodes KINDS."""
+    name, keys = {**CASES, **LIBRARY}[label]
     return make(name, dtype, **keys)
 
 

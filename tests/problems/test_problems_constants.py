@@ -9,7 +9,7 @@ from problems_cases import CASES, EXPLICIT, N, Plain, case, make, rows
 from scipy.stats import chisquare
 
 from hzbench.core.streams import Rows, replica_keys
-from hzbench.problems.linear_model import RowSample
+from hzbench.problems.row_model import RowSample
 
 ALL = pytest.mark.parametrize("label", list(CASES))
 QUADRATICS = [label for label, (name, _) in CASES.items() if name == "quadratic"]
@@ -164,7 +164,7 @@ def test_blocks_change_no_result(monkeypatch):
             gradients = problem.gradients(x, at.node, sample)
             objective = problem.objective(x)
             with monkeypatch.context() as patch:
-                patch.setattr("hzbench.problems.linear_model._BLOCK", 500)
+                patch.setattr("hzbench.problems.row_model._BLOCK", 500)
                 for a, b in (
                     (problem.values(many, at.node, sample), values),
                     (problem.gradients(x, at.node, sample), gradients),

@@ -1,0 +1,403 @@
+"""The losses of generalized linear models: value, slope, curvature and the bounds of each.
+
+One loss φ(m, y) of a margin m = a'x and a target y, one class. `change` is φ(m + δ, y) − φ(m, y)
+without cancellation: its error is a few units of rounding of |φ'(m) δ|, however small δ is, where
+the difference of two values loses all digits of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float64]
+Bounds = tuple[Array, Array]
+Targets = Literal["real", "signs", "counts", "nonnegative", "classes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Base of the losses; those that know a width use it as the size of a large residual.
+
+    Attributes:
+        name: as a spec words it.
+        targets: which y make sense.
+        attained: whether min over m of φ(m, y) is 0 and attained, for every y that makes sense.
+        width: w, the scale of the residual (a length of m).
+    """
+
+    name: ClassVar[str] = ""
+    targets: ClassVar[Targets] = "real"
+    attained: ClassVar[bool] = True
+    width: float = 1.0
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        """φ(m, y)."""
+        raise NotImplementedError
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        """φ' in m."""
+        raise NotImplementedError
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        """φ'' in m (one of the two sides at a kink of φ')."""
+        raise NotImplementedError
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        """φ(m + δ, y) − φ(m, y) without cancellation."""
+        raise NotImplementedError
+
+    def slopes(self, y: Array) -> Bounds:
+        """Least and largest φ' over all m, for each y (inf: unbounded)."""
+        raise NotImplementedError
+
+    def curvatures(self, y: Array) -> Bounds:
+        """Least and largest φ'' over all m, for each y (inf: unbounded)."""
+        raise NotImplementedError
+
+    @property
+    def third(self) -> float:
+        """Bound on |φ'''| (inf: φ'' jumps or grows)."""
+        return inf
+
+
+def _bounds(y: Array, low: float, high: float) -> Bounds:
+    return np.full(y.shape, low), np.full(y.shape, high)
+
+
+class _Squared(Loss):
+    """½(m − y)²."""
+
+    name = "squared"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (m - y) ** 2
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return m - y
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m - y).new_ones(()).expand((m - y).shape)
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        return delta * (m - y + 0.5 * delta)
+
+    def slopes(self, y: Array) -> Bounds:
+        return _bounds(y, -inf, inf)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 1.0, 1.0)
+
+    @property
+    def third(self) -> float:
+        return 0.0
+
+
+class _Logistic(Loss):
+    """log(1 + exp(−y m)), y = ±1."""
+
+    name = "logistic"
+    targets = "signs"
+    attained = False
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        exponent = -y * m
+        return exponent.clamp(min=0.0) + (-exponent.abs()).exp().log1p()
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return -y * (-y * m).sigmoid()
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return (y * m).sigmoid() * (-y * m).sigmoid()
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        grow = -y * delta
+        near = ((-y * m).sigmoid() * grow.clamp(-1.0, 1.0).expm1()).log1p()
+        far = self.value(m + delta, y) - self.value(m, y)
+        return near.where(grow.abs() <= 1.0, far)
+
+    def slopes(self, y: Array) -> Bounds:
+        return np.minimum(-y, 0.0), np.maximum(-y, 0.0)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 0.0, 0.25)
+
+    @property
+    def third(self) -> float:
+        return 1.0 / (6.0 * sqrt(3.0))
+
+
+def _clipped_change(r: Tensor, delta: Tensor, low: float, high: float) -> Tensor:
+    """Change of h(r) = c r − c²/2 with c = r clipped to [low, high], from r to r + δ."""
+    here, there = r.clamp(low, high), (r + delta).clamp(low, high)
+    return here * delta + (there - here) * (r + delta - 0.5 * (here + there))
+
+
+class _Huber(Loss):
+    """½r² for |r| <= w, w|r| − ½w² beyond, r = m − y."""
+
+    name = "huber"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        kept = (m - y).clamp(-self.width, self.width)
+        return kept * (m - y - 0.5 * kept)
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m - y).clamp(-self.width, self.width)
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return ((m - y).abs() <= self.width).to(m.dtype)
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        return _clipped_change(m - y, delta, -self.width, self.width)
+
+    def slopes(self, y: Array) -> Bounds:
+        return _bounds(y, -self.width, self.width)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 0.0, 1.0)
+
+
+class _SmoothedHinge(Loss):
+    """0 for s <= 0, s²/(2w) up to s = w, s − w/2 beyond, with s = 1 − y m and y = ±1."""
+
+    name = "smoothed-hinge"
+    targets = "signs"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        kept = (1.0 - y * m).clamp(0.0, self.width)
+        return kept * (1.0 - y * m - 0.5 * kept) / self.width
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return -y * (1.0 - y * m).clamp(0.0, self.width) / self.width
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        s = 1.0 - y * m
+        return ((s >= 0) & (s <= self.width)).to(m.dtype) / self.width
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        return _clipped_change(1.0 - y * m, -y * delta, 0.0, self.width) / self.width
+
+    def slopes(self, y: Array) -> Bounds:
+        return np.minimum(-y, 0.0), np.maximum(-y, 0.0)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 0.0, 1.0 / self.width)
+
+
+class _PseudoHuber(Loss):
+    """w(sqrt(r² + w²) − w), r = m − y: smooth, and w|r| far out."""
+
+    name = "pseudo-huber"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        square = (m - y) ** 2
+        return self.width * square / ((square + self.width**2).sqrt() + self.width)
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        r = m - y
+        return self.width * r / (r**2 + self.width**2).sqrt()
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return (1.0 + ((m - y) / self.width) ** 2) ** -1.5
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        r, square = m - y, self.width**2
+        roots = (r**2 + square).sqrt() + ((r + delta) ** 2 + square).sqrt()
+        return self.width * delta * (2.0 * r + delta) / roots
+
+    def slopes(self, y: Array) -> Bounds:
+        return _bounds(y, -self.width, self.width)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 0.0, 1.0)
+
+    @property
+    def third(self) -> float:
+        """3u(1 + u²)^(−5/2)/w, largest at u = ½."""
+        return 1.5 / (1.25**2 * sqrt(1.25)) / self.width
+
+
+class _Cauchy(Loss):
+    """(w²/2) log(1 + r²/w²), r = m − y: slopes fall beyond |r| = w."""
+
+    name = "cauchy"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * self.width**2 * (((m - y) / self.width) ** 2).log1p()
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m - y) / (1.0 + ((m - y) / self.width) ** 2)
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        square = ((m - y) / self.width) ** 2
+        return (1.0 - square) / (1.0 + square) ** 2
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        r, square = m - y, self.width**2
+        grow = delta * (2.0 * r + delta) / (square + r**2)
+        near = grow.clamp(min=-0.5).log1p()
+        far = ((square + (r + delta) ** 2) / (square + r**2)).log()
+        return 0.5 * square * near.where(grow >= -0.5, far)
+
+    def slopes(self, y: Array) -> Bounds:
+        return _bounds(y, -0.5 * self.width, 0.5 * self.width)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, -0.125, 1.0)
+
+    @property
+    def third(self) -> float:
+        """2u(3 − u²)/(1 + u²)³/w, largest at u² = 3 − 2 sqrt(2)."""
+        u = sqrt(2.0) - 1.0
+        return 2.0 * u * (3.0 - u**2) / (1.0 + u**2) ** 3 / self.width
+
+
+class _GemanMcClure(Loss):
+    """½ r²/(1 + r²/w²), r = m − y: bounded by w²/2."""
+
+    name = "geman-mcclure"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (m - y) ** 2 / (1.0 + ((m - y) / self.width) ** 2)
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m - y) / (1.0 + ((m - y) / self.width) ** 2) ** 2
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        square = ((m - y) / self.width) ** 2
+        return (1.0 - 3.0 * square) / (1.0 + square) ** 3
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        r, square = m - y, self.width**2
+        here, there = 1.0 + r**2 / square, 1.0 + (r + delta) ** 2 / square
+        return 0.5 * delta * (2.0 * r + delta) / (here * there)
+
+    def slopes(self, y: Array) -> Bounds:
+        largest = 9.0 / (16.0 * sqrt(3.0)) * self.width  # at r = w/sqrt(3)
+        return _bounds(y, -largest, largest)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, -0.25, 1.0)
+
+    @property
+    def third(self) -> float:
+        """12u(1 − u²)/(1 + u²)⁴/w, largest at u² = 1 − 2/sqrt(5)."""
+        square = 1.0 - 2.0 / sqrt(5.0)
+        return 12.0 * sqrt(square) * (1.0 - square) / (1.0 + square) ** 4 / self.width
+
+
+class _Poisson(Loss):
+    """e^m − y m, the negative log-likelihood of counts y = 0, 1, 2, ... without log y!."""
+
+    name = "poisson"
+    targets = "counts"
+    attained = False
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        return m.exp() - y * m
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return m.exp() - y
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m + 0.0 * y).exp()
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        return m.exp() * delta.expm1() - y * delta
+
+    def slopes(self, y: Array) -> Bounds:
+        return -y, np.full(y.shape, inf)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return _bounds(y, 0.0, inf)
+
+
+class _PhaseRetrieval(Loss):
+    """¼(m² − y)², y >= 0: the sign of a'x is lost."""
+
+    name = "phase"
+    targets = "nonnegative"
+
+    def value(self, m: Tensor, y: Tensor) -> Tensor:
+        return 0.25 * (m**2 - y) ** 2
+
+    def slope(self, m: Tensor, y: Tensor) -> Tensor:
+        return (m**2 - y) * m
+
+    def curvature(self, m: Tensor, y: Tensor) -> Tensor:
+        return 3.0 * m**2 - y
+
+    def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
+        grow = delta * (2.0 * m + delta)
+        return 0.25 * grow * (2.0 * (m**2 - y) + grow)
+
+    def slopes(self, y: Array) -> Bounds:
+        return _bounds(y, -inf, inf)
+
+    def curvatures(self, y: Array) -> Bounds:
+        return -y, np.full(y.shape, inf)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    kind.name: kind
+    for kind in (
+        _Squared,
+        _Logistic,
+        _Huber,
+        _SmoothedHinge,
+        _PseudoHuber,
+        _Cauchy,
+        _GemanMcClure,
+        _Poisson,
+        _PhaseRetrieval,
+    )
+}
+"""Every loss by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalty:
+    """factor · Σ_k φ(x_k, 0): a separable penalty beside the quadratic one.
+
+    Attributes:
+        loss: φ.
+        factor: its weight.
+    """
+
+    loss: Loss
+    factor: float
+
+    def value(self, x: Tensor) -> Tensor:
+        """[..., d] -> [...]."""
+        return self.factor * self.loss.value(x, x.new_zeros(())).sum(-1)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """[..., d] -> [..., d]."""
+        return self.factor * self.loss.slope(x, x.new_zeros(()))
+
+    def curvature(self, x: Tensor) -> Tensor:
+        """Diagonal of the Hessian: [..., d] -> [..., d]."""
+        return self.factor * self.loss.curvature(x, x.new_zeros(()))
+
+    def change(self, x: Tensor, offset: Tensor) -> Tensor:
+        """Value at x + offset minus value at x, without cancellation: [..., d] -> [...]."""
+        return self.factor * self.loss.change(x, offset, x.new_zeros(())).sum(-1)
+
+    @property
+    def curvatures(self) -> tuple[float, float]:
+        """Least and largest second derivative a coordinate."""
+        low, high = self.loss.curvatures(np.zeros(1))
+        return self.factor * float(low[0]), self.factor * float(high[0])
+
+    @property
+    def third(self) -> float:
+        """Bound on the third derivative a coordinate."""
+        return self.factor * self.loss.third
