@@ -59,10 +59,11 @@ class QuadraticComponent(ProblemComponent):
     )
 
     dimension: int | None = Field(None, ge=1, description="d; may be left out if an array has it")
-    spectrum: Literal["isotropic", "linear", "log", "power"] | Vector = Field(
+    spectrum: Literal["isotropic", "linear", "log", "power", "tridiagonal"] | Vector = Field(
         "linear",
         description="eigenvalues of the Hessian: all = smoothness; evenly spaced; evenly spaced "
-        "logs; smoothness · k^(−p) down to strong_convexity; or the d numbers themselves",
+        "logs; smoothness · k^(−p) down to strong_convexity; those of α tridiag(−1, 2, −1) + βI, "
+        "Nesterov's worst case with its linear term αe_1 (start at 0); or the d numbers themselves",
     )
     strong_convexity: float | None = Field(
         None,
@@ -202,7 +203,12 @@ class QuadraticComponent(ProblemComponent):
                 f"got strong_convexity {mu:g} with an isotropic spectrum of {smooth:g}; expected "
                 "equal numbers; leave strong_convexity out",
             )
-        return when(
+        found = when(
+            self.spectrum == "tridiagonal" and self.rotation is not False,
+            "got a rotation of the tridiagonal worst case; expected none, since its basis is what "
+            "makes it hard; drop rotation",
+        )
+        return found + when(
             mu > smooth,
             f"got strong_convexity {mu:g} above smoothness {smooth:g}; expected at most that; "
             "lower it or raise smoothness",
@@ -228,6 +234,8 @@ class QuadraticComponent(ProblemComponent):
             shared = full[:1] if (full == full[0]).all() else full
             diagonal = diagonal_of(shared)
             return shared if diagonal is None else diagonal
+        if self._chained(d):
+            return self._tridiagonal(d)[0][None]
         eigenvalues = self._eigenvalues(d)
         if self.rotation is False:
             return eigenvalues[None]
@@ -250,7 +258,31 @@ class QuadraticComponent(ProblemComponent):
         exponent = np.log(high / low) / np.log(d)
         return np.asarray(high * np.arange(d, 0, -1.0) ** -exponent)
 
+    def _chained(self, d: int) -> bool:
+        """Whether the Hessian is the tridiagonal worst case."""
+        given = self.hessian is not None or self.hessians is not None
+        return self.spectrum == "tridiagonal" and d > 1 and not given
+
+    def _tridiagonal(self, d: int) -> tuple[Array, float]:
+        """α tridiag(−1, 2, −1) + βI with extreme eigenvalues L and μ, [d, d], and α.
+
+        The eigenvalues of the first matrix are 2 − 2 cos(kπ/(d + 1)), k = 1 ... d.
+        """
+        high = self.smoothness
+        low = high / 10 if self.strong_convexity is None else self.strong_convexity
+        edge = 2.0 * np.cos(np.pi / (d + 1))
+        alpha = (high - low) / (2.0 * edge)
+        chain = 2.0 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
+        return alpha * chain + (low - alpha * (2.0 - edge)) * np.eye(d), alpha
+
     def _linear(self, n: int, d: int) -> Array:
+        drawn = self._tilts(n, d)
+        if self.linear_terms is None and self._chained(d):
+            drawn[:, 0] += self._tridiagonal(d)[1]
+        return drawn
+
+    def _tilts(self, n: int, d: int) -> Array:
+        """b_i as given, or seeded with mean zero over the nodes."""
         if self.linear_terms is not None:
             return array(self.linear_terms)
         drawn = generator(self.instance_seed, LINEAR).standard_normal((n, d))

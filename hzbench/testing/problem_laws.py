@@ -150,7 +150,7 @@ def _optimum_is_one(problem: Problem, x: Tensor) -> None:
 def _certificates_are_stated(problem: Problem) -> None:
     c = problem.constants
     known = [name for name in NUMBERS if not np.isnan(getattr(c, name) or 0.0).any()]
-    silent = [name for name in known if getattr(c, name) != () and not c.how.get(name)]
+    silent = [name for name in known if np.size(getattr(c, name)) and not c.how.get(name)]
     require(
         not silent,
         f"got the constants {', '.join(silent)} without a word on how they were obtained; expected "
