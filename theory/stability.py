@@ -1,5 +1,6 @@
 """How far all step sizes may be scaled before a run diverges."""
 
+from collections.abc import Callable
 from math import inf, isfinite, nan
 
 import numpy as np
@@ -57,12 +58,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     if _quadratic_form(setting) and not unique_minimiser(quadratic_parts(setting)[0]).holds:
         return nan, "no limit is known: f has no unique minimiser to be stable at"
     if _recursion_fits(setting):
-        try:
-            model = build_model(setting)
-            period = (model.system, *model.later)
-            limit = mean_square_limit(period, _smoothness(setting) * largest)
-        except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
-            limit = nan
+        scale = _smoothness(setting) * largest
+        limit = _of_period(setting, lambda period: mean_square_limit(period, scale))
         if limit == 0.0:
             return 0.0, _expansion(setting)
         if isfinite(limit):
@@ -78,6 +75,36 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
             "the gradient lowers it"
         )
     return nan, "no limit is known: the smoothness of f is not declared"
+
+
+@register("limit", "spectral_radius")
+def second_moment_radius(setting: Setting) -> tuple[float, str]:
+    """Spectral radius of the exact second-moment recursion at these step sizes; below 1: stable.
+
+    One eigenvalue, where `step_size_limit` searches for the factor at which it is 1.
+
+    Source:
+        own derivation (C1-C5, C12, C13).
+
+    Args:
+        setting: n nodes.
+
+    Returns:
+        (radius, sentence); (nan, reason) if the recursion does not apply or is large.
+    """
+    if not (setting.moves and setting.step_sizes.any() and _recursion_fits(setting)):
+        return nan, "no exact second-moment recursion of moderate size applies"
+    radius = _of_period(setting, lambda period: spectral_radius(period, 1.0))
+    return radius, "the spectral radius of the exact second-moment recursion"
+
+
+def _of_period(setting: Setting, number: Callable[[Period], float]) -> float:
+    """A number of the affine systems of one period; nan where they cannot be built or solved."""
+    try:
+        model = build_model(setting)
+        return number((model.system, *model.later))
+    except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
+        return nan
 
 
 def _expansion(setting: Setting) -> str:

@@ -316,6 +316,8 @@ def _too_few(setting: Setting) -> tuple[str, ...]:
 
 
 def _unstable(setting: Setting) -> tuple[str, ...]:
+    if registry.find("limit", "spectral_radius").target(setting)[0] < 1:
+        return ()
     limit, sentence = registry.find("limit", "step_size").target(setting)
     largest = float(setting.step_sizes.max())
     if not limit < 1:

@@ -13,7 +13,7 @@ from hzbench.core.setting import NetworkFacts, ScheduleFacts
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.invariants import step_invariants
 from hzbench.theory.quadratic_dynamics import quadratic_dynamics
-from hzbench.theory.stability import step_size_limit
+from hzbench.theory.stability import second_moment_radius, step_size_limit
 
 
 def isotropic(n, d=5, slope=1.0):
@@ -92,6 +92,16 @@ def test_moments_shrink_below_and_grow_above(protocol):
         scaled = replace(given, step_sizes=factor * limit * given.step_sizes)
         before, after = quadratic_dynamics(scaled).values["node_distance"]
         assert (after > 1.1 * before) if grows else (after < 1.001 * before)
+
+
+def test_the_radius_at_these_step_sizes_agrees_with_the_limit():
+    structure, _ = quadratic(np.random.default_rng(4), 3, 2)
+    base = setting(structure, (FIRST, zeroth(), FIRST), protocol="pair")
+    limit, _ = step_size_limit(base)
+    for factor in (0.5, 0.98, 1.02, 2.0):
+        scaled = replace(base, step_sizes=base.step_sizes * limit * factor)
+        assert (second_moment_radius(scaled)[0] < 1) == (factor < 1)
+    assert np.isnan(second_moment_radius(setting(None, (FIRST, FIRST)))[0])
 
 
 def test_an_expansive_matrix_is_stable_at_no_step_size():
