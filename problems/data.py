@@ -17,6 +17,7 @@ Table = tuple[Array, Array]  # features [N, d], targets [N]
 
 REGRESSION = ("diabetes",)
 CLASSES = ("breast_cancer", "digits")
+SEVERAL = ("iris", "wine", "digits")
 
 
 def data_mistakes(name: str, classes: Sequence[int], *, needs_classes: bool) -> list[str]:
@@ -38,6 +39,23 @@ def data_mistakes(name: str, classes: Sequence[int], *, needs_classes: bool) -> 
             f"got classes {list(classes)}; expected two different digits; write classes = [3, 8]"
         ]
     return []
+
+
+def class_mistakes(name: str, classes: Sequence[int]) -> list[str]:
+    """What is wrong with the keys `data` and `classes` where there are several classes."""
+    if name not in SEVERAL:
+        near = difflib.get_close_matches(name, SEVERAL, n=2, cutoff=0.5) or SEVERAL
+        return [
+            f"got data {name!r}; expected a set of several classes, one of {', '.join(SEVERAL)}; "
+            f"did you mean {' or '.join(map(repr, near))}?"
+        ]
+    known = range(10) if name == "digits" else range(3)
+    if len(set(classes)) == len(classes) != 1 and set(classes) <= set(known):
+        return []
+    return [
+        f"got classes {list(classes)}; expected different ones of 0 ... {known[-1]}, at least two, "
+        "or [] for all; change them"
+    ]
 
 
 def target_mistakes(kind: Targets, targets: Array) -> list[str]:
@@ -69,6 +87,16 @@ def load(name: str, classes: Sequence[int] = (3, 8)) -> Table:
         targets = 2.0 * targets - 1.0
     require_finite(name, features, targets)
     return features, targets
+
+
+def load_classes(name: str, classes: Sequence[int] = ()) -> Table:
+    """Features and targets 0, 1, ..., in the order of `classes` (none: all that there are)."""
+    features, targets = _raw(name)
+    wanted = np.asarray(classes or np.unique(targets), dtype=np.float64)
+    kept = np.isin(targets, wanted)
+    place = (targets[kept][:, None] == wanted).argmax(axis=1)
+    require_finite(name, features[kept], targets[kept])
+    return features[kept], place.astype(np.float64)
 
 
 def require_finite(name: str, features: Array, targets: Array) -> None:

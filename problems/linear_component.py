@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.problem import Placement, ProblemComponent
+from hzbench.core.problem import Placement, Problem, ProblemComponent
 from hzbench.problems.arrays import (
     Initial,
     Matrix,
@@ -23,10 +23,17 @@ from hzbench.problems.arrays import (
     starting_points,
     when,
 )
-from hzbench.problems.data import data_mistakes, load, standardized, target_mistakes
+from hzbench.problems.data import (
+    class_mistakes,
+    data_mistakes,
+    load,
+    load_classes,
+    standardized,
+    target_mistakes,
+)
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
-from hzbench.problems.losses import LOSSES, Loss, Penalty
+from hzbench.problems.losses import LOSSES, Loss, Penalty, Targets
 from hzbench.problems.partition import Members, partition_from
 from hzbench.problems.planted import Planted
 from hzbench.problems.shares import Shares
@@ -80,7 +87,8 @@ class LinearModelComponent(ProblemComponent):
             return found + self._partition_mistakes(None, placement)
         features, targets = self._table()
         found += self._partition_mistakes(len(targets), placement)
-        found += initial_mistakes(self.initial, placement.nodes, features.shape[1])
+        dimension = self.unknowns(features, targets)
+        found += initial_mistakes(self.initial, placement.nodes, dimension)
         return found or self.instance_mistakes(self._shares(placement))
 
     def instance_mistakes(self, shares: Shares) -> list[str]:
@@ -92,7 +100,7 @@ class LinearModelComponent(ProblemComponent):
         """Optimum [d] (empty: unknown), upper bound on f(optimum) − f* and constants."""
         known = None
         if self._drawn is not None and self._drawn.clean and self.phi.attained:
-            known = self._drawn.draw(self.phi.targets, self.instance_seed)[2]
+            known = self._drawn.draw(self.target_kind, self.instance_seed)[2]
         return LinearFacts(
             shares=shares,
             loss=self.phi,
@@ -107,11 +115,25 @@ class LinearModelComponent(ProblemComponent):
         return LOSSES[self.loss](**self.model_dump(include={"width"}))
 
     @property
+    def target_kind(self) -> Targets:
+        """Which targets make sense."""
+        return self.phi.targets
+
+    def unknowns(self, features: Array, targets: Array) -> int:
+        """The dimension of x."""
+        del targets
+        return int(features.shape[1])
+
+    def model(self, **parts: Any) -> Problem:
+        """The problem of these parts."""
+        return LinearModel(loss=self.phi, penalty=self.penalty, **parts)
+
+    @property
     def penalty(self) -> Penalty | None:
         """The separable penalty beside the quadratic one."""
         return None
 
-    def build(self, placement: Placement) -> LinearModel:
+    def build(self, placement: Placement) -> Problem:
         """The problem on the placement's nodes.
 
         Raises:
@@ -125,12 +147,10 @@ class LinearModelComponent(ProblemComponent):
             self.initial_spread,
             self.instance_seed,
             placement.nodes,
-            shares.features.shape[1],
+            self.unknowns(shares.features, shares.targets),
         )
-        return LinearModel(
+        return self.model(
             shares=shares,
-            loss=self.phi,
-            penalty=self.penalty,
             regularization=self.regularization,
             constants=constants,
             optimum=optimum,
@@ -158,16 +178,18 @@ class LinearModelComponent(ProblemComponent):
         rows, columns = len(self.features), last_length(self.features) or 0
         found += array_mistakes("features", self.features, (max(rows, 1), max(columns, 1)))
         found += array_mistakes("targets", self.targets, (max(rows, 1),))
-        return found or target_mistakes(self.phi.targets, array(self.targets))
+        return found or target_mistakes(self.target_kind, array(self.targets))
 
     def _set_mistakes(self) -> list[str]:
         """What is wrong with a named data set for this loss."""
-        if self.phi.targets in ("counts", "nonnegative"):
+        if self.target_kind in ("counts", "nonnegative"):
             return [
-                f"got data {self.data!r}; expected {self.phi.targets} as targets, which no data "
+                f"got data {self.data!r}; expected {self.target_kind} as targets, which no data "
                 "set here has; give planted, or features and targets"
             ]
-        signs = self.phi.targets == "signs"
+        if self.target_kind == "classes":
+            return class_mistakes(self.data, self.classes)
+        signs = self.target_kind == "signs"
         return data_mistakes(self.data, self.classes, needs_classes=signs)
 
     def _partition_mistakes(self, rows: int | None, placement: Placement) -> list[str]:
@@ -185,15 +207,16 @@ class LinearModelComponent(ProblemComponent):
 
     def _table(self) -> tuple[Array, Array]:
         if self._drawn is not None:
-            return self._drawn.draw(self.phi.targets, self.instance_seed)[:2]
+            return self._drawn.draw(self.target_kind, self.instance_seed)[:2]
         if self.features is not None:
             features, targets = array(self.features), array(self.targets)
+        elif self.target_kind == "classes":
+            features, targets = load_classes(self.data, self.classes)
         else:
-            pair = cast("tuple[int, int]", self.classes)
-            features, targets = load(self.data, pair)
+            features, targets = load(self.data, self.classes)
         if not self.standardize:
             return features, targets
-        real = self.phi.targets == "real"
+        real = self.target_kind == "real"
         return standardized(features), standardized(targets) if real else targets
 
     def _shares(self, placement: Placement) -> Shares:

@@ -48,6 +48,22 @@ def newton(
     return x
 
 
+def quasi_newton(
+    value: Callable[[Array], float], gradient: Callable[[Array], Array], start: Array
+) -> Array:
+    """Minimise by L-BFGS where a Hessian would be too large; the caller certifies the result."""
+    from scipy.optimize import minimize
+
+    found = minimize(
+        value,
+        start,
+        jac=gradient,
+        method="L-BFGS-B",
+        options={"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-9, "maxcor": 50},
+    )
+    return np.asarray(found.x, dtype=np.float64)
+
+
 def _damped(
     value: Callable[[Array], float],
     gradient: Callable[[Array], Array],

@@ -24,3 +24,7 @@ class Component(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True
     )
+
+    def fingerprint(self) -> str:
+        """What decides results besides the parameters and the suite's own source ("": nothing)."""
+        return ""

@@ -38,6 +38,11 @@ class Estimator(Component):
         del batch_size
         return None
 
+    @property
+    def uses_gradients(self) -> bool:
+        """Whether estimates need ∇F, as those of first-order nodes do."""
+        return self.kind == "first"
+
     def mistakes(self, dimension: int, moves: bool) -> list[str]:
         """What keeps these parameters from a problem in R^d and from iterates that move."""
         del dimension, moves

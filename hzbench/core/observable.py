@@ -23,6 +23,7 @@ class Observable:
 
 
 OBSERVABLES: dict[str, Observable] = {
+    "objective": Observable(meaning="f(mean), where f* is unknown", unit="objective"),
     "objective_gap": Observable(meaning="f(mean) − f*", unit="objective"),
     "consensus_potential": Observable(meaning="Γ = (1/n) Σ |x_i − mean|²", unit="squared length"),
     "mean_iterate": Observable(meaning="mean = (1/n) Σ x_i", unit="length", size="d"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,14 @@ class Placement:
 
 
 class ProblemComponent(Component):
-    """Base of registered problems: fields are the keys of the spec's [problem] table."""
+    """Base of registered problems: fields are the keys of the spec's [problem] table.
+
+    Attributes:
+        gradient_free: whether it is known by values alone, so that first-order nodes are a mistake
+            (its built problem says so too, by an attribute of that name).
+    """
+
+    gradient_free: ClassVar[bool] = False
 
     def build(self, placement: Placement) -> Problem:
         """Build the problem.

@@ -66,6 +66,11 @@ class ZerothOrder(Estimator):
             )
         return self
 
+    @property
+    def uses_gradients(self) -> bool:
+        """Directional derivatives come from the gradient (forward mode)."""
+        return self.difference == "directional_derivative"
+
     def mistakes(self, dimension: int, moves: bool) -> list[str]:
         """At most d vectors of R^d are orthogonal."""
         del moves

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 Measure = Callable[[State, Problem], "Tensor"]
 
 
+@register("observable", "objective")
+def objective(state: State, problem: Problem) -> Tensor:
+    """f(mean), shape [R]."""
+    return problem.objective(state.mean)
+
+
 @register("observable", "objective_gap")
 def objective_gap(state: State, problem: Problem) -> Tensor:
     """f(mean) − f*, shape [R]."""

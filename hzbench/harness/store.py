@@ -31,6 +31,7 @@ def run_digest(spec: Spec, observables: Iterable[str], device: str) -> str:
     modules = source_closure(modules_of(spec))
     parts = [spec.digest, *sorted(observables), device]
     parts += [f"{name}:{source_hash(name)}" for name in sorted(modules)]
+    parts += filter(None, [spec.component("problem", spec.problem).fingerprint()])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 

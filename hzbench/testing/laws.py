@@ -42,8 +42,9 @@ def addresses(replicas: int, nodes: int) -> Rows:
 
 
 def build_problem(component: ProblemComponent, nodes: int = NODES) -> Problem:
-    """The problem on `nodes` nodes, half of each kind."""
-    kinds: list[Kind] = ["first" if node < nodes // 2 else "zeroth" for node in range(nodes)]
+    """The problem on `nodes` nodes, half of each kind (all of zeroth order without gradients)."""
+    first = 0 if component.gradient_free else nodes // 2
+    kinds: list[Kind] = ["first" if node < first else "zeroth" for node in range(nodes)]
     placement = Placement(kinds=kinds)
     found = component.mistakes(placement)
     require(not found, f"{type(component).__name__} cannot be built: {'; '.join(found)}")

@@ -1,0 +1,146 @@
+"""Multinomial logistic regression at run time: margins with one entry a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hzbench.problems.batching import node_matmul
+from hzbench.problems.row_model import RowProblem, RowSample, of_node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MultinomialModel(RowProblem):
+    """f_i(W) = mean over M_i of [log Σ_c exp(w_c'a_j) − w_{y_j}'a_j] + (λ/2)|W|², x = (w_1, ...).
+
+    Attributes:
+        classes: C, so that d = C times the number of features.
+    """
+
+    classes: int
+
+    @property
+    def structure(self) -> None:
+        """None: theory knows this problem by its constants alone."""
+        return
+
+    def values(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
+        """F_i(points; sample): [B, s, p, d] -> [B, s, p]."""
+        weights = points.reshape(*points.shape[:-1], self.classes, -1)
+        width = weights[0].numel()
+        if sample.index is None:
+            features, targets, parts = self._padded
+
+            def whole(part: slice) -> Tensor:
+                at, here = node[part], weights[part]
+                z = node_matmul(here.flatten(1, 3), at, features.transpose(1, 2))
+                z = z.reshape(*here.shape[:4], -1).transpose(-1, -2)  # [B, s, p, M, C]
+                picked = of_node(targets, at)[:, None, None]
+                losses = z.logsumexp(-1) - _picked(z, picked)
+                return (losses * of_node(parts, at)[:, None, None]).sum(-1)
+
+            wide = points.shape[1] * points.shape[2] * self.classes * targets.shape[1]
+            return self._blocks(whole, len(node), wide) + self._ridge(points)
+        index = sample.index
+
+        def block(part: slice) -> Tensor:
+            features = self._features[index[part]]  # [B, s, b, d]
+            z = features[:, :, None] @ weights[part].transpose(-1, -2)  # [B, s, p, b, C]
+            return (z.logsumexp(-1) - _picked(z, self._targets[index[part]][:, :, None])).mean(-1)
+
+        width += index.shape[1] * index.shape[2] * self._features.shape[1]
+        return self._blocks(block, len(node), width) + self._ridge(points)
+
+    def gradients(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
+        """∇F_i(points; sample): [B, d] -> [B, s, d]."""
+        weights = points.view(len(points), self.classes, -1)
+        penalty = self.regularization * points[:, None, :]
+        if sample.index is None:
+            exact = self._full_gradients(weights, node).flatten(1)
+            return (exact[:, None, :] + penalty).expand(-1, sample.count, -1)
+        index = sample.index
+
+        def block(part: slice) -> Tensor:
+            features = self._features[index[part]]  # [B, s, b, d]
+            excess = self._excess(
+                features @ weights[part][:, None].transpose(-1, -2), self._targets[index[part]]
+            )
+            return (excess.transpose(-1, -2) @ features).flatten(2) / index.shape[2]
+
+        width = index.shape[1] * index.shape[2] * self._features.shape[1]
+        return self._blocks(block, len(node), width + self.dimension) + penalty
+
+    def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
+        """Tr Cov of one row's gradient over M_i: [B, d], [B] -> [B]."""
+        features, _, parts = self._padded
+        lengths = features.square().sum(-1)
+
+        def block(part: slice) -> Tensor:
+            at, weights = node[part], x[part].view(-1, self.classes, features.shape[2])
+            excess = self._full_excess(weights, at)
+            mean = self._weighted(excess, at)
+            second = excess.square().sum(-1) * of_node(lengths, at) * of_node(parts, at)
+            return second.sum(-1) - mean.square().sum((1, 2))
+
+        width = self.classes * features.shape[1]
+        return self._blocks(block, len(node), width).clamp_min(0.0)
+
+    def objective(self, x: Tensor) -> Tensor:
+        """f(x): [R, d] -> [R]."""
+
+        def block(part: slice) -> Tensor:
+            z = self._features @ x[part].view(-1, self.classes, self._width).transpose(1, 2)
+            return (z.logsumexp(-1) - _picked(z, self._targets[None])) @ self._row_weights
+
+        return self._blocks(block, len(x), self.classes * len(self._targets)) + self._ridge(x)
+
+    def objective_gradient(self, x: Tensor) -> Tensor:
+        """∇f(x): [R, d] -> [R, d]."""
+
+        def block(part: slice) -> Tensor:
+            z = self._features @ x[part].view(-1, self.classes, self._width).transpose(1, 2)
+            excess = self._excess(z, self._targets[None]) * self._row_weights[:, None]
+            return (excess.transpose(1, 2) @ self._features).flatten(1)
+
+        width = self.classes * len(self._targets)
+        return self._blocks(block, len(x), width) + self.regularization * x
+
+    def _full_gradients(self, weights: Tensor, node: Tensor) -> Tensor:
+        """Gradient of the mean loss over M_i: [B, C, d'] -> [B, C, d']."""
+
+        def block(part: slice) -> Tensor:
+            return self._weighted(self._full_excess(weights[part], node[part]), node[part])
+
+        return self._blocks(block, len(node), self.classes * self._padded[1].shape[1])
+
+    def _full_excess(self, weights: Tensor, node: Tensor) -> Tensor:
+        """Softmax minus the indicator of the class, of every row of the node: [B, M, C]."""
+        features, targets, _ = self._padded
+        z = node_matmul(weights, node, features.transpose(1, 2)).transpose(1, 2)
+        return self._excess(z, of_node(targets, node).expand(len(node), -1))
+
+    def _weighted(self, excess: Tensor, node: Tensor) -> Tensor:
+        """Mean over M_i of excess times row: [B, M, C] -> [B, C, d']."""
+        features, _, parts = self._padded
+        scaled = (excess * of_node(parts, node)[..., None]).transpose(1, 2)
+        return node_matmul(scaled, node, features)
+
+    def _excess(self, z: Tensor, targets: Tensor) -> Tensor:
+        """Softmax of margins [..., C] minus the indicator of the class [...]."""
+        excess = z.softmax(-1)
+        place = targets.long()[..., None].expand(*z.shape[:-1], 1)
+        return excess.scatter_add(-1, place, -excess.new_ones(()).expand(place.shape))
+
+    @cached_property
+    def _width(self) -> int:
+        return int(self.shares.features.shape[1])
+
+
+def _picked(z: Tensor, targets: Tensor) -> Tensor:
+    """Margin of the true class: [..., C], [...] -> [...]."""
+    place = targets.long()[..., None].expand(*z.shape[:-1], 1)
+    return z.gather(-1, place)[..., 0]
