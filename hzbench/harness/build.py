@@ -73,7 +73,6 @@ def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Comp
     with _collecting(mistakes):
         parts["problem"] = build_problem(spec, device)
         mistakes += _estimator_mistakes(spec, parts["problem"])
-        mistakes += _observable_mistakes(spec, parts["problem"])
     with _collecting(mistakes):
         parts["network"] = build_network(network_facts(spec), spec.node_count)
     if mistakes:
@@ -162,30 +161,6 @@ def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
                 "a central or forward difference"
             )
     return found
-
-
-NEEDS = {
-    "f*": {"objective_gap", "path_objective_gap", "path_weighted_gap", "objective_gap_difference"},
-    "x*": {"node_distance", "mean_distance"},
-    "∇f": {"gradient_norm", "path_gradient_norm", "estimate_bias_square", "probe_sums"},
-}
-"""What an observable cannot be measured without."""
-
-
-def _observable_mistakes(spec: Spec, problem: Any) -> list[str]:
-    """Observables asked for that the problem does not know enough to measure."""
-    known = {
-        "f*": not np.isnan(problem.constants.minimum),
-        "x*": np.size(problem.optimum) > 0,
-        "∇f": not getattr(problem, "gradient_free", False),
-    }
-    return [
-        f"run.observables: got {name!r} on a problem whose {what} is unknown; expected an "
-        "observable without it; take objective or mean_iterate"
-        for name in spec.run.observables
-        for what, users in NEEDS.items()
-        if name in users and not known[what]
-    ]
 
 
 @contextmanager

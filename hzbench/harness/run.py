@@ -15,11 +15,13 @@ from hzbench.core.contrast import contrasted
 from hzbench.core.errors import SpecError
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.prediction import Prediction
+from hzbench.core.problem import Problem
 from hzbench.core.setting import Setting
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
+from hzbench.harness.measurable import always, lacking
 from hzbench.harness.setting import method_of, reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
@@ -27,7 +29,6 @@ from hzbench.judge import judge
 from hzbench.judge.sequential import look_levels, look_sizes
 
 ALPHA = 1e-4
-ALWAYS = ("objective_gap", "consensus_potential", "gradient_norm")
 VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
 
 
@@ -111,7 +112,7 @@ def prepare(spec: Spec) -> Case:
         setting=setting,
         checks=checks,
         predictions=predictions,
-        observables=_observables(spec, setting, checks, predictions),
+        observables=_observables(spec, parts.problem, setting, checks, predictions),
         warnings=_warnings(setting),
     )
 
@@ -256,13 +257,14 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
 
 def _observables(
     spec: Spec,
+    problem: Problem,
     setting: Setting,
     checks: Sequence[CheckTable],
     predictions: Sequence[Prediction],
 ) -> tuple[str, ...]:
     """What to record: the spec's own list, what checks name, and what theory predicts."""
     names = [*spec.run.observables]
-    names += ALWAYS if setting.moves else ()
+    names += always(problem) if setting.moves else ()
     for check, prediction in zip(checks, predictions, strict=True):
         names += [name for name in check.observables if name not in prediction.contrasts]
         names += [name for name in prediction.recorded if not _long(name, setting)]
@@ -274,15 +276,15 @@ def _observables(
                 for name in unknown
             ]
         )
-    missing = _unmeasurable(spec, names)
+    missing = _unmeasurable(spec, problem, names)
     if missing:
         raise SpecError(missing)
     return tuple(dict.fromkeys(names))
 
 
-def _unmeasurable(spec: Spec, names: Sequence[str]) -> list[str]:
+def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[str]:
     """Observables that this run does not have."""
-    needs = {}
+    needs = lacking(problem)
     if spec.versus is None:
         needs["objective_gap_difference"] = "a reference population; add [versus]"
     needs |= dict.fromkeys(
