@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import print_json, wide_console
+from hzbench.commands.problem_facts import facts_of, in_a_line
 from hzbench.core import registry
 from hzbench.core.errors import UnknownNameError
 from hzbench.core.observable import OBSERVABLES
@@ -31,13 +32,14 @@ def list_kind(kind: str | None, *, as_json: bool) -> None:
     if kind is None:
         rows = [{"name": name, "summary": f"{len(names(name))} registered"} for name in kinds()]
     else:
-        rows = [{"name": n, "summary": _summary(kind, n)} for n in names(kind)]
+        rows = [{"name": n, "summary": _summary(kind, n), **_extra(kind, n)} for n in names(kind)]
     if as_json:
         print_json(rows)
         return
-    table = Table(kind or "kind", "what it is")
+    extra = [key for key in (rows[0] if rows else {}) if key not in ("name", "summary")]
+    table = Table(kind or "kind", "what it is", *extra)
     for row in rows:
-        table.add_row(row["name"], escape(row["summary"]))
+        table.add_row(row["name"], escape(row["summary"]), *(escape(row[key]) for key in extra))
     wide_console().print(table)
 
 
@@ -96,6 +98,7 @@ def _records(kind: str, name: str) -> list[dict[str, Any]]:
             "formula": entry.section("Formula"),
             "source": entry.section("Source"),
             "parameters": parameters(entry),
+            **({"examples": facts_of(name)} if kind == "problem" else {}),
             **{key: list(value) for key, value in entry.facts.items()},
         }
     ]
@@ -152,6 +155,11 @@ def _summary(kind: str, name: str) -> str:
     return registry.find(kind, name).summary
 
 
+def _extra(kind: str, name: str) -> dict[str, str]:
+    """Further columns of a kind's list."""
+    return {"constants (first example)": in_a_line(name)} if kind == "problem" else {}
+
+
 def _print(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{record['name']}[/] ({record['kind']})")
@@ -163,6 +171,12 @@ def _print(record: dict[str, Any]) -> None:
         for row in record["parameters"]:
             cells = (row["type"], str(row["default"]), row["meaning"])
             table.add_row(row["name"], *map(escape, cells))
+        console.print(table)
+    for example in record.get("examples", ()):
+        console.print(f"  example {example['example']} on {example['nodes']} nodes:", markup=False)
+        table = Table("constant", "", "value", "holds", "how it was obtained")
+        for row in example["constants"]:
+            table.add_row(*(escape(row[key]) for key in ("name", "symbol", "text", "holds", "how")))
         console.print(table)
     for key in ("mutants", "cases"):
         if record.get(key):

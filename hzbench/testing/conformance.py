@@ -100,6 +100,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
         "nodes": [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}],
     },
+    "constants alone": {
+        "problem": {"name": "sine_square", "noise": 0.1},
+        "nodes": [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}],
+        "method": "dsgd",
+    },
+    "nothing known": {
+        "problem": {
+            "name": "blackbox",
+            "function": "hzbench.problems.blackbox:bowl",
+            "dimension": 2,
+        },
+        "nodes": [{"count": 4, "estimator": "zeroth_order"}],
+    },
     "an estimator alone": {
         "problem": {"name": "quadratic", "dimension": 2},
         "nodes": [{"count": 1, "estimator": "zeroth_order"}],

@@ -155,6 +155,44 @@ LIBRARY: dict[str, tuple[str, dict[str, Any]]] = {  # what declares no structure
     "geman-clean": ("geman_mcclure", {"planted": _CLEAN, "regularization": 0.0, "width": 1.7}),
     "poisson": ("poisson", {"planted": {**_CLEAN, "label_noise": 0.2}}),
     "phase": ("phase_retrieval", {"planted": _CLEAN}),
+    "tridiagonal": (
+        "quadratic",
+        {
+            "dimension": 6,
+            "spectrum": "tridiagonal",
+            "smoothness": 4.0,
+            "strong_convexity": 0.01,
+            "heterogeneity": 0.5,
+            "noise": 0.1,
+            "initial": 0.0,
+        },
+    ),
+    "log-sum-exp": (
+        "log_sum_exp",
+        {"dimension": 3, "terms": 7, "temperature": 0.4, "heterogeneity": 0.5, "noise": 0.1},
+    ),
+    "sine": ("sine_square", {"dimension": 2, "heterogeneity": 0.7, "noise": [0.1, 0.3]}),
+    "rosenbrock": ("rosenbrock", {"heterogeneity": 0.5, "steepness": 3.0}),
+    "factorization": ("matrix_factorization", {"size": 3, "rank": 2, "noise": 0.1}),
+    "factorization-full": (
+        "matrix_factorization",
+        {"size": 2, "rank": 2, "spectrum": [0.5, 2.0], "heterogeneity": 0.1},
+    ),
+    "sensing": ("matrix_sensing", {"size": 3, "rank": 1, "measurements": 12}),
+    "chain": ("zero_chain", {"dimension": 5, "probability": 0.25, "initial": 2.0}),
+    "chain-scaled": (
+        "zero_chain",
+        {"dimension": 4, "smoothness": 7.0, "scale": 0.5, "heterogeneity": 0.2, "initial": 2.0},
+    ),
+    "multinomial": ("multinomial", {"partition": "sorted"}),
+    "multinomial-raw": (
+        "multinomial",
+        {**_ROWS, "targets": np.resize([0.0, 2.0, 1.0, 3.0, 1.0], 12), "regularization": 0.1},
+    ),
+    "blackbox": (
+        "blackbox",
+        {"function": "hzbench.problems.blackbox:bowl", "dimension": 3, "minimum": 0.0},
+    ),
     "phase-noisy": ("phase_retrieval", {"planted": {**_CLEAN, "label_noise": 0.5}}),
 }
 
@@ -162,6 +200,7 @@ LIBRARY: dict[str, tuple[str, dict[str, Any]]] = {  # what declares no structure
 def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem:
     """A problem by its registered name."""
     component = find("problem", name).target(**keys)
+    kinds = ("zeroth",) * len(kinds) if component.gradient_free else kinds
     return component.build(Placement(kinds=kinds, dtype=dtype))
 
 

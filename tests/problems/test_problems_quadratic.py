@@ -100,3 +100,23 @@ def test_shared_matrices_are_stored_once():
     assert structure.noise.strides[0] == 0
     same = make("quadratic", hessians=[np.eye(3)] * N)
     assert same.constants.heterogeneity_holds == "everywhere"
+
+
+@pytest.mark.parametrize("d", [2, 5, 40])
+def test_the_tridiagonal_worst_case(d):
+    """Its extreme eigenvalues; and k gradient steps from 0 reach k coordinates, no more."""
+    keys = {"dimension": d, "spectrum": "tridiagonal", "smoothness": 3.0, "initial": 0.0}
+    problem = make("quadratic", **keys, strong_convexity=0.02)
+    A, b = problem.structure.hessians[0], problem.structure.linear
+    spectrum = np.linalg.eigvalsh(A)
+    assert spectrum[[0, -1]] == pytest.approx([0.02, 3.0], rel=1e-9)
+    assert (np.triu(A, 2) == 0).all()
+    assert (b[:, 1:] == 0).all()
+    assert b[:, 0] == pytest.approx(-A[0, 1])
+    x = np.zeros(d)
+    for step in range(1, d):
+        x = x - 0.3 * (A @ x - b[0])
+        assert (x[:step] != 0).all()
+        assert (x[step:] == 0).all()
+    alone = make("quadratic", dimension=1, spectrum="tridiagonal")
+    assert alone.structure.hessians[0].item() == 1.0

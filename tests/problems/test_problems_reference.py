@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from problems_cases import CASES, case
+from problems_cases import CASES, case, make
 
 from hzbench.core.errors import HzbenchError
-from hzbench.problems.reference import conic_minimum, newton
+from hzbench.problems.reference import conic_minimum, conic_regression, newton
 
 DATA = [label for label, (name, _) in CASES.items() if name in ("ridge", "logistic")]
 
@@ -19,6 +19,41 @@ def test_the_conic_solver_agrees(label):
     gap = float(problem.objective(torch.from_numpy(x)[None])[0]) - problem.constants.minimum
     assert -1e-14 <= gap < 1e-6
     assert 0.5 * problem.constants.strong_convexity * ((x - problem.optimum) ** 2).sum() < 1e-6
+
+
+CONVEX = ["huber", "huber-data", "hinge", "lasso", "lasso-replicated", "poisson"]
+
+
+@pytest.mark.parametrize("label", [*CONVEX, "multinomial", "multinomial-raw"])
+def test_the_conic_solver_agrees_on_the_library(label):
+    """Minima of the convex library by interior points, within the solver's accuracy."""
+    problem = case(label)
+    rows = problem.shares.features, problem.shares.targets, problem.shares.row_weights
+    penalty = getattr(problem, "penalty", None)
+    keys = (
+        {"width": penalty.loss.width, "sparsity": penalty.factor * penalty.loss.width}
+        if penalty
+        else {}
+    )
+    if label.startswith("multinomial"):
+        loss = "multinomial"
+    else:
+        loss = problem.loss.name
+        keys = {"width": problem.loss.width, **keys}
+    x, value = conic_regression(rows, loss, ridge=problem.regularization, **keys)
+    assert value == pytest.approx(problem.constants.minimum, rel=1e-6)
+    gap = float(problem.objective(torch.from_numpy(x)[None])[0]) - problem.constants.minimum
+    assert -1e-13 <= gap < 1e-6
+    assert 0 <= problem.certificate < 1e-18
+
+
+def test_l_bfgs_ends_where_newton_does(monkeypatch):
+    """The way of large problems, on a small one; its certificate is as small as it says."""
+    monkeypatch.setattr("hzbench.problems.multinomial._DENSE", 1)
+    large, small = make("multinomial"), case("multinomial")
+    assert large.constants.minimum == pytest.approx(small.constants.minimum, abs=1e-13)
+    assert large.certificate < 1e-12
+    assert "L-BFGS" in large.constants.how["minimum"]
 
 
 def test_newton_damps_where_full_steps_diverge():

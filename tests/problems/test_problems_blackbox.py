@@ -1,0 +1,149 @@
+"""A user's own function: values as it gives them, and one clear message for every way it fails."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from problems_cases import rows
+
+import hzbench
+from hzbench.core.errors import HzbenchError, SpecError, UserMistakeError
+from hzbench.core.problem import Placement
+from hzbench.core.registry import find
+from hzbench.harness.store import run_digest
+from hzbench.problems.blackbox import bowl
+
+SOURCE = """
+import math
+def plain(x): return float((x - 1) @ (x - 1))
+def by_node(x, i): return (i + 1) * float(x.sum())
+def many(points): return (points ** 2).sum(axis=1)
+def root(x): return math.sqrt(x[0])
+def whole(x): return x
+def words(x): return "high"
+def wild(x): return float("nan")
+def steep(x): return math.inf if x[0] > 2 else 0.0
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """The path of a user's file."""
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE, encoding="utf-8")
+    return path
+
+
+def build(reference, kinds=("zeroth",) * 3, **keys):
+    table = {"function": str(reference), "dimension": 2, **keys}
+    return find("problem", "blackbox").target(**table).build(Placement(kinds=kinds))
+
+
+def spec_of(reference, **keys):
+    return {
+        "problem": {"name": "blackbox", "function": str(reference), "dimension": 2},
+        "nodes": [{"count": 3, "estimator": "zeroth_order"}],
+        "run": {"steps": 4, "replicas": 8, "observables": ["objective"]},
+        **keys,
+    }
+
+
+def test_values_are_those_of_the_function(mine):
+    x = torch.tensor([[0.0, 2.0], [1.0, 1.0], [3.0, -1.0]]).double()
+    at, points = rows(1, nodes=3), x.view(3, 1, 1, 2).expand(3, 2, 1, 2)
+    plain = build(f"{mine}:plain")
+    found = plain.values(points, at.node, plain.sample(at, 5, 2))
+    assert found[..., 0].tolist() == [[2.0, 2.0], [0.0, 0.0], [8.0, 8.0]]
+    each = build(f"{mine}:by_node", per_node=True)
+    assert each.values(points, at.node, each.sample(at, 1, 2))[:, 0, 0].tolist() == [2, 4, 6]
+    assert each.objective(x).tolist() == [4, 4, 4]
+    assert build(f"{mine}:many", batched=True).objective(x).tolist() == [4, 2, 10]
+    assert plain.batch_cost(at.node, 7).tolist() == [1, 1, 1]
+    assert math.isnan(plain.constants.minimum)
+    assert build(f"{mine}:plain", minimum=0.0).constants.minimum == 0
+    with pytest.raises(HzbenchError, match="gradients of a blackbox"):
+        plain.gradients(x, at.node, plain.sample(at, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "text"),
+    [
+        ("root", {"initial": -1.0}, "got ValueError from"),
+        ("whole", {}, "got shape 2 from"),
+        ("words", {}, "got a str from"),
+        ("wild", {}, "got nan from"),
+        ("plain", {"per_node": True}, "got TypeError from"),
+        ("plain", {"batched": True}, "got ValueError from"),
+        ("many", {"batched": True, "initial": [1.0]}, "got initial of shape 1"),
+        ("absent", {}, "has no function 'absent'"),
+        ("number", {}, "has no function 'number'"),
+    ],
+)
+def test_a_function_that_fails_is_named(mine, name, keys, text):
+    with pytest.raises((SpecError, UserMistakeError), match=text):
+        build(f"{mine}:{name}", **keys)
+
+
+def test_files_and_modules_that_are_not_there(tmp_path):
+    (tmp_path / "broken.py").write_text("def f(x) return 1", encoding="utf-8")
+    for reference, text in (
+        (f"{tmp_path}/none.py:f", "there is no file"),
+        (f"{tmp_path}/broken.py:f", "SyntaxError"),
+        ("no_such_module:f", "ModuleNotFoundError"),
+        ("justaname", "expected 'file.py:name'"),
+    ):
+        with pytest.raises(SpecError, match=text):
+            build(reference)
+    with pytest.raises(ValueError, match="no other process can import"):
+        find("problem", "blackbox").target(function=lambda _: 0.0, dimension=2)
+
+
+def test_gradients_are_refused_before_anything_runs(mine):
+    first = spec_of(
+        f"{mine}:plain", nodes=[{"count": 1}, {"count": 2, "estimator": "zeroth_order"}]
+    )
+    with pytest.raises(SpecError, match=r"first-order nodes \[0\] on a blackbox"):
+        hzbench.run(first)
+    forward = {"name": "zeroth_order", "difference": "directional_derivative"}
+    with pytest.raises(SpecError, match="'zeroth_order', which needs gradients"):
+        hzbench.run(spec_of(f"{mine}:plain", nodes=[{"count": 3, "estimator": forward}]))
+    for name in ("objective_gap", "node_distance", "gradient_norm"):
+        run = {"steps": 4, "replicas": 8, "observables": [name]}
+        with pytest.raises(SpecError, match=f"got observable '{name}'"):
+            hzbench.run(spec_of(f"{mine}:plain", run=run))
+
+
+def test_a_run_descends(mine):
+    table = spec_of(f"{mine}:plain", method={"name": "hdo", "step_size": 0.2})
+    table["run"] = {"steps": 60, "replicas": 16, "observables": ["objective"]}
+    result = hzbench.run(table)
+    found = result.trace.at("objective", 60)
+    assert (result.trace.status == 0).all()
+    assert found.mean() < 0.05 * result.trace.at("objective", 0).mean()
+    assert "objective_gap" not in result.trace.columns
+
+
+def test_infinity_is_a_divergence_and_nan_a_mistake(mine):
+    problem, at = build(f"{mine}:steep"), rows(1, nodes=3)
+    x = torch.full((3, 1, 1, 2), 5.0).double()
+    assert problem.values(x, at.node, problem.sample(at, 1, 1)).isinf().all()
+    problem = build(f"{mine}:many", batched=True)
+    assert problem.values(x * math.nan, at.node, problem.sample(at, 1, 1)).isnan().all()
+
+
+def test_editing_the_file_names_another_run(mine):
+    spec = hzbench.Spec.parse(spec_of(f"{mine}:plain"))
+    before = run_digest(spec, ["objective"], "cpu")
+    assert run_digest(spec, ["objective"], "cpu") == before
+    mine.write_text(SOURCE + "\n# edited\n", encoding="utf-8")
+    assert run_digest(spec, ["objective"], "cpu") != before
+
+
+def test_a_function_object_is_kept_by_name():
+    component = find("problem", "blackbox").target(function=bowl, dimension=3)
+    assert component.function == "hzbench.problems.blackbox:bowl"
+    built = component.build(Placement(kinds=("zeroth",)))
+    assert built.objective(torch.tensor([[1.0, -2.0, 0.0]]).double()).tolist() == [8.0]
+    assert np.size(built.optimum) == 0
