@@ -88,7 +88,7 @@ def laws_known(setting: Setting) -> Assumption:
     if other:
         text = "every estimator is a gradient or a difference along random vectors"
         return assume(text, False, f"nothing is known here of {', '.join(sorted(other))}")
-    return _laws_declared(setting)
+    return laws_declared(setting)
 
 
 def moments_close(setting: Setting) -> Assumption:
@@ -100,14 +100,15 @@ def moments_close(setting: Setting) -> Assumption:
             "a one-point or residual estimate contains values f(x), quadratic in x: its second "
             "moment needs fourth moments of x, those need eighth ones; take a difference",
         )
-    return _laws_declared(setting)
+    return laws_declared(setting)
 
 
 def _law_names(setting: Setting) -> set[str]:
     return {type(law).__name__ for law in setting.laws if law is not None}
 
 
-def _laws_declared(setting: Setting) -> Assumption:
+def laws_declared(setting: Setting) -> Assumption:
+    """Every node declares a law, whichever."""
     unknown = [i for i, law in enumerate(setting.laws) if law is None]
     detail = f"nothing is known of the estimators of nodes {unknown}" if unknown else ""
     return assume("every node declares the law of its estimator", not unknown, detail)

@@ -131,6 +131,14 @@ def scenario_count(setting: Setting) -> int:
 
 def affordable(setting: Setting, A: Array) -> Assumption:
     """The exact recursion fits into memory and seconds, if need be by symmetry."""
+    dense = affordable_dense(setting, A)
+    if not dense.holds and (reduced := _reduced(setting)) is not None:
+        return assume(dense.text, True, f"by symmetry: {reduced.size} numbers a coordinate")
+    return dense
+
+
+def affordable_dense(setting: Setting, A: Array) -> Assumption:
+    """The recursion of all nodes and coordinates fits into memory and seconds."""
     d = A.shape[1]
     form = choose_form(setting, A)
     size, cost = state_size(setting, form, d), work(setting, form, d)
@@ -139,9 +147,7 @@ def affordable(setting: Setting, A: Array) -> Assumption:
         f"{form} form: state of size {size} (at most {LARGEST_STATE}), "
         f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})"
     )
-    if not fits and (reduced := _reduced(setting)) is not None:
-        fits, detail = True, f"by symmetry: {reduced.size} numbers a coordinate"
-    elif not fits:
+    if not fits:
         detail += "; equal nodes on a complete graph, or one law on a symmetric W, cost far less"
     return assume("the exact recursion is affordable", fits, detail)
 

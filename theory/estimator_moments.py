@@ -78,7 +78,11 @@ def estimator_moments(setting: Setting) -> Prediction:
         statement="E G = h, Cov G = c S + (2κ−1) B + κ tr(B) I + γ diag B + C, B = r hh' + r' S.",
         source=sources.ESTIMATOR_MOMENTS,
         kind="exact",
-        assumptions=(*probe_assumptions(setting), _moments_closed(setting)),
+        assumptions=(
+            *probe_assumptions(setting),
+            _moments_closed(setting),
+            _first_if_away(setting),
+        ),
         steps=steps,
         compute=lambda: _compute(setting, len(steps)),
         validity="any smoothing radius; estimates of different nodes are independent",
@@ -91,6 +95,16 @@ def _moments_closed(setting: Setting) -> Assumption:
     bad = [i for i, law in enumerate(setting.laws) if not _closed(structure, law)]
     detail = f"{type(structure).__name__} with the estimators of nodes {bad}" if bad else ""
     return assume("the moments of every estimate have a closed form", not bad, detail)
+
+
+def _first_if_away(setting: Setting) -> Assumption:
+    """A given previous iterate is that of the first estimate alone; the next remember x itself."""
+    away = any(isinstance(law, OnePointLaw) and law.previous for law in setting.laws)
+    return assume(
+        "residual estimates with a given previous iterate are judged at step 1 alone",
+        not away or probe_steps(setting) == (1,),
+        f"record = {setting.record}" if away else "",
+    )
 
 
 def _closed(structure: Structure, law: EstimatorLaw) -> bool:

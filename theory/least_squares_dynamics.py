@@ -5,7 +5,7 @@ from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.theory import sources
-from hzbench.theory.checks import assume, conclude
+from hzbench.theory.checks import assume, conclude, moments_close
 from hzbench.theory.dynamics import build_model, observables
 from hzbench.theory.quadratic_dynamics import MUTANTS as QUADRATIC
 from hzbench.theory.quadratic_dynamics import VALIDITY, dynamics_assumptions
@@ -42,7 +42,9 @@ def least_squares_dynamics(setting: Setting) -> Prediction:
         statement="Z+ = Σ p_ω (T_ω Z T_ω' + N_ω(Z)), data noise (mean_j B_j Z_i B_j' − E hh')/b.",
         source=sources.LEAST_SQUARES_DYNAMICS,
         kind="exact",
-        assumptions=dynamics_assumptions(setting, _is_least_squares(setting)),
+        assumptions=dynamics_assumptions(
+            setting, is_least_squares(setting), moments_close(setting)
+        ),
         steps=setting.record,
         compute=lambda: observables(setting, build_model(setting)),
         validity=VALIDITY,
@@ -50,7 +52,8 @@ def least_squares_dynamics(setting: Setting) -> Prediction:
     )
 
 
-def _is_least_squares(setting: Setting) -> Assumption:
+def is_least_squares(setting: Setting) -> Assumption:
+    """Every f_i is a declared squared loss on rows."""
     structure = setting.problem.structure
     text = "every f_i is a declared squared loss on rows that its node holds"
     if not isinstance(structure, GeneralizedLinear):

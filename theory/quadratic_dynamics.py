@@ -79,7 +79,7 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
         statement="The second moment of the iterates obeys Z+ = Σ p_ω (T_ω Z T_ω' + N_ω(Z)).",
         source=sources.QUADRATIC_DYNAMICS,
         kind="exact",
-        assumptions=dynamics_assumptions(setting, is_quadratic(setting)),
+        assumptions=dynamics_assumptions(setting, is_quadratic(setting), moments_close(setting)),
         steps=setting.record,
         compute=lambda: exact_observables(setting),
         validity=VALIDITY,
@@ -87,13 +87,21 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     )
 
 
-def dynamics_assumptions(setting: Setting, structure: Assumption) -> tuple[Assumption, ...]:
-    """The assumptions of an exact recursion, in their fixed order; `structure` comes first."""
+def dynamics_assumptions(
+    setting: Setting, structure: Assumption, laws: Assumption
+) -> tuple[Assumption, ...]:
+    """The assumptions of an exact recursion, in their fixed order; `structure` comes first.
+
+    Args:
+        setting: the run.
+        structure: that every f_i is a quadratic form.
+        laws: that enough is known of the estimates.
+    """
     listed = (
         structure,
         assume("the iterates move", setting.moves, f"moves = {setting.moves}"),
         update_known(setting),
-        moments_close(setting),
+        laws,
         smoothing_positive(setting),
         recorded(setting),
         matchings_known(setting),

@@ -51,6 +51,10 @@ GOSSIP_CONTRACTION = Source(
     locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5-B12)"
 )
 QUADRATIC_DYNAMICS = Source(locator=f"own derivation (C1-C5, C13) for Algorithm 1 of {HDO}")
+MEAN_DYNAMICS = Source(
+    locator="own derivation (A1, A6, C1-C5, C13); the estimator: Zhang, Zhou, Ji, Zavlanos: A new "
+    "one-point residual-feedback oracle for black-box learning and control, Automatica 136 (2022)"
+)
 LEAST_SQUARES_DYNAMICS = Source(locator=f"own derivation (C12) for Algorithm 1 of {HDO}")
 DSGD_BOUND = Source(locator="own derivation (E1)")
 PAIR_BOUND = Source(locator=f"own derivation (E4), with Lemma 2 of {HDO}")

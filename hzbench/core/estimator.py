@@ -22,10 +22,12 @@ class Estimate:
         gradient: G, shape [B, d].
         calls: oracle calls a row by kind (gradient_calls, function_calls, derivative_calls), each
             counted per data sample, shape [B].
+        memory: what the nodes keep for their next estimates, shape [B, memory_size]; None: nothing.
     """
 
     gradient: Tensor
     calls: dict[str, Tensor]
+    memory: Tensor | None = None
 
 
 class Estimator(Component):
@@ -49,5 +51,17 @@ class Estimator(Component):
         return []
 
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
-        """Estimate ∇f_i(x) for every row: x [B, d]."""
+        """Estimate ∇f_i(x) for every row, from nothing but the row: x [B, d]."""
         raise NotImplementedError
+
+    @property
+    def memory_size(self) -> int:
+        """How many numbers a node keeps from one estimate to its next; they are nan at first."""
+        return 0
+
+    def recall(
+        self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
+    ) -> Estimate:
+        """Estimate with what every row's node has kept: memory [B, memory_size]."""
+        del memory
+        return self.estimate(problem, x, rows, batch_size)

@@ -132,9 +132,10 @@ class OnePointLaw:
         samples: m.
         smoothing: ν.
         batch_size: data samples in one evaluation; all m share them.
-        baseline: r. "none": 0; "residual": F'(x'+νu'), the previous query, with its own vector u'
-            for each of the m and its own data sample F', independent of those at x.
-        previous: x', the previous iterate; empty: x itself.
+        baseline: r. "none": 0; "residual": F'(x'+νu'), the node's previous query, with its own
+            vector u' for each of the m and its own data sample F', independent of those at x.
+        previous: x' of a node's first estimate; empty: x itself. Later, x' is where the node made
+            its last estimate.
     """
 
     directions: DirectionLaw

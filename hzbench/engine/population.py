@@ -30,23 +30,37 @@ class Population:
 
     groups: tuple[Group, ...]
 
-    def estimate(self, problem: Problem, x: Tensor, rows: Rows) -> Estimate:
-        """Estimate the gradient of every row with its node's estimator: x [B, d] -> G [B, d]."""
+    @property
+    def memory_size(self) -> int:
+        """Numbers that a node keeps between its estimates, at most."""
+        return max(group.estimator.memory_size for group in self.groups)
+
+    def estimate(self, problem: Problem, x: Tensor, rows: Rows, memory: Tensor) -> Estimate:
+        """Estimate the gradient of every row with its node's estimator: x [B, d] -> G [B, d].
+
+        Arguments:
+            memory: what the rows' nodes have kept, [B, memory_size].
+        """
         import torch
 
         if len(self.groups) == 1:
             group = self.groups[0]
-            return group.estimator.estimate(problem, x, rows, group.batch_size)
-        gradient = torch.empty_like(x)
+            return group.estimator.recall(problem, x, rows, group.batch_size, memory)
+        gradient, memory = torch.empty_like(x), memory.clone()
         calls: dict[str, Tensor] = {}
         for group in self.groups:
             chosen = (rows.node >= group.first) & (rows.node < group.last)
             index = chosen.nonzero()[:, 0]
             if len(index) == 0:
                 continue
-            part = group.estimator.estimate(problem, x[index], rows.take(index), group.batch_size)
+            size = group.estimator.memory_size
+            part = group.estimator.recall(
+                problem, x[index], rows.take(index), group.batch_size, memory[index, :size]
+            )
             gradient[index] = part.gradient
+            if part.memory is not None:
+                memory[index, :size] = part.memory
             for name, count in part.calls.items():
                 column = calls.setdefault(name, torch.zeros_like(rows.node))
                 column[index] = count
-        return Estimate(gradient=gradient, calls=calls)
+        return Estimate(gradient=gradient, calls=calls, memory=memory)

@@ -94,6 +94,7 @@ class _Run:
         self.x_shape = (plan.replicas, plan.nodes, problem.dimension)
         x = start.expand(self.x_shape).reshape(-1, problem.dimension).clone()
         self.arrays: dict[str, Tensor] = {"x": x, **method.begin(x)}
+        self.memory = x.new_full((len(x), population.memory_size), torch.nan)
         self.counters = {
             name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
             for name in COUNTERS
@@ -162,10 +163,13 @@ class _Run:
         return Rows(keys=self.keys[replica], replica=replica, node=node, step=step), partner
 
     def gradient(self, rows: Rows, seen: list[Tensor]) -> Verb:
-        """The verb `gradient` for these rows; counts oracle calls."""
+        """The verb `gradient` for these rows; counts oracle calls, keeps what estimators keep."""
+        place = rows.replica * self.plan.nodes + rows.node
 
         def verb(x: Tensor) -> Tensor:
-            estimate = self.population.estimate(self.problem, x, rows)
+            estimate = self.population.estimate(self.problem, x, rows, self.memory[place])
+            if self.memory.shape[1] and estimate.memory is not None:
+                self.memory[place] = estimate.memory
             for name, calls in estimate.calls.items():
                 self.counters[name].index_add_(0, rows.replica, calls)
             seen.append(estimate.gradient)

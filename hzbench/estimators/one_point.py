@@ -1,11 +1,7 @@
 """Estimators that query every point once: one-point and residual feedback.
 
-The residual estimator of the literature keeps the value of its last query, made at the last
-iterate. That value is state of a run, which estimators do not hold (they are functions of the
-iterate and of addressed draws); so here the previous iterate x' is a parameter and the previous
-query is drawn afresh, with its own vectors and its own data sample. While the iterates stay (method
-probe) this has exactly the law of one step of the published estimator; in a run it would be another
-method, twice as dear, so it is refused there.
+A residual estimate subtracts the value of its node's previous query, which the node remembers. The
+first one has no previous query and makes one, at the start: with its own vectors and data sample.
 """
 
 from __future__ import annotations
@@ -58,10 +54,18 @@ class OnePoint(Estimator):
         points = torch.stack(queries, dim=1)[:, :, None] + self.smoothing * u
         sample = problem.sample(rows, batch_size, len(queries))
         values = evaluate(problem, points, rows, sample)  # [B, queries, m]
-        value = values[:, 0] - values[:, 1:].sum(1)
-        gradient = torch.bmm(value[:, None], u[:, 0])[:, 0] / (m * self.smoothing)
         calls = m * len(queries) * problem.batch_cost(rows.node, batch_size)
-        return Estimate(gradient=gradient, calls={"function_calls": calls})
+        return Estimate(
+            gradient=self.gradient(u[:, 0], values[:, 0] - values[:, 1:].sum(1)),
+            calls={"function_calls": calls},
+            memory=values[:, 0] if self.memory_size else None,
+        )
+
+    def gradient(self, u: Tensor, value: Tensor) -> Tensor:
+        """(1/m) Σ_k u_k value_k/ν: u [B, m, d], value [B, m] -> G [B, d]."""
+        import torch
+
+        return torch.bmm(value[:, None], u)[:, 0] / (self.samples * self.smoothing)
 
     def draw(self, rows: Rows, count: int, d: int) -> Tensor:
         """Independent vectors of every query, E uu' = I, shape [B, count, m, d]."""
@@ -75,10 +79,10 @@ class OnePoint(Estimator):
 
 @register("estimator", "residual_feedback")
 class ResidualFeedback(OnePoint):
-    """One value at the iterate minus the value of the previous query; studied with method probe.
+    """One value at the iterate minus the value of the node's previous query, which it remembers.
 
-    Formula: G = (1/m) Σ_k u_k [F(x+νu_k) − F'(x'+νu'_k)]/ν, with vectors u' and data sample F' of
-    the previous query independent of those of this one.
+    Formula: G_t = (1/m) Σ_k u_tk [F_t(x_t+νu_tk) − F_{t−1}(x_{t−1}+νu_{t−1,k})]/ν, t counting the
+    node's own estimates; the first one queries `previous` for its baseline, at twice the cost.
 
     Source: Zhang, Zhou, Ji & Zavlanos 2022.
     """
@@ -86,26 +90,45 @@ class ResidualFeedback(OnePoint):
     baseline: ClassVar[Literal["none", "residual"]] = "residual"
 
     previous: tuple[float, ...] = Field(
-        (), description="x', the previous iterate of every node, d numbers; none: x itself"
+        (), description="x' of every node's first estimate, d numbers; none: its own start"
     )
 
     def mistakes(self, dimension: int, moves: bool) -> list[str]:
-        """A previous point of another dimension; iterates that move."""
-        found = []
-        if self.previous and len(self.previous) != dimension:
-            found.append(
-                f"got previous with {len(self.previous)} numbers; expected d = {dimension}; "
-                "change one of them"
-            )
-        if moves:
-            found.append(
-                "got residual_feedback in a run that moves; expected method 'probe', since the "
-                "value of the previous query is state that an estimator does not hold; take "
-                "one_point or zeroth_order"
-            )
-        return found
+        """A previous point of another dimension."""
+        del moves
+        if not self.previous or len(self.previous) == dimension:
+            return []
+        return [
+            f"got previous with {len(self.previous)} numbers; expected d = {dimension}; "
+            "change one of them"
+        ]
+
+    @property
+    def memory_size(self) -> int:
+        """The m values of the last query."""
+        return self.samples
 
     def queries(self, x: Tensor) -> list[Tensor]:
         """This iterate and the previous one."""
         previous = x.new_tensor(self.previous).expand_as(x) if self.previous else x
         return [x, previous]
+
+    def recall(
+        self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
+    ) -> Estimate:
+        """From the memory where there is one; a first estimate where there is none yet."""
+        first = memory.isnan().any(1)
+        if bool(first.all()):
+            return self.estimate(problem, x, rows, batch_size)
+        u = self.draw(rows, 1, problem.dimension)[:, 0].to(x.dtype)
+        sample = problem.sample(rows, batch_size, 1)
+        values = evaluate(problem, (x[:, None] + self.smoothing * u)[:, None], rows, sample)[:, 0]
+        gradient = self.gradient(u, values - memory)
+        calls = self.samples * problem.batch_cost(rows.node, batch_size)
+        if bool(first.any()):
+            index = first.nonzero()[:, 0]
+            begun = self.estimate(problem, x[index], rows.take(index), batch_size)
+            assert begun.memory is not None
+            gradient[index], values[index] = begun.gradient, begun.memory
+            calls[index] = begun.calls["function_calls"]
+        return Estimate(gradient=gradient, calls={"function_calls": calls}, memory=values)

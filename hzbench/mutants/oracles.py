@@ -184,6 +184,16 @@ class _Listening(Estimator):
         found: Estimate = self.inner.estimate(_OneStream(problem), x, rows, batch_size)
         return found
 
+    @property
+    def memory_size(self) -> int:
+        return int(self.inner.memory_size)
+
+    def recall(
+        self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
+    ) -> Estimate:
+        found: Estimate = self.inner.recall(_OneStream(problem), x, rows, batch_size, memory)
+        return found
+
 
 @register("mutant", "shared_data_noise")
 class SharedDataNoise(Mutant):

@@ -95,17 +95,25 @@ class _FirstStep(ZerothOrder):
         return super().draw(replace(rows, step=0 * rows.step), d)
 
 
+class _FirstQuery(ResidualFeedback):
+    def draw(self, rows: Rows, count: int, d: int) -> Tensor:
+        return super().draw(replace(rows, step=0 * rows.step), count, d)
+
+
 @register("mutant", "frozen_directions")
 class FrozenDirections(Mutant):
     """Every step draws the random vectors of the first step again.
 
-    Formula: u_{t,k} = u_{0,k}: every single estimate has the right law, the run has not.
+    Formula: u_{t,k} = u_{0,k}: every single difference has the right law, the run has not; a
+    residual estimate is biased by −∇f(x_{t−1}).
 
     Source: a seed that is set afresh in every step; mutation study.
     """
 
     def estimator(self, estimator: Estimator) -> Estimator:
         """Draw at step 0."""
+        if isinstance(estimator, ResidualFeedback):
+            return _FirstQuery(**estimator.model_dump())
         if not isinstance(estimator, ZerothOrder):
             return estimator
         return _FirstStep(**estimator.model_dump())
@@ -163,3 +171,27 @@ class ReusedDirection(Mutant):
         if not isinstance(estimator, ResidualFeedback):
             return estimator
         return _SameVectors(**estimator.model_dump())
+
+
+class _Mistaken(ResidualFeedback):
+    def recall(
+        self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
+    ) -> Estimate:
+        return super().recall(problem, x, rows, batch_size, memory.roll(1, 0))
+
+
+@register("mutant", "neighbours_memory")
+class NeighboursMemory(Mutant):
+    """Residual feedback subtracts the value that another node remembers.
+
+    Formula: G_i = u [F_i(x_i+νu) − F_{i−1}(x'_{i−1}+νu')]/ν: the mean is right, the variance grows
+    by d (f_i − f_{i−1})²/ν².
+
+    Source: one memory for all nodes; mutation study.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Take the memory of the row before."""
+        if not isinstance(estimator, ResidualFeedback):
+            return estimator
+        return _Mistaken(**estimator.model_dump())

@@ -113,7 +113,7 @@ def test_a_population_gives_every_row_its_own_estimator():
     )
     rows = rows_of(23, nodes=5).take(torch.randperm(23, generator=torch.Generator().manual_seed(0)))
     x = torch.randn(23, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = Population(groups=groups).estimate(problem, x, rows)
+    found = Population(groups=groups).estimate(problem, x, rows, x[:, :0])
     for row in range(23):
         one = torch.tensor([row])
         group = next(g for g in groups if g.first <= int(rows.node[row]) < g.last)

@@ -196,7 +196,6 @@ def spec_of(estimator, **changes):
     [
         ({"name": "zeroth_order", "sampling": "orthonormal", "samples": 4}, {}, "at most d = 3"),
         ({"name": "residual_feedback", "previous": [1.0]}, {}, "expected d = 3"),
-        ("residual_feedback", {"method": "hdo"}, "expected method 'probe'"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(estimator, changes, words):
@@ -207,5 +206,5 @@ def test_mistakes_are_found_before_anything_runs(estimator, changes, words):
 def test_combinations_that_make_sense_are_built():
     for estimator in ("residual_feedback", {"name": "residual_feedback", "previous": [1, 2, 3]}):
         build(spec_of(estimator))
-    for estimator in ("one_point", "coordinate_difference"):
+    for estimator in ("one_point", "residual_feedback", "coordinate_difference"):
         build(spec_of(estimator, method="hdo"))

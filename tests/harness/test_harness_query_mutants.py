@@ -23,6 +23,7 @@ WHERE = {  # mutant -> an estimator that it changes, one that it leaves alone
     "smoothing_doubled": ({"name": "coordinate_difference", "difference": "forward"}, "gradient"),
     "reused_direction": ("residual_feedback", "one_point"),
 }
+MOVING = ("frozen_directions", "neighbours_memory")
 
 
 def spec_of(mutant, estimator, replicas=64, problem=QUADRATIC, **group):
@@ -101,3 +102,24 @@ def test_different_samples_have_the_variance_of_a9():
     spec = spec_of("fresh_sample", estimator, 6000).replace(nodes=one)
     g = simulate(spec, ("estimate",)).at("estimate", 1)
     assert near(((g - h) ** 2).sum(1, keepdims=True), expected)
+
+
+@pytest.mark.parametrize("mutant", MOVING)
+def test_mutants_of_memory_start_with_the_second_estimate(mutant):
+    def power(mutant, steps):
+        return simulate(residual(mutant, steps), ("estimate_power",)).at("estimate_power", steps)
+
+    assert np.array_equal(power(mutant, 1), power(None, 1))
+    assert not np.isclose(power(mutant, 2), power(None, 2)).any()
+
+
+def residual(mutant, steps):
+    return Spec.parse(
+        {
+            "problem": QUADRATIC | {"initial_spread": 1.0},
+            "nodes": [{"count": 3, "estimator": "residual_feedback"}],
+            "method": "probe",
+            "run": {"steps": steps, "replicas": 20, "record": [steps]},
+            "mutant": mutant,
+        }
+    )

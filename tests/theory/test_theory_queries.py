@@ -136,7 +136,8 @@ def test_one_point_and_residual(law, samples, d, baseline):
         baseline="residual" if residual else "none",
         previous=tuple(np.linspace(-0.4, 1.1, d)) if baseline == "elsewhere" else (),
     )
-    given = setting(structure, (declared,), moves=False)
+    record = (1,) if baseline == "elsewhere" else (1, 2)
+    given = setting(structure, (declared,), moves=False, record=record)
     x = given.problem.initial[0]
     mean, covariance = listed(declared, samples_of(structure, root)[0], x, s)
     got_mean, got_covariance = node_moments(given, given.problem.initial)
@@ -146,6 +147,8 @@ def test_one_point_and_residual(law, samples, d, baseline):
     np.testing.assert_allclose(
         prediction.values["estimate_power"], mean @ mean + np.trace(covariance), rtol=1e-10
     )
+    later = estimator_moments(setting(structure, (declared,), moves=False, record=(1, 2)))
+    assert later.applies == (baseline != "elsewhere")  # the second estimate remembers x itself
 
 
 def test_residual_feedback_at_rest_as_printed():
