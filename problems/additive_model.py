@@ -97,6 +97,11 @@ class AdditiveProblem:
         """The trace of Σ, whatever x: [B, d], [B] -> [B]."""
         return (self._scale**2).sum().to(x.dtype).expand(len(node))
 
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Σ, whatever x: [B, d], [B] -> [B, d, d]."""
+        del x
+        return (self._scale**2).diag_embed().expand(len(node), -1, -1)
+
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b; the noise-free oracle "full" counts as one sample."""
         import torch

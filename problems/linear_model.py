@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.losses import Loss, Penalty
-from hzbench.problems.row_model import RowProblem, RowSample, of_node
+from hzbench.problems.row_model import RowProblem, RowSample, of_node, weighted_covariance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,6 +121,19 @@ class LinearModel(RowProblem):
             return (weighted * slopes * of_node(lengths, at)).sum(-1) - (mean * mean).sum(-1)
 
         return self._blocks(block, len(node), targets.shape[1]).clamp_min(0.0)
+
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Cov of one row's gradient over M_i: [B, d], [B] -> [B, d, d]."""
+        features, targets, weights = self._padded
+
+        def block(part: slice) -> Tensor:
+            at = node[part]
+            margins = node_matmul(x[part][:, None], at, features.transpose(1, 2))[:, 0]
+            slopes = self.loss.slope(margins, of_node(targets, at))
+            gradients = slopes[..., None] * of_node(features, at)
+            return weighted_covariance(gradients, of_node(weights, at))
+
+        return self._blocks(block, len(node), targets.shape[1] * self.dimension)
 
     def objective(self, x: Tensor) -> Tensor:
         """f(x): [R, d] -> [R]; squared: f* + ½ (x − x*)'H(x − x*), exact near the optimum."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hzbench.problems.batching import node_matmul
-from hzbench.problems.row_model import RowProblem, RowSample, of_node
+from hzbench.problems.row_model import RowProblem, RowSample, of_node, weighted_covariance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +88,18 @@ class MultinomialModel(RowProblem):
 
         width = self.classes * features.shape[1]
         return self._blocks(block, len(node), width).clamp_min(0.0)
+
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Cov of one row's gradient over M_i: [B, d], [B] -> [B, d, d]."""
+        features, _, parts = self._padded
+
+        def block(part: slice) -> Tensor:
+            at, weights = node[part], x[part].view(-1, self.classes, self._width)
+            excess = self._full_excess(weights, at)[..., None]  # [B, M, C, 1]
+            gradients = (excess * of_node(features, at)[:, :, None]).flatten(2)
+            return weighted_covariance(gradients, of_node(parts, at))
+
+        return self._blocks(block, len(node), features.shape[1] * self.dimension)
 
     def objective(self, x: Tensor) -> Tensor:
         """f(x): [R, d] -> [R]."""

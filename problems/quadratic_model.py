@@ -154,6 +154,12 @@ class QuadraticProblem:
         trace = self._tensor(_traces(self.noise))
         return trace.expand(len(node)) if len(trace) == 1 else trace[node]
 
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Σ_i, whatever x: [B, d], [B] -> [B, d, d]."""
+        del x
+        full = self._tensor(self.structure.noise)
+        return full[node]
+
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b; the noise-free oracle "full" counts as one sample."""
         import torch

@@ -146,6 +146,13 @@ def of_node(table: Tensor, node: Tensor) -> Tensor:
     return table if len(table) == 1 else table[node]
 
 
+def weighted_covariance(gradients: Tensor, weights: Tensor) -> Tensor:
+    """Covariance of rows [B, M, d] drawn with probabilities [B or 1, M], shape [B, d, d]."""
+    mean = (weights[..., None] * gradients).sum(1, keepdim=True)
+    centred = gradients - mean
+    return centred.mT @ (weights[..., None] * centred)
+
+
 def _slices(rows: int, size: int) -> Iterator[slice]:
     for start in range(0, max(rows, 1), size):
         yield slice(start, min(start + size, rows))

@@ -136,6 +136,11 @@ class SeparableProblem:
         del x
         return self._tensor(self.structure.noise.sum(1))[node]
 
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Diag Σ_i, whatever x: [B, d], [B] -> [B, d, d]."""
+        del x
+        return self._tensor(self.structure.noise)[node].diag_embed()
+
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
         """b; the noise-free oracle "full" counts as one sample."""
         import torch

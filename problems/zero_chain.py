@@ -134,6 +134,12 @@ class ZeroChainProblem(AdditiveProblem):
         odds = 1.0 / self.probability - 1.0
         return super().gradient_noise(x, node) + odds * hidden.square().sum(-1)
 
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Σ + (1/p − 1) hh', h the hidden part of ∇f (one coin for all): [B, d] -> [B, d, d]."""
+        hidden = self.chain.gradient(x) * self.chain.hidden(x)
+        odds = 1.0 / self.probability - 1.0
+        return super().gradient_covariance(x, node) + odds * hidden[:, :, None] * hidden[:, None]
+
 
 @register("problem", "zero_chain")
 class ZeroChainComponent(AdditiveComponent):

@@ -84,6 +84,14 @@ class MeasuresNoise(Protocol):
 
 
 @runtime_checkable
+class MeasuresCovariance(Protocol):
+    """A problem that can evaluate the covariance of its gradient samples at a point."""
+
+    def gradient_covariance(self, x: Tensor, node: Tensor) -> Tensor:
+        """Cov of ∇F_i(x; one data sample) at one point a row: [B, d], [B] -> [B, d, d]."""
+
+
+@runtime_checkable
 class StableDifferences(Protocol):
     """A problem that knows differences of its values without cancellation (asked for by name)."""
 

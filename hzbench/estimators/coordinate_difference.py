@@ -11,7 +11,7 @@ from hzbench.core.problem import Kind, Problem
 from hzbench.core.registry import register
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize, CoordinateLaw
-from hzbench.estimators.zeroth_order import evaluate
+from hzbench.estimators.zeroth_order import difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +43,14 @@ class CoordinateDifference(Estimator):
         import torch
 
         d, nu = problem.dimension, self.smoothing
-        step = nu * torch.eye(d, dtype=x.dtype, device=x.device)
-        base = x[:, None]
-        central = self.difference == "central"
-        points = torch.cat([base + step, base - step if central else base], dim=1)[:, None]
-        values = evaluate(problem, points, rows, problem.sample(rows, batch_size, 1))[:, 0]
-        gradient = (values[:, :d] - values[:, d:]) / (2 * nu if central else nu)
-        calls = (2 * d if central else d + 1) * problem.batch_cost(rows.node, batch_size)
+        step = (nu * torch.eye(d, dtype=x.dtype, device=x.device)).expand(len(x), 1, d, d)
+        base, sample = x[:, None, None], problem.sample(rows, batch_size, 1)
+        if self.difference == "central":
+            change = difference(problem, base - step, base + step, 2 * step, rows, sample)
+        else:
+            change = difference(problem, base, base + step, step, rows, sample)
+        gradient = change[:, 0] / (2 * nu if self.difference == "central" else nu)
+        calls = (2 * d if self.difference == "central" else d + 1) * problem.batch_cost(
+            rows.node, batch_size
+        )
         return Estimate(gradient=gradient, calls={"function_calls": calls})

@@ -57,6 +57,7 @@ def problem_laws(component: ProblemComponent) -> None:
         _gradients_dominate(problem, points)
         _nodes_are_alike(problem, points)
         _noise_is_bounded(problem, points)
+        _covariance_has_the_trace(problem, points)
 
 
 def _around(problem: Problem, spread: float) -> Tensor:
@@ -252,6 +253,25 @@ def _noise_is_bounded(problem: Problem, x: Tensor) -> None:
             not float(most) > bound * (1 + 1e-9) + 1e-14,
             f"got tr Cov = {float(most):.4g} at node {node}; expected at most {bound:.4g}",
         )
+
+
+def _covariance_has_the_trace(problem: Problem, x: Tensor) -> None:
+    covariance = getattr(problem, "gradient_covariance", None)
+    trace = getattr(problem, "gradient_noise", None)
+    if covariance is None or trace is None:
+        return
+    rows = addresses(4, problem.nodes)
+    at = x[:4].repeat_interleave(problem.nodes, 0)
+    found, size = covariance(at, rows.node), trace(at, rows.node)
+    gap = found.diagonal(dim1=1, dim2=2).sum(1) - size
+    require(
+        not float((gap.abs() - 1e-9 * size.abs()).max()) > 1e-10,
+        f"the trace of gradient_covariance differs from gradient_noise by {float(gap.max()):.2g}",
+    )
+    require(
+        not float((found - found.mT).abs().max()) > 1e-10 * (1 + float(found.abs().max())),
+        "gradient_covariance is not symmetric",
+    )
 
 
 def _draws_are_addressed(problem: Problem) -> None:

@@ -79,6 +79,9 @@ def test_the_oracle_is_unbiased_with_the_declared_noise(probability):
         torch.testing.assert_close(mean, problem.objective_gradient(x)[0], rtol=1e-12, atol=1e-14)
         trace = probability * (1 - probability) * float((shown - hidden).square().sum())
         assert float(problem.gradient_noise(x, NODE)[0]) == pytest.approx(trace, rel=1e-10)
+        spread = probability * (1 - probability) * torch.outer(shown - hidden, shown - hidden)
+        found = problem.gradient_covariance(x, NODE)[0]
+        torch.testing.assert_close(found, spread, rtol=1e-10, atol=1e-14)
         assert trace <= problem.constants.noise[0]
         assert np.flatnonzero((shown - hidden).numpy()).tolist() == ([known] if known < 6 else [])
 

@@ -104,7 +104,11 @@ def test_single_rows_are_as_smooth_and_as_noisy_as_declared(label):
             assert largest <= c.sample_smoothness * SLACK
             if len(held) > 15:
                 continue
-            noise = np.array([slope(f, x) for f in each]).var(axis=0).sum()
+            slopes = np.array([slope(f, x) for f in each])
+            noise = slopes.var(axis=0).sum()
+            covariance = problem.gradient_covariance(x[None], NODES[node : node + 1])[0].numpy()
+            expected = np.cov(slopes.T, bias=True).reshape(covariance.shape)
+            assert covariance == pytest.approx(expected, rel=1e-9, abs=1e-11 * (1 + noise))
             assert measured[node] == pytest.approx(noise, rel=1e-9, abs=1e-12)
             if c.noise_holds == "everywhere":
                 assert noise <= c.noise[node] * SLACK + 1e-13
