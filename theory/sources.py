@@ -47,6 +47,10 @@ ALON_BOPPANA = Source(
     locator="A. Nilli: On the second eigenvalue of a graph, Discrete Mathematics 91 (1991); for "
     "random graphs J. Friedman (2008) (B13)"
 )
+RANDOM_GRAPH_EDGE = Source(
+    locator="trace of the square: own derivation; the limit: F. Chung, L. Lu, V. Vu: Spectra of "
+    "random graphs with given expected degrees, PNAS 100 (2003) (B13)"
+)
 GOSSIP_CONTRACTION = Source(
     locator=f"{BOYD_GOSSIP}, section II; constants: own derivation (B5-B12)"
 )

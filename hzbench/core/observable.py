@@ -69,6 +69,10 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="eigenvalues of the graph Laplacian, ascending", unit="1", size="n"
     ),
     "slem": Observable(meaning="second largest |eigenvalue| of W", unit="1"),
+    "adjacency_slem": Observable(
+        meaning="second largest |eigenvalue| of D^(−1/2) A D^(−1/2), A the adjacency, D the degrees",
+        unit="1",
+    ),
     "pair_disagreement": Observable(
         meaning="largest |x_i − x_j| of a pair that has just averaged, over |X|_max", unit="1"
     ),

@@ -108,8 +108,16 @@ def fixed_values(
     known: dict[str, Callable[[], object]] = {
         "laplacian_spectrum": lambda: network.laplacian_spectrum,
         "slem": lambda: contraction(weights),
+        "adjacency_slem": lambda: adjacency_slem(network.adjacency),
     }
     return {name: np.asarray(known[name](), float) for name in names if name in known}
+
+
+def adjacency_slem(adjacency: NDArray[np.float64]) -> float:
+    """The second largest |eigenvalue| of D^(−1/2) A D^(−1/2): A [n, n] without isolated nodes."""
+    root = 1 / np.sqrt(adjacency.sum(1))
+    spectrum = np.linalg.eigvalsh(root[:, None] * adjacency * root)
+    return float(np.sort(np.abs(spectrum))[-2])
 
 
 def probe_steps(steps: int, seed: int, block: int, strata: int = STRATA) -> tuple[int, ...]:

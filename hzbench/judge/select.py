@@ -47,6 +47,7 @@ NONNEGATIVE = frozenset(
         "estimate_square",
         "estimate_power",
         "slem",
+        "adjacency_slem",
         "pair_disagreement",
         "mass_residual",
         "idle_change",
