@@ -62,6 +62,25 @@ def test_show_gives_formula_source_and_parameters(shell):
     assert record["unit"] == OBSERVABLES["objective_gap"].unit
 
 
+def test_problems_show_their_constants_and_certificates(shell):
+    rows = {row["name"]: row for row in shell("list", "problem", "--json").json}
+    assert rows["sine_square"]["constants (first example)"] == "d 3, L 8, μ -4, f* 0"
+    assert rows["poisson"]["constants (first example)"].startswith("d 4, L -, μ 0.1, f* ")
+    assert rows["blackbox"]["constants (first example)"] == "d 3, L ?, μ ?, f* 0"
+    assert "d 3, L 8, μ -4, f* 0" in shell("list", "problem").out
+    (record,) = shell("show", "matrix_factorization", "--json").json
+    (example,) = record["examples"]
+    found = {row["name"]: row for row in example["constants"]}
+    assert found["minimum"]["value"] == pytest.approx((1 / 9 + 1 / 16) / 4)
+    assert "Eckart and Young" in found["minimum"]["how"]
+    assert found["smoothness"]["value"] is None
+    assert found["smoothness"]["text"] == "does not hold"
+    assert found["noise"]["holds"] == "everywhere"
+    printed = " ".join(shell("show", "zero_chain").out.split())
+    assert "unknown" in printed
+    assert "how it was obtained" in printed
+
+
 def test_brackets_are_text_not_markup(shell):
     assert "[0, 1]^d" in shell("show", "uniform_tangents").out
     assert "tuple[tuple[float" in shell("show", "quadratic").out.replace("\n", "")
