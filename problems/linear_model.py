@@ -185,13 +185,15 @@ class LinearModel(RowProblem):
         features, targets, weights = self._padded
         width = offsets.shape[1] * offsets.shape[2] * targets.shape[1]
 
+        def product(vectors: Tensor, at: Tensor) -> Tensor:
+            flat = node_matmul(vectors.flatten(1, 2), at, features.transpose(1, 2))
+            return flat.reshape(*vectors.shape[:-1], -1)  # [B, s, p, M]
+
         def block(part: slice) -> Tensor:
-            at, across = node[part], features.transpose(1, 2)
-            shape = (*offsets[part].shape[:-1], -1)
-            margins = node_matmul(points[part].expand_as(offsets[part]).flatten(1, 2), at, across)
-            steps = node_matmul(offsets[part].flatten(1, 2), at, across)
-            change = self.loss.change(margins, steps, of_node(targets, at)[:, None])
-            return (change * of_node(weights, at)[:, None]).reshape(shape).sum(-1)
+            at = node[part]
+            margins, steps = product(points[part], at), product(offsets[part], at)
+            change = self.loss.change(margins, steps, of_node(targets, at)[:, None, None])
+            return (change * of_node(weights, at)[:, None, None]).sum(-1)
 
         return self._blocks(block, len(node), width)
 
