@@ -33,8 +33,9 @@ from hzbench.problems.data import (
 )
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
-from hzbench.problems.losses import LOSSES, Loss, Penalty, Targets
+from hzbench.problems.losses import LOSSES, Loss, Targets
 from hzbench.problems.partition import Members, partition_from
+from hzbench.problems.penalties import Penalty
 from hzbench.problems.planted import Planted
 from hzbench.problems.shares import Shares
 
@@ -99,7 +100,7 @@ class LinearModelComponent(ProblemComponent):
     def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
         """Optimum [d] (empty: unknown), upper bound on f(optimum) − f* and constants."""
         known = None
-        if self._drawn is not None and self._drawn.clean and self.phi.attained:
+        if self._drawn is not None and self._drawn.clean and self.phi.explained:
             known = self._drawn.draw(self.target_kind, self.instance_seed)[2]
         return LinearFacts(
             shares=shares,

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
-from hzbench.problems.losses import Loss, Penalty
+from hzbench.problems.losses import Loss
+from hzbench.problems.penalties import Penalty
 from hzbench.problems.reference import newton
 from hzbench.problems.shares import Shares
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
-from hzbench.problems.losses import Loss, Penalty
+from hzbench.problems.losses import Loss
+from hzbench.problems.penalties import Penalty
 from hzbench.problems.row_model import RowProblem, RowSample, of_node, weighted_covariance
 
 if TYPE_CHECKING:

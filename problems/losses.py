@@ -29,13 +29,13 @@ class Loss:
     Attributes:
         name: as a spec words it.
         targets: which y make sense.
-        attained: whether min over m of φ(m, y) is 0 and attained, for every y that makes sense.
+        explained: whether φ = 0, its least value, where a truth explains its target.
         width: w, the scale of the residual (a length of m).
     """
 
     name: ClassVar[str] = ""
     targets: ClassVar[Targets] = "real"
-    attained: ClassVar[bool] = True
+    explained: ClassVar[bool] = True
     width: float = 1.0
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class _Logistic(Loss):
 
     name = "logistic"
     targets = "signs"
-    attained = False
+    explained = False
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
         exponent = -y * m
@@ -172,6 +172,7 @@ class _SmoothedHinge(Loss):
 
     name = "smoothed-hinge"
     targets = "signs"
+    explained = False  # the truth's margins may be less than 1
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
         kept = (1.0 - y * m).clamp(0.0, self.width)
@@ -301,7 +302,7 @@ class _Poisson(Loss):
 
     name = "poisson"
     targets = "counts"
-    attained = False
+    explained = False
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
         return m.exp() - y * m
@@ -363,43 +364,3 @@ LOSSES: dict[str, type[Loss]] = {
     )
 }
 """Every loss by name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Penalty:
-    """factor · Σ_k φ(x_k, 0): a separable penalty beside the quadratic one.
-
-    Attributes:
-        loss: φ.
-        factor: its weight.
-    """
-
-    loss: Loss
-    factor: float
-
-    def value(self, x: Tensor) -> Tensor:
-        """[..., d] -> [...]."""
-        return self.factor * self.loss.value(x, x.new_zeros(())).sum(-1)
-
-    def slope(self, x: Tensor) -> Tensor:
-        """[..., d] -> [..., d]."""
-        return self.factor * self.loss.slope(x, x.new_zeros(()))
-
-    def curvature(self, x: Tensor) -> Tensor:
-        """Diagonal of the Hessian: [..., d] -> [..., d]."""
-        return self.factor * self.loss.curvature(x, x.new_zeros(()))
-
-    def change(self, x: Tensor, offset: Tensor) -> Tensor:
-        """Value at x + offset minus value at x, without cancellation: [..., d] -> [...]."""
-        return self.factor * self.loss.change(x, offset, x.new_zeros(())).sum(-1)
-
-    @property
-    def curvatures(self) -> tuple[float, float]:
-        """Least and largest second derivative a coordinate."""
-        low, high = self.loss.curvatures(np.zeros(1))
-        return self.factor * float(low[0]), self.factor * float(high[0])
-
-    @property
-    def third(self) -> float:
-        """Bound on the third derivative a coordinate."""
-        return self.factor * self.loss.third

@@ -61,6 +61,13 @@ class _Sensing:
 class _MatrixComponent(AdditiveComponent):
     size: int = Field(4, ge=1, description="k, the matrix is k×k")
     rank: int = Field(2, ge=1, description="r, columns of U; the dimension is d = k·r")
+    initial_spread: float = Field(
+        0.3,
+        ge=0,
+        allow_inf_nan=False,
+        description="standard deviation a coordinate of seeded offsets, one a node; columns that "
+        "start equal stay equal",
+    )
 
     @property
     def d(self) -> int:

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from hzbench.core.registry import register
+from hzbench.problems.arrays import Initial
 from hzbench.problems.linear_component import LinearModelComponent
-from hzbench.problems.losses import LOSSES, Penalty
+from hzbench.problems.losses import LOSSES
+from hzbench.problems.penalties import Penalty
 from hzbench.problems.planted import Planted
 
 Examples = tuple[Mapping[str, Any], ...]
@@ -170,4 +172,9 @@ class PhaseRetrievalComponent(LinearModelComponent):
     )
     planted: Planted | None = Field(
         Planted(rows=60, dimension=4), description="squared margins of a known truth"
+    )
+    initial: Initial = Field(
+        1.0,
+        description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points;"
+        " 0 is a stationary point",
     )

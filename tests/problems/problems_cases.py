@@ -145,6 +145,7 @@ LIBRARY: dict[str, tuple[str, dict[str, Any]]] = {  # what declares no structure
     "huber": ("huber", {**_ROWS, "width": 0.6, "partition": "sorted"}),
     "huber-data": ("huber", {}),
     "hinge": ("smoothed_hinge", {**_SIGNS, "width": 0.5}),
+    "hinge-clean": ("smoothed_hinge", {"planted": _CLEAN, "regularization": 0.0}),
     "lasso": ("smooth_lasso", _ROWS),
     "lasso-replicated": ("smooth_lasso", {**_ROWS, "partition": "replicated", "width": 0.02}),
     "nonconvex": ("nonconvex_logistic", {**_SIGNS, "nonconvexity": 0.4}),

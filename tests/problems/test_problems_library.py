@@ -135,3 +135,22 @@ def test_every_known_constant_says_how_it_was_obtained(label):
     for name in ("smoothness", "strong_convexity", "hessian_lipschitz", "sample_smoothness"):
         assert np.isnan(getattr(c, name)) or len(c.how[name]) > 5
     assert np.isnan(c.minimum) or len(c.how["minimum"]) > 5
+
+
+CLEAN = {"cauchy-clean", "geman-clean", "phase"}
+OPEN = {"hinge-clean", "nonconvex", "cauchy", "geman", "phase-noisy", "chain", "chain-scaled"}
+
+
+@ALL
+def test_the_minimum_is_known_where_it_can_be(label):
+    """0 at a truth that explains everything; unknown where nothing certifies a minimum."""
+    problem, minimum = case(label), case(label).constants.minimum
+    assert np.isnan(minimum) == (label in OPEN) == (problem.optimum.size == 0)
+    assert label not in CLEAN or minimum == pytest.approx(0, abs=1e-30)
+
+
+@ALL
+def test_no_problem_starts_at_a_point_from_which_nothing_moves(label):
+    problem = case(label)
+    start = torch.from_numpy(problem.initial)
+    assert float(problem.objective_gradient(start).norm(dim=1).min()) > 1e-6

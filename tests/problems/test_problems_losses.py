@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hzbench.problems.losses import LOSSES, Penalty
+from hzbench.problems.losses import LOSSES
+from hzbench.problems.penalties import Penalty
 
 WIDTH = 0.7
 GRID = torch.linspace(-60.0, 60.0, 400_001, dtype=torch.float64)
