@@ -36,15 +36,16 @@ def mutants(
     suite = load(target)
     options = options_of(out, device, workers, fresh=fresh)
     console = Console(stderr=True)
+    folder = out / suite.table.name
     began = time.perf_counter()
     with progress(console, f"{suite.table.name} mutants") as report:
         record = study(suite, options, report)
+        save_json(folder / "mutants.json", record)
         if repetitions:
             found = candidates(plant(suite), record["rows"], record["level"])
             power = measure(found, record["level"], repetitions, options.workers, report)
             record |= {"power": power, "seconds": round(time.perf_counter() - began, 1)}
-    folder = out / suite.table.name
-    save_json(folder / "mutants.json", record)
+            save_json(folder / "mutants.json", record)
     page = redraw(folder, record)
     if as_json:
         print_json(record)

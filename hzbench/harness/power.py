@@ -31,6 +31,7 @@ REPETITIONS = 59
 CONFIDENCE = 0.95  # one-sided
 CLAIMED = 0.95
 _MARGIN = 3.5  # standard errors beyond the level: a check that strong is found by every seed
+_EXTRA = 500.0  # largest cost of a statistical check beside a certain one
 _CHUNK = 4
 _FRESH = 7_368_787  # seeds of repetitions: seed + k times this
 
@@ -71,13 +72,15 @@ def chosen(found: Sequence[Candidate]) -> list[Candidate]:
     """For every mutant the cheapest certain check, and the cheapest statistical one.
 
     A statistical check counts as cheap only if its margin leaves no doubt; without such a one the
-    strongest is taken.
+    strongest is taken. Beside a certain check a dear one would only take time.
     """
     kept = []
     for name in sorted({each.mutant for each in found}):
         mine = [each for each in found if each.mutant == name]
-        kept += sorted((each for each in mine if each.certain), key=lambda each: each.cost)[:1]
-        chance = [each for each in mine if not each.certain]
+        certain = sorted((each for each in mine if each.certain), key=lambda each: each.cost)[:1]
+        most = _EXTRA if certain else math.inf
+        chance = [each for each in mine if not each.certain and each.cost <= most]
+        kept += certain
         strong = [each for each in chance if each.margin >= _MARGIN]
         if strong:
             kept.append(min(strong, key=lambda each: each.cost))

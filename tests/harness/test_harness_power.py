@@ -79,6 +79,7 @@ def test_the_cheapest_check_beyond_doubt_is_repeated():
     assert chosen([weaker, weak]) == [weak]
     sure = candidate(certain=True, margin=math.inf, cost=5.0)
     assert chosen([cheap, replace(sure, cost=6.0), sure]) == [sure, cheap]
+    assert chosen([sure, candidate(cost=501.0)]) == [sure]
     other = candidate("b")
     assert chosen([other, cheap]) == [cheap, other]
 
