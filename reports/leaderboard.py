@@ -1,12 +1,14 @@
 """A first leaderboard: methods and populations ranked on the real problems.
 
-A group is one problem with its parameters. Runs are ranked by the mean objective gap at the end. A
-run whose 95 % interval overlaps that of the best run of its rank shares the rank: a difference that
-these replicas cannot resolve is a tie, not a place.
+A group is one problem with its parameters, run for the same number of rounds (or ticks of pairs):
+equal parallel time. The reference population of a paired comparison takes part; who has no rival is
+left out. Runs are ranked by the mean objective gap at the end. A run whose 95 % interval overlaps
+that of the best run of its rank shares the rank: a difference that these replicas cannot resolve is
+a tie, not a place.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +33,7 @@ class Standing:
     Attributes:
         rank: 1 is best; shared by ties; None when the run has no finite gap.
         tied: whether the rank is shared.
-        run, run_id, method, population, topology: who it is.
+        run, run_id, method, population, topology, nodes: who it is.
         gap, low, high: final objective gap, mean with a 95 % interval.
         calls: oracle calls by kind at the end, per replica.
         floats: numbers sent over edges at the end, per replica.
@@ -45,7 +47,7 @@ class Standing:
     method: str
     population: str
     topology: str
-    steps: int
+    nodes: int
     gap: float | None
     low: float | None
     high: float | None
@@ -57,23 +59,45 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The standings on one problem."""
+    """The standings on one problem in one parallel time."""
 
     problem: str
     parameters: str
+    time: str
     standings: tuple[Standing, ...]
     members: tuple[tuple[str, Run], ...]
 
 
 def leaderboard(runs: Sequence[tuple[str, Run]]) -> tuple[Group, ...]:
-    """Rank the (run id, run) pairs that ran on a real problem, grouped by problem."""
-    groups: dict[tuple[str, str], list[tuple[str, Run]]] = {}
-    for run_id, run in runs:
+    """Rank the (run id, run) pairs that ran on a real problem, by problem and parallel time."""
+    groups: dict[tuple[str, str, str], list[tuple[str, Run]]] = {}
+    for run_id, run in _with_references(runs):
         problem = words((run.get("labels") or {}).get("problem"))
         gap = (run.get("observables") or {}).get("objective_gap")
         if problem and problem != THEORY_PROBLEM and gap:
-            groups.setdefault((problem, _parameters(run)), []).append((run_id, run))
-    return tuple(_group(*key, members) for key, members in groups.items())
+            key = (problem, _parameters(run), _time(run))
+            groups.setdefault(key, []).append((run_id, run))
+    return tuple(_group(*key, members) for key, members in groups.items() if len(members) > 1)
+
+
+def _with_references(runs: Sequence[tuple[str, Run]]) -> Iterator[tuple[str, Run]]:
+    """Every run, and after it the reference population of a paired comparison as a run."""
+    for run_id, run in runs:
+        yield run_id, run
+        versus = (run.get("spec") or {}).get("versus") or {}
+        if run.get("reference") and versus:
+            label = versus.get("label") or "reference"
+            nodes = sum(group.get("count", 0) for group in versus.get("nodes", ()))
+            labels = {**(run.get("labels") or {}), "population": label, "nodes": nodes}
+            title = f"{run.get('title') or run.get('name')}: {label}"
+            observables = run["reference"]
+            yield run_id, {**run, "title": title, "labels": labels, "observables": observables}
+
+
+def _time(run: Run) -> str:
+    steps = int((run.get("steps") or [0])[-1])
+    pairs = (run.get("labels") or {}).get("gossip") == "pair"
+    return f"{steps:,} {'ticks of pairs' if pairs else 'rounds'}".replace(",", " ")
 
 
 def rank(standings: Sequence[Standing]) -> tuple[Standing, ...]:
@@ -89,13 +113,21 @@ def rank(standings: Sequence[Standing]) -> tuple[Standing, ...]:
     return (*ranked, *(s for s in standings if s.gap is None))
 
 
-def _group(problem: str, parameters: str, members: Sequence[tuple[str, Run]]) -> Group:
+def _group(problem: str, parameters: str, time: str, members: Sequence[tuple[str, Run]]) -> Group:
     standings = rank([_standing(run_id, run) for run_id, run in members])
-    place = {standing.run_id: index for index, standing in enumerate(standings)}
-    ordered = sorted(members, key=lambda member: place[member[0]])
+    place = {(each.run_id, each.run): index for index, each in enumerate(standings)}
+    ordered = sorted(members, key=lambda member: place[member[0], _title(member[1])])
     return Group(
-        problem=problem, parameters=parameters, standings=standings, members=tuple(ordered)
+        problem=problem,
+        parameters=parameters,
+        time=time,
+        standings=standings,
+        members=tuple(ordered),
     )
+
+
+def _title(run: Run) -> str:
+    return str(run.get("title") or run.get("name") or "run")
 
 
 def _parameters(run: Run) -> str:
@@ -107,25 +139,27 @@ def _parameters(run: Run) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and "name" in value:
+        inner = ", ".join(f"{k} = {_short(v)}" for k, v in value.items() if k != "name")
+        return f"{value['name']} ({inner})" if inner else str(value["name"])
     return json.dumps(value) if isinstance(value, (dict, list)) else words(value)
 
 
 def _standing(run_id: str, run: Run) -> Standing:
     labels = run.get("labels") or {}
     gap, low, high = _final(run)
-    steps = run.get("steps") or [0]
     ends = {name: _last(run, name) for name in (*CALLS, "floats_sent")}
     calls = tuple((text, ends[name] or 0.0) for name, text in CALLS.items() if ends[name])
     return Standing(
         rank=None,
-        run=str(run.get("title") or run.get("name") or "run"),
+        run=_title(run),
         run_id=run_id,
         method=words(labels.get("method")),
         population=words(labels.get("population")) or words(labels.get("estimators")),
         topology=" · ".join(
             filter(None, (words(labels.get("topology")), words(labels.get("gossip"))))
         ),
-        steps=int(steps[-1]),
+        nodes=int(labels.get("nodes") or 0),
         gap=gap,
         low=low,
         high=high,

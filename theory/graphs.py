@@ -44,7 +44,10 @@ def edge_list(network: NetworkFacts, n: int) -> Edges:
         return _checked(tuple((min(e), max(e)) for e in network.edges), n)
     family = words(network.graph)
     if family not in FAMILIES:
-        raise GraphError(f"got graph {network.graph!r}; theory knows {', '.join(sorted(FAMILIES))}")
+        known = ", ".join(sorted(FAMILIES))
+        raise GraphError(
+            f"got graph {network.graph!r}; theory knows {known}, and explicit network.edges of any"
+        )
     return FAMILIES[family](n, network.graph_parameters)
 
 

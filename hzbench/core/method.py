@@ -45,6 +45,7 @@ class Method(Component):
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("pair", "matching", "matrix")
     moves: ClassVar[bool] = True
+    own_network: ClassVar[bool] = False  # whether it exchanges as it likes, whatever the spec says
 
     step_size: float = Field(
         0.1, ge=0, allow_inf_nan=False, description="base step size η of every node"

@@ -31,7 +31,7 @@ def combination_mistakes(spec: Spec) -> list[str]:
     facts = network_facts(spec)
     return [
         *_method_mistakes(spec, protocol),
-        *_unread(spec.network, protocol),
+        *_unread(spec, protocol),
         *(_matching_mistakes(facts, spec.node_count) if protocol == "matching" else ()),
         *_law_mistakes(facts),
         *_matrix_mistakes(spec),
@@ -40,13 +40,19 @@ def combination_mistakes(spec: Spec) -> list[str]:
 
 
 def size_mistakes(spec: Spec) -> list[str]:
-    """A spec whose mixing matrix or iterates alone exceed the memory of the machine."""
+    """A spec of which one array alone exceeds the memory of the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     nodes, dimension = spec.node_count, spec.problem.get("dimension") or 1
     needed = {
         f"nodes: got {nodes} nodes, whose mixing matrix": 8 * nodes**2,
         f"problem.dimension: got {dimension} with {nodes} nodes; {BLOCK} replicas of their iterates"
         "": 8 * BLOCK * nodes * dimension,
+        f"run.steps: got {spec.run.steps} steps of {nodes} nodes, whose step sizes": 8
+        * spec.run.steps
+        * nodes,
+        f"run.replicas: got {spec.run.replicas} replicas, of which one observable": 8
+        * spec.run.replicas
+        * len(spec.record_steps),
     }
     return [
         f"{what} would take {size / 2**30:.3g} GiB; expected less than the {memory / 2**30:.3g} "
@@ -76,18 +82,19 @@ def _method_mistakes(spec: Spec, protocol: Protocol) -> list[str]:
     return found
 
 
-def _unread(network: NetworkTable, protocol: Protocol) -> list[str]:
-    """Keys away from their defaults that this protocol would silently ignore."""
-    found = []
+def _unread(spec: Spec, protocol: Protocol) -> list[str]:
+    """Keys away from their defaults that this protocol or method would silently ignore."""
+    found, network, own = [], spec.network, method_of(spec).own_network
     for key, readers in READ_BY.items():
         value, default = getattr(network, key), NetworkTable.model_fields[key].default
-        if protocol in readers or value in (default, {"name": "explicit"}):
+        if (protocol in readers and not own) or value in (default, {"name": "explicit"}):
             continue
         shown = "a matrix" if key == "matrix" else repr(value)
         others = " or ".join(f"gossip = {reader!r}" for reader in readers)
+        whose = f"method {spec.method['name']!r}" if own else f"protocol {protocol!r}"
         found.append(
-            f"network.{key}: got {shown} with protocol {protocol!r}, which does not read it; "
-            f"expected it left out; drop it or take {others}"
+            f"network.{key}: got {shown} with {whose}, which does not read it; expected it left "
+            f"out; drop it or take {'another method' if own else others}"
         )
     return found
 

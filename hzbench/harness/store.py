@@ -56,7 +56,7 @@ def modules_of(spec: Spec) -> set[str]:
 
 
 def source_closure(modules: Iterable[str]) -> set[str]:
-    """The modules and everything of the same packages that they import, transitively."""
+    """The modules and all that they import of their own packages and of hzbench, transitively."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:
@@ -76,22 +76,32 @@ def source_hash(module: str) -> str:
 @cache
 def _source(module: str) -> bytes:
     found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
         return b""
     return Path(found.origin).read_bytes()
 
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Modules of the same top-level package that a module imports, found in its source."""
-    root = module.split(".", maxsplit=1)[0]
+    """Modules of its own top-level package and of hzbench that a module imports, by its source."""
+    roots = {module.split(".", maxsplit=1)[0], "hzbench"}
     names: list[str] = []
     for node in ast.walk(ast.parse(_source(module))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(n for n in names if n.split(".")[0] == root and _is_module(n))
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(module, node)
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(n for n in names if n.split(".")[0] in roots and _is_module(n))
+
+
+def _absolute(module: str, node: ast.ImportFrom) -> str:
+    """What `from ..x import y` in that module names: x with its package."""
+    if not node.level:
+        return node.module or ""
+    found = importlib.util.find_spec(module)
+    package = found.parent if found is not None and found.parent else ""
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
 
 
 @cache

@@ -22,6 +22,7 @@ class CentralizedSGD(Method):
     """
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("matrix",)
+    own_network: ClassVar[bool] = True
 
     def network_facts(self, declared: NetworkFacts, nodes: int) -> NetworkFacts:
         """All-reduce, whatever the spec's network says."""

@@ -24,6 +24,7 @@ class LocalSGD(Method):
     """
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("matrix",)
+    own_network: ClassVar[bool] = True
 
     def network_facts(self, declared: NetworkFacts, nodes: int) -> NetworkFacts:
         """No mixing, whatever the spec's network says."""

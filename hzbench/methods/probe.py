@@ -24,6 +24,7 @@ class Probe(Method):
     """
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("matrix",)
+    own_network: ClassVar[bool] = True
     moves: ClassVar[bool] = False
 
     def arrays(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class Scaffnew(Method):
     """
 
     protocols: ClassVar[tuple[Protocol, ...]] = ("matrix",)
+    own_network: ClassVar[bool] = True
 
     probability: float = Field(0.3, gt=0, le=1, description="p, of an exchange in a round")
 

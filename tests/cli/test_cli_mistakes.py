@@ -144,6 +144,12 @@ MISTAKES = {
         "problem.dimension: got 100000000",
     ),
     "nodes beyond memory": ({"nodes": [{"count": 10**8}]}, "nodes: got 100000000 nodes"),
+    "replicas beyond memory": ({"run": {"replicas": 10**11}}, "run.replicas: got 100000000000"),
+    "steps beyond memory": ({"run": {"steps": 2 * 10**9}}, "run.steps: got 2000000000 steps"),
+    "keys that all-reduce ignores": (
+        {"method": "centralized", "network": {"weights": "lazy", "link_failure": 0.5}},
+        "network.link_failure: got 0.5 with method 'centralized'",
+    ),
     "unknown schedule": (
         {"method": {"name": "hdo", "schedule": "cosin"}},
         "'inverse-time' or 'cosine'",

@@ -183,6 +183,29 @@ def test_the_closure_holds_no_theory_judge_or_report():
         assert "hzbench.harness.simulate" in closure
 
 
+def test_the_closure_follows_a_package_of_others(tmp_path, monkeypatch):
+    """Relative imports of its own modules, and what it takes from hzbench."""
+    package = tmp_path / "store_closure_case"
+    (package / "deep").mkdir(parents=True)
+    files = {
+        "__init__.py": "",
+        "helper.py": "SCALE = 1.0",
+        "deep/__init__.py": "from .parts import SCALE",
+        "deep/parts.py": "from ..helper import SCALE\nfrom .. import constants\n"
+        "from hzbench.estimators.zeroth_order import ZerothOrder\nimport numpy, math",
+        "constants.py": "import itertools",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = source_closure({"store_closure_case.deep"})
+    own = {name for name in found if name.startswith("store_closure_case")}
+    base = "store_closure_case"
+    assert own >= {f"{base}.helper", f"{base}.constants", f"{base}.deep.parts", base}
+    assert "hzbench.estimators.zeroth_order" in found
+    assert "numpy" not in found
+
+
 def test_what_is_recorded_and_the_device_count():
     spec = Spec.parse(BASE)
     base = run_digest(spec, ("a", "b"), "cpu")

@@ -17,7 +17,7 @@ def standing(run_id: str, gap: float | None, half: float = 0.0) -> Standing:
         method="hdo",
         population="",
         topology="",
-        steps=100,
+        nodes=4,
         gap=gap,
         low=None if gap is None else gap - half,
         high=None if gap is None else gap + half,
@@ -65,7 +65,8 @@ def test_the_synthetic_suite(results: dict[str, Any]) -> None:
 
 
 def test_interval_and_costs() -> None:
-    ((first,),) = [group.standings for group in leaderboard([("a", real_run("a", 0.1, 0.01))])]
+    pair = [("a", real_run("a", 0.1, 0.01)), ("b", real_run("b", 0.2, 0.01))]
+    ((first, _),) = [group.standings for group in leaderboard(pair)]
     assert first.gap is not None
     assert first.low is not None
     half = stats.t.ppf(0.975, 63) * 0.01 * first.gap
@@ -74,10 +75,39 @@ def test_interval_and_costs() -> None:
     assert first.floats == 157000.0
 
 
+def members(*runs: dict[str, Any]) -> list[list[str]]:
+    groups = leaderboard([(record["name"], record) for record in runs])
+    return [sorted(standing.run for standing in group.standings) for group in groups]
+
+
+def named(name: str, **changes: Any) -> dict[str, Any]:
+    return {**real_run(name, 0.1, 0.01), "title": name, **changes}
+
+
 def test_problems_with_other_parameters_are_other_groups() -> None:
-    one, two = real_run("a", 0.1, 0.01), real_run("b", 0.1, 0.01)
-    two["spec"]["problem"]["dimension"] = 7
-    assert len(leaderboard([("a", one), ("b", two)])) == 2
+    two = [named("c"), named("d")]
+    for each in two:
+        each["spec"]["problem"]["dimension"] = 7
+    assert members(named("a"), named("b"), *two) == [["a", "b"], ["c", "d"]]
+
+
+def test_only_equal_parallel_time_is_compared() -> None:
+    longer = {"steps": [*named("a")["steps"][:-1], 10**6]}
+    ticks = {"labels": named("a")["labels"] | {"gossip": "pair"}}
+    rounds = {"labels": named("a")["labels"] | {"gossip": "matrix"}}
+    known = [named("a", **rounds), named("b", **rounds), named("c", **rounds, **longer)]
+    assert members(*known) == [["a", "b"]]
+    pairs = [named("d", **ticks), named("e", **ticks)]
+    assert members(*known, *pairs) == [["a", "b"], ["d", "e"]]
+
+
+def test_the_reference_of_a_comparison_takes_part() -> None:
+    one = named("a")
+    one["reference"] = {"objective_gap": named("b")["observables"]["objective_gap"]}
+    one["spec"] = one["spec"] | {"versus": {"label": "alone", "nodes": [{"count": 3}]}}
+    ((first, second),) = [group.standings for group in leaderboard([("a", one)])]
+    assert {first.run, second.run} == {"a", "a: alone"}
+    assert {s.population: s.nodes for s in (first, second)}["alone"] == 3
 
 
 def test_the_quadratic_and_runs_without_a_gap_are_left_out() -> None:
@@ -88,5 +118,5 @@ def test_the_quadratic_and_runs_without_a_gap_are_left_out() -> None:
 
 def test_a_gap_that_ends_in_null_has_no_rank() -> None:
     lost = run("l", labels={"problem": "logistic"}, observables={"objective_gap": diverging()})
-    ((only,),) = [group.standings for group in leaderboard([("l", lost)])]
-    assert (only.rank, only.gap, only.low) == (None, None, None)
+    ((_, last),) = [g.standings for g in leaderboard([("l", lost), ("a", {**lost, **named("a")})])]
+    assert (last.rank, last.gap, last.low) == (None, None, None)

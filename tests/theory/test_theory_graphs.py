@@ -116,6 +116,34 @@ def test_uniform_weights_average_at_once():
         mixing_matrix(facts("ring", "uniform"), 5)
 
 
+@pytest.mark.parametrize(
+    ("graph", "n", "parameters"),
+    [
+        ("star", 6, {}),
+        ("ring", 6, {}),
+        ("hypercube", 8, {}),
+        ("complete-bipartite", 6, {"left": 3}),
+        ("complete-bipartite", 6, {"left": 2}),
+        ("path", 5, {}),
+    ],
+)
+def test_fastest_mixing_is_the_optimum_of_its_program(graph, n, parameters):
+    """B4: min |W − J/n|_2 over symmetric non-negative W on the graph with rows of sum 1."""
+    cvxpy = pytest.importorskip("cvxpy")
+    network = facts(graph, "fastest-mixing", **parameters)
+    W = cvxpy.Variable((n, n), symmetric=True)
+    allowed = np.eye(n)
+    for i, j in edge_list(network, n):
+        allowed[i, j] = allowed[j, i] = 1.0
+    limits = [W >= 0, W @ np.ones(n) == 1, cvxpy.multiply(1 - allowed, W) == 0]
+    program = cvxpy.Problem(cvxpy.Minimize(cvxpy.norm(W - 1.0 / n, 2)), limits)
+    program.solve(solver=cvxpy.CLARABEL)
+    found = graph_spectrum(setting(None, (FIRST,) * n, network=network)).values["slem"]
+    assert found[0] == pytest.approx(program.value, abs=1e-6)
+    if graph != "path":
+        assert slem(mixing_matrix(network, n)) == pytest.approx(program.value, abs=1e-6)
+
+
 def test_contraction_and_sums_of_a_matrix():
     assert contraction(np.full((5, 5), 0.2)) == pytest.approx(0.0, abs=1e-12)
     W = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25], [0.0, 0.25, 0.75]])
