@@ -24,7 +24,7 @@ NoiseLaw = Callable[[Integers, Array], Array]
 """(nodes [B], second moments of (x_i, 1) [C, B, p+1, p+1]) -> covariance of G_i, [C, B, p, p]."""
 
 
-CONSERVED = ("correction", "control")
+CONSERVED = ("correction", "control", "dual")
 """Slots whose sum over nodes stays what it is, 0, under a doubly stochastic W."""
 
 
@@ -40,6 +40,8 @@ def slots(update: UpdateFacts, momentum: float) -> tuple[str, ...]:
         "control-variate": ("control",),
         "sparsified": ("error",) if update.memory else (),
         "compressed-exchange": ("public",),
+        "extra": ("dual",),
+        "exact-diffusion": ("correction",),
     }.get(update.rule, ())
     return ("x", *(("velocity",) if momentum else ()), *own)
 

@@ -6,11 +6,20 @@ from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
-from hzbench.theory.checks import assume, conclude, iterates_move, recorded
+from hzbench.theory.checks import assume, conclude, recorded
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.weights import declared_weights, doubly_stochastic_residual
 
 MUTANTS = ("combine_then_adapt", "gossip_weight_48")
+MOVES_BY_STEPS = (
+    "plain",
+    "delayed",
+    "control-variate",
+    "compressed-exchange",
+    "extra",
+    "exact-diffusion",
+)
+"""Updates whose memory adds up to 0 over nodes, so that Σ x moves by the local steps alone."""
 
 
 @register("theorem", "step_invariants", mutants=MUTANTS)
@@ -21,8 +30,8 @@ def step_invariants(setting: Setting) -> Prediction:
 
     Formula:
         x_i = x_j after i and j adapt and then average; Σ x+ = Σ x − Σ η_i G_i over the nodes that
-        step, if columns of W sum to 1 and there is no momentum; nodes outside the pair keep their
-        x.
+        step, if columns of W sum to 1, there is no momentum, and what nodes remember adds up to 0
+        (all updates but tracking and masked steps); nodes outside the pair keep their x.
 
     Source:
         own derivation (F4) from Algorithm 1 of Ansaripour et al. 2025.
@@ -37,13 +46,13 @@ def step_invariants(setting: Setting) -> Prediction:
     names = predicted_invariants(setting)
     last = setting.record[-1:]
     assumptions = (
-        iterates_move(setting),
+        assume("the iterates move", setting.moves, f"moves = {setting.moves}"),
         recorded(setting),
         assume(
-            "an invariant is defined for this protocol, order and momentum",
+            "an invariant is defined for this protocol, order, momentum and update",
             bool(names),
             f"protocol = {setting.protocol}, order = {setting.order}, "
-            f"momentum = {setting.momentum:g}",
+            f"momentum = {setting.momentum:g}, update = {setting.update.rule}",
         ),
     )
     return conclude(
@@ -65,7 +74,8 @@ def predicted_invariants(setting: Setting) -> tuple[str, ...]:
     halves = setting.network.pair_weight == 0.5
     if setting.protocol in {"pair", "matching"} and setting.order == "adapt-combine" and halves:
         names.append("pair_disagreement")
-    if setting.momentum == 0 and _mass_kept(setting).holds:
+    steps_alone = setting.momentum == 0 and setting.update.rule in MOVES_BY_STEPS
+    if steps_alone and _mass_kept(setting).holds:
         names.append("mass_residual")
     if setting.protocol == "pair":
         names.append("idle_change")

@@ -174,6 +174,23 @@ def _compressed(a: _Algebra, old: Slots) -> Slots:
     return {"x": moved, "public": public, **buffer}
 
 
+def _extra(a: _Algebra, old: Slots) -> Slots:
+    mixed = a.mix(old["x"])
+    step, buffer = a.step(a.gradient(old["x"]), old)
+    dual = old["dual"] + 0.5 * (old["x"] - mixed)
+    return {"x": mixed - step - old["dual"], "dual": dual, **buffer}
+
+
+def _exact_diffusion(a: _Algebra, old: Slots) -> Slots:
+    step, buffer = a.step(a.gradient(old["x"]), old)
+    moved = old["x"] - step
+    corrected = moved + old["correction"]
+    x = a.mix(corrected)
+    if a.system.update.lazy:
+        x = 0.5 * (x + corrected)
+    return {"x": x, "correction": x - moved, **buffer}
+
+
 _RULES = {
     "plain": _plain,
     "tracking": _tracking,
@@ -181,4 +198,6 @@ _RULES = {
     "control-variate": _control,
     "sparsified": _sparsified,
     "compressed-exchange": _compressed,
+    "extra": _extra,
+    "exact-diffusion": _exact_diffusion,
 }

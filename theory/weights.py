@@ -81,6 +81,8 @@ def _polynomial(W: Array, degree: int, rate: float) -> Array:
 def declared_weights(network: NetworkFacts, n: int) -> Array:
     """W of the weight rule, shape [P, n, n]; P = 1 unless W varies with the step.
 
+    With an exchange period K, every W comes after K − 1 identities.
+
     Formula:
         metropolis w_ij = 1/(1 + max(deg i, deg j)); max-degree I − L/(Δ + 1);
         lazy (I + metropolis)/2; best-constant I − 2L/(λ_2 + λ_n);
@@ -95,6 +97,12 @@ def declared_weights(network: NetworkFacts, n: int) -> Array:
     Raises:
         GraphError: an unknown rule, or a graph that cannot be rebuilt.
     """
+    pause = [np.eye(n)] * (network.exchange_period - 1)
+    return np.array([each for W in _exchanges(network, n) for each in (*pause, W)])
+
+
+def _exchanges(network: NetworkFacts, n: int) -> Array:
+    """W of the rounds that exchange, in their order, shape [P, n, n]."""
     if network.matrix is not None:
         return _given(network.matrix, n)[None]
     rule = words(network.weights)

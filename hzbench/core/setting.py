@@ -59,6 +59,8 @@ class NetworkFacts:
             independently; its weight returns to the diagonal at both ends.
         exchange_probability: matrix protocol: probability with which a round exchanges at all (one
             coin for all nodes); W = I otherwise.
+        exchange_period: matrix protocol: K; the exchanges are those of the rounds K, 2K, ...
+            (W_0, W_1, ... where W has a period of its own); W = I in all others.
         acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`;
             "second-order": X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y, S starts at 0,
             γ = 2/(1 + sqrt(1 − ρ²)), Y the iterates after the local step.
@@ -77,6 +79,7 @@ class NetworkFacts:
     matching_law: MatchingLaw = "uniform"
     link_failure: float = 0.0
     exchange_probability: float = 1.0
+    exchange_period: int = 1
     acceleration: Literal["none", "chebyshev", "second-order"] = "none"
     rounds: int = 1
     rate: float = 0.0
@@ -122,19 +125,30 @@ class UpdateFacts:
             sparsified: X+ = W (X − Q): Q = (d/k) M∘(η D), or with memory Q = M∘(E + η D),
             E+ = E + η D − Q; every node's M keeps k of d coordinates, drawn afresh.
             compressed-exchange: H = X − η D, P+ = P + M∘(H − P), X+ = H + γ (W P+ − P+).
+            extra: X+ = W X − η D − S, S+ = S + ½ (X − W X).
+            exact-diffusion: H = X − η D, X+ = V (H + C), C+ = X+ − H, V = ½ (I + W) if lazy else W.
         delay: τ.
         kept: k.
         memory: sparsified: whether what a mask drops is kept for later.
         consensus_step: γ.
+        lazy: exact-diffusion: whether V is ½ (I + W).
     """
 
     rule: Literal[
-        "plain", "tracking", "delayed", "control-variate", "sparsified", "compressed-exchange"
+        "plain",
+        "tracking",
+        "delayed",
+        "control-variate",
+        "sparsified",
+        "compressed-exchange",
+        "extra",
+        "exact-diffusion",
     ] = "plain"
     delay: int = 0
     kept: int = 0
     memory: bool = False
     consensus_step: float = 1.0
+    lazy: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

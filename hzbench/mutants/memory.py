@@ -188,3 +188,47 @@ class NoPublicCopies(Mutant):
     def method(self, method: Method) -> Method:
         """Forget the copies."""
         return wrap(_Unpublished, method)
+
+
+class _NoDual(_Without):
+    array: str = "dual"
+
+
+class _NoCorrection(_Without):
+    array: str = "correction"
+
+
+@register("mutant", "no_correction")
+class NoCorrection(Mutant):
+    """EXTRA or exact diffusion without the memory that corrects them.
+
+    Formula: S → 0 or C → 0: decentralized SGD, biased where nodes are heterogeneous (C9).
+
+    Source: mutation study.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other methods."""
+        fits = _rule(spec, "extra") or _rule(spec, "exact-diffusion")
+        return needs(fits, spec, "method extra or exact_diffusion")
+
+    def method(self, method: Method) -> Method:
+        """Empty the memory."""
+        return wrap(_NoDual if "dual" in method.arrays() else _NoCorrection, method)
+
+
+@register("mutant", "local_step_fewer")
+class LocalStepFewer(Mutant):
+    """Nodes exchange one local step earlier than declared.
+
+    Formula: K → K − 1.
+
+    Source: an off-by-one.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Shorten the pause."""
+        method: Any = spec.component("method", spec.method)
+        steps = getattr(method, "local_steps", 1)
+        needs(steps > 1, spec, "method local_sgd with local_steps > 1")
+        return spec.replace(method={**spec.method, "local_steps": steps - 1})

@@ -32,13 +32,23 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
     return Network(
         nodes=nodes,
         edges=edges,
-        weights=_weights(facts, graph),
+        weights=_with_pauses(_weights(facts, graph), facts.exchange_period),
         edge_probabilities=_law(facts, edges, nodes),
         pair_weight=facts.pair_weight,
         matching_law=facts.matching_law,
         link_failure=facts.link_failure,
         exchange_probability=facts.exchange_probability,
     )
+
+
+def _with_pauses(weights: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """W of every round when only each K-th exchanges: [n, n] or [P, n, n] -> [PK, n, n]."""
+    if period == 1:
+        return weights
+    own = weights.reshape(-1, *weights.shape[-2:])
+    cycle = np.tile(np.eye(own.shape[-1]), (len(own) * period, 1, 1))
+    cycle[period - 1 :: period] = own
+    return cycle
 
 
 def _graph(facts: NetworkFacts, nodes: int) -> Graph:

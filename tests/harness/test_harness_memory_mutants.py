@@ -18,6 +18,8 @@ METHODS = {
     "unscaled_mask": {"name": "rand_k_sgd", "kept": 2},
     "forgotten_error": {"name": "rand_k_sgd", "kept": 2, "memory": True},
     "no_public_copies": {"name": "choco_sgd", "kept": 2},
+    "no_correction": "extra",
+    "local_step_fewer": {"name": "local_sgd", "local_steps": 3},
 }
 
 
@@ -51,9 +53,17 @@ def test_a_mutant_is_refused_where_it_means_nothing(name):
         build(spec_of(name, "dsgd"))
 
 
-def test_two_mutants_are_the_method_they_name():
+def test_mutants_are_the_method_they_name():
     less = spec_of("delay_one_less", {"name": "delayed_sgd", "delay": 2})
     np.testing.assert_array_equal(distance(less), distance(spec_of(None, "delayed_sgd")))
     lost = spec_of("unscaled_mask", {"name": "rand_k_sgd", "kept": 2, "step_size": 0.3})
+    local = spec_of("local_step_fewer", {"name": "local_sgd", "local_steps": 3})
+    shorter = spec_of(None, {"name": "local_sgd", "local_steps": 2})
+    np.testing.assert_array_equal(distance(local), distance(shorter))
+    for name, plain_name in (("extra", "simultaneous"), ("exact_diffusion", "adapt-combine")):
+        method = {"name": name} | ({"lazy": False} if name == "exact_diffusion" else {})
+        plain_run = spec_of(None, {"name": "dsgd", "order": plain_name})
+        bare = spec_of("no_correction", method)
+        np.testing.assert_allclose(distance(bare), distance(plain_run), rtol=1e-12)
     short = spec_of(None, {"name": "rand_k_sgd", "kept": 2, "step_size": 0.2})
     np.testing.assert_allclose(distance(lost), distance(short), rtol=1e-12)

@@ -93,6 +93,65 @@ def test_gradient_tracking_in_both_orders():
     replay(spec_of({"name": "gradient_tracking"}, exchange_probability=0.5), adapt)
 
 
+def test_extra_is_its_paper():
+    """X1 = W X0 − η G0, then (2.13) of Shi et al. 2015."""
+
+    def advance(t, x, memory, gradient, W):
+        g, before = gradient(x), memory.get("x")
+        new = W @ x - ETA * g
+        if t:
+            half = (np.eye(N) + W) / 2
+            new = (np.eye(N) + W) @ x - half @ before - ETA * (g - memory["g"])
+        memory |= {"x": x, "g": g}
+        return new
+
+    replay(spec_of({"name": "extra"}), advance)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_exact_diffusion_is_its_paper(lazy):
+    """ψ, φ, x of Yuan et al. 2019, Algorithm 1; with W itself the second-order form of D²."""
+
+    def diffusion(t, x, memory, gradient, W):
+        psi = x - ETA * gradient(x)
+        phi = psi + x - memory["psi"] if t else psi
+        memory["psi"] = psi
+        return (phi + W @ phi) / 2
+
+    def squared(t, x, memory, gradient, W):
+        g = gradient(x)
+        new = W @ (2 * x - memory["x"] - ETA * (g - memory["g"]) if t else x - ETA * g)
+        memory |= {"x": x, "g": g}
+        return new
+
+    replay(spec_of({"name": "exact_diffusion", "lazy": lazy}), diffusion if lazy else squared)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4])
+@pytest.mark.parametrize("weights", ["metropolis", "uniform"])
+def test_local_sgd_exchanges_every_so_often(steps, weights):
+    network = {"graph": "ring" if weights == "metropolis" else "complete", "weights": weights}
+    structure, _, path = run(spec_of({"name": "local_sgd", "local_steps": steps}, **network))
+    W = ring() if weights == "metropolis" else np.full((N, N), 1 / N)
+    x = path.x[0]
+    for t in range(T):
+        g = np.einsum("ikl,ril->rik", structure.hessians, x) - structure.linear
+        x = x - ETA * g
+        x = W @ x if (t + 1) % steps == 0 else x
+        np.testing.assert_allclose(path.x[t + 1], x, atol=1e-12)
+    links = 2 * N if weights == "metropolis" else N * (N - 1)
+    assert (path.counters["floats_sent"].numpy() == T // steps * links * D).all()
+
+
+def test_local_sgd_takes_the_matrices_of_a_period_in_turn():
+    network = {"graph": "exponential", "weights": "one-peer-exponential"}
+    spec = spec_of({"name": "local_sgd", "local_steps": 2, "step_size": 0.0}, steps=8, **network)
+    _, plan, path = run(spec)
+    once = run(spec_of({"name": "dsgd", "step_size": 0.0}, steps=4, **network))[2]
+    assert len(plan.matrix) == 2 * 3
+    np.testing.assert_allclose(path.x[2::2], once.x[1:], atol=1e-13)
+
+
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_delayed_gradients_are_of_that_age(delay):
     def advance(t, x, memory, gradient, W):
@@ -163,12 +222,22 @@ def test_scaffnew_that_always_exchanges_is_centralized():
     np.testing.assert_allclose(always.x, run(spec_of({"name": "centralized"}))[2].x, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", [{"name": "gradient_tracking"}, {"name": "scaffnew"}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "gradient_tracking"},
+        {"name": "scaffnew"},
+        {"name": "extra"},
+        {"name": "exact_diffusion"},
+        {"name": "exact_diffusion", "lazy": False},
+    ],
+)
 def test_heterogeneous_nodes_all_reach_the_optimum(method):
     spec = spec_of(method, steps=400)
     assert simulate(spec, ["node_distance"]).at("node_distance", 400).max() < 1e-12
-    plain = simulate(spec_of({"name": "dsgd"}, steps=400), ["node_distance"])
-    assert plain.at("node_distance", 400).min() > 1e-2
+    for biased in ({"name": "dsgd"}, {"name": "local_sgd", "local_steps": 4}):
+        plain = simulate(spec_of(biased, steps=400), ["node_distance"])
+        assert plain.at("node_distance", 400).min() > 1e-2
 
 
 def test_coins_have_their_probability_and_stop_every_exchange():

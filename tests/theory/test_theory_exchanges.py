@@ -71,6 +71,11 @@ EXCHANGES = {  # protocol, words, the law at even and at odd steps
         {"graph": "exponential", "weights": "one-peer-exponential"},
         [[(1.0, ahead(1), range(N))], [(1.0, ahead(2), range(N))]],
     ),
+    "pauses": (
+        "matrix",
+        {"graph": "ring", "exchange_period": 2},
+        [[(1.0, np.eye(N), range(N))], [(1.0, metropolis(RING, N), range(N))]],
+    ),
     "coin": (
         "matrix",
         {"graph": "ring", "exchange_probability": 0.3},
@@ -145,6 +150,7 @@ def test_idle_nodes_may_step():
 
 KNOWN = {  # theorems that hold whatever the exchange, or know it
     "quadratic_dynamics",
+    "mean_dynamics",
     "path_dynamics",
     "decay_rate",
     "decay_slope",
