@@ -53,8 +53,9 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     Setting and assumptions: f_i(x) = ½ x'A_i x − b_i'x with any symmetric A_i and a positive
     definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, full
     coordinate differences, mixed populations; pair, matching and matrix protocols in all three
-    orders, with a coin too; any step sizes, schedule and momentum; gradient tracking, delays,
-    control variates, and (diagonal A_i) masks of steps and exchanges.
+    orders, with a coin or pauses too; any step sizes, schedule and momentum; gradient tracking,
+    EXTRA, exact diffusion, delays, control variates, and (diagonal A_i) masks of steps and
+    exchanges.
 
     Formula:
         Z_t = E z z', z all that the nodes remember (x_i, v_i, trackers, past iterates, ...), obeys

@@ -195,3 +195,29 @@ class NeighboursMemory(Mutant):
         if not isinstance(estimator, ResidualFeedback):
             return estimator
         return _Mistaken(**estimator.model_dump())
+
+
+class _Stale(ResidualFeedback):
+    def recall(
+        self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
+    ) -> Estimate:
+        found = super().recall(problem, x, rows, batch_size, memory)
+        assert found.memory is not None
+        return replace(found, memory=found.memory.where(memory.isnan(), memory))
+
+
+@register("mutant", "stale_memory")
+class StaleMemory(Mutant):
+    """Residual feedback remembers its first value for ever.
+
+    Formula: G_t = u_t [F_t(x_t+νu_t) − F_0(x_0+νu_0)]/ν: the mean is right, the variance grows as
+    f moves away from its start.
+
+    Source: a memory that is written once; mutation study.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Keep what is there."""
+        if not isinstance(estimator, ResidualFeedback):
+            return estimator
+        return _Stale(**estimator.model_dump())

@@ -23,6 +23,7 @@ WHERE = {  # mutant -> an estimator that it changes, one that it leaves alone
     "smoothing_doubled": ({"name": "coordinate_difference", "difference": "forward"}, "gradient"),
     "reused_direction": ("residual_feedback", "one_point"),
 }
+RESIDUAL = {"name": "residual_feedback", "samples": 8, "smoothing": 0.2}
 MOVING = ("frozen_directions", "neighbours_memory")
 
 
@@ -113,11 +114,23 @@ def test_mutants_of_memory_start_with_the_second_estimate(mutant):
     assert not np.isclose(power(mutant, 2), power(None, 2)).any()
 
 
+def test_a_stale_memory_shows_from_the_third_estimate_on_and_costs_variance_where_f_moves():
+    def distance(mutant, steps, replicas=400):
+        moving = {"method": {"name": "dsgd", "step_size": 0.05}, "network": {"gossip": "matrix"}}
+        run = {"steps": steps, "replicas": replicas, "record": [steps]}
+        spec = residual(mutant, steps).replace(run=run, **moving)
+        return simulate(spec, ("node_distance",)).at("node_distance", steps)
+
+    assert np.array_equal(distance("stale_memory", 2), distance(None, 2))
+    assert not np.isclose(distance("stale_memory", 3), distance(None, 3)).any()
+    assert distance("stale_memory", 60).mean() > 1.5 * distance(None, 60).mean()
+
+
 def residual(mutant, steps):
     return Spec.parse(
         {
             "problem": QUADRATIC | {"initial_spread": 1.0},
-            "nodes": [{"count": 3, "estimator": "residual_feedback"}],
+            "nodes": [{"count": 3, "estimator": RESIDUAL}],
             "method": "probe",
             "run": {"steps": steps, "replicas": 20, "record": [steps]},
             "mutant": mutant,
