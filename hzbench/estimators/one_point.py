@@ -90,7 +90,7 @@ class ResidualFeedback(OnePoint):
     baseline: ClassVar[Literal["none", "residual"]] = "residual"
 
     previous: tuple[float, ...] = Field(
-        (), description="x' of every node's first estimate, d numbers; none: its own start"
+        (), description="x' of every node's first estimate, d numbers; none: x itself"
     )
 
     def mistakes(self, dimension: int, moves: bool) -> list[str]:
