@@ -70,7 +70,7 @@ OBSERVABLES: dict[str, Observable] = {
     ),
     "slem": Observable(meaning="second largest |eigenvalue| of W", unit="1"),
     "adjacency_slem": Observable(
-        meaning="second largest |eigenvalue| of D^(−1/2) A D^(−1/2), A the adjacency, D the degrees",
+        meaning="second largest |eigenvalue| of D^(−½) A D^(−½): A adjacency, D degrees",
         unit="1",
     ),
     "pair_disagreement": Observable(

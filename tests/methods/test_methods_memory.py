@@ -274,7 +274,7 @@ def test_choco_sends_only_what_its_masks_keep():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(SpecError, match="got a mask of 4 coordinates in dimension 3"):
         build(spec_of({"name": "choco_sgd", "kept": 4}))
-    with pytest.raises(SpecError, match="exchange_probability: got 0.5 with protocol 'pair'"):
+    with pytest.raises(SpecError, match=r"exchange_probability: got 0\.5 with protocol 'pair'"):
         build(spec_of({"name": "hdo"}, gossip="pair", exchange_probability=0.5))
     with pytest.raises(SpecError, match="exchange_probability"):
         spec_of({"name": "dsgd"}, exchange_probability=0.0)
