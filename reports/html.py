@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hzbench.reports import figures, formats
 from hzbench.reports.curves import race
 from hzbench.reports.document import Document, RunView, build
-from hzbench.reports.leaderboard import Group
+from hzbench.reports.leaderboard import Group, title
 from hzbench.reports.tables import GLYPHS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -64,9 +64,8 @@ def _drawings(run: RunView) -> list[str]:
 
 
 def _race(index: int, group: Group) -> dict[str, Any] | None:
-    title_of = {standing.run_id: standing.run for standing in group.standings}
     members = group.members[: len(figures.DASHES)]
-    panel = race([(title_of[run_id], run) for run_id, run in members])
+    panel = race([(title(run), run) for _, run in members])
     if panel is None:
         return None
     names = [curve.name for curve in panel.curves]

@@ -88,10 +88,10 @@ def _with_references(runs: Sequence[tuple[str, Run]]) -> Iterator[tuple[str, Run
         if run.get("reference") and versus:
             label = versus.get("label") or "reference"
             nodes = sum(group.get("count", 0) for group in versus.get("nodes", ()))
-            labels = {**(run.get("labels") or {}), "population": label, "nodes": nodes}
-            title = f"{run.get('title') or run.get('name')}: {label}"
+            who = {"population": f"reference of {run.get('name') or 'it'}", "nodes": nodes}
+            labels = {**(run.get("labels") or {}), **who}
             observables = run["reference"]
-            yield run_id, {**run, "title": title, "labels": labels, "observables": observables}
+            yield run_id, {**run, "title": label, "labels": labels, "observables": observables}
 
 
 def _time(run: Run) -> str:
@@ -116,7 +116,7 @@ def rank(standings: Sequence[Standing]) -> tuple[Standing, ...]:
 def _group(problem: str, parameters: str, time: str, members: Sequence[tuple[str, Run]]) -> Group:
     standings = rank([_standing(run_id, run) for run_id, run in members])
     place = {(each.run_id, each.run): index for index, each in enumerate(standings)}
-    ordered = sorted(members, key=lambda member: place[member[0], _title(member[1])])
+    ordered = sorted(members, key=lambda member: place[member[0], title(member[1])])
     return Group(
         problem=problem,
         parameters=parameters,
@@ -126,7 +126,8 @@ def _group(problem: str, parameters: str, time: str, members: Sequence[tuple[str
     )
 
 
-def _title(run: Run) -> str:
+def title(run: Run) -> str:
+    """What people call the run."""
     return str(run.get("title") or run.get("name") or "run")
 
 
@@ -152,7 +153,7 @@ def _standing(run_id: str, run: Run) -> Standing:
     calls = tuple((text, ends[name] or 0.0) for name, text in CALLS.items() if ends[name])
     return Standing(
         rank=None,
-        run=_title(run),
+        run=title(run),
         run_id=run_id,
         method=words(labels.get("method")),
         population=words(labels.get("population")) or words(labels.get("estimators")),

@@ -106,8 +106,8 @@ def test_the_reference_of_a_comparison_takes_part() -> None:
     one["reference"] = {"objective_gap": named("b")["observables"]["objective_gap"]}
     one["spec"] = one["spec"] | {"versus": {"label": "alone", "nodes": [{"count": 3}]}}
     ((first, second),) = [group.standings for group in leaderboard([("a", one)])]
-    assert {first.run, second.run} == {"a", "a: alone"}
-    assert {s.population: s.nodes for s in (first, second)}["alone"] == 3
+    assert {first.run, second.run} == {"a", "alone"}
+    assert {s.population: s.nodes for s in (first, second)}["reference of a"] == 3
 
 
 def test_the_quadratic_and_runs_without_a_gap_are_left_out() -> None:
