@@ -50,7 +50,7 @@ class NodeGroup(Table):
     count: int = Field(gt=0)
     estimator: Named = {"name": "gradient"}
     step_size: float | None = Field(None, ge=0, allow_inf_nan=False)
-    batch_size: Annotated[int, Field(gt=0)] | Literal["full"] = 1
+    batch_size: Annotated[int, Field(gt=0, lt=2**31)] | Literal["full"] = 1
 
 
 class NetworkTable(Table):

@@ -7,6 +7,7 @@ import os
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from hzbench.core.network import contraction
 from hzbench.core.plan import BLOCK
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import NetworkTable, Spec
@@ -126,13 +127,20 @@ def _matching_mistakes(facts: NetworkFacts, nodes: int) -> list[str]:
 
 
 def _matrix_mistakes(spec: Spec) -> list[str]:
-    """A given W whose own links do not connect the nodes, whatever the graph says."""
+    """A given W whose own links do not connect the nodes, or that expands disagreement."""
     matrix = np.array(spec.network.matrix if spec.network.matrix is not None else [[1.0]])
     parts = connected_components(matrix != 0)[0] if len(matrix) == len(matrix.T) else 1
     if parts > 1:
         return [
             f"network.matrix: got a W that falls into {parts} parts; expected one that connects "
             "all nodes; give the parts a common weight"
+        ]
+    square = len(matrix) == len(matrix.T) and np.isfinite(matrix).all()
+    norm = contraction(matrix) if square else 0.0
+    if norm > 1.0 + 1e-9 and np.allclose(matrix.sum(axis=1), 1.0):
+        return [
+            f"network.matrix: got a W with |W − J/n| = {norm:.4g}; expected at most 1, since more "
+            "makes averaging expand disagreement; lower its negative weights"
         ]
     return []
 

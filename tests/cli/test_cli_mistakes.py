@@ -150,6 +150,11 @@ MISTAKES = {
         {"method": "centralized", "network": {"weights": "lazy", "link_failure": 0.5}},
         "network.link_failure: got 0.5 with method 'centralized'",
     ),
+    "batch beyond integers": ({"nodes": [{"count": 4, "batch_size": 10**20}]}, "batch_size: got 1"),
+    "W that expands": (
+        DSGD | {"nodes": [{"count": 2}], "network": {"matrix": [[1.5, -0.5], [-0.5, 1.5]]}},
+        "network.matrix: got a W with |W − J/n| = 2",
+    ),
     "unknown schedule": (
         {"method": {"name": "hdo", "schedule": "cosin"}},
         "'inverse-time' or 'cosine'",
