@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hzbench.core.constants import Constants
-from hzbench.core.problem import Placement, ProblemComponent
+from hzbench.core.problem import Placement
 from hzbench.problems.additive_model import AdditiveProblem, Function, tensor
 from hzbench.problems.arrays import (
     LINEAR,
-    Initial,
     Vector,
     array,
     array_mistakes,
     generator,
-    initial_mistakes,
     raise_mistakes,
-    starting_points,
     when,
 )
+from hzbench.problems.starting import StartedComponent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +45,7 @@ class Facts:
     how: Mapping[str, str]
 
 
-class AdditiveComponent(ProblemComponent):
+class AdditiveComponent(StartedComponent):
     """Base of the problems f_i(x) = g(x) − b_i'x, Σ b_i = 0, with Gaussian noise ζ'x."""
 
     label: ClassVar[str] = ""
@@ -63,17 +61,6 @@ class AdditiveComponent(ProblemComponent):
     evaluation_noise: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="standard deviation that a function call adds"
     )
-    initial: Initial = Field(
-        1.0,
-        description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points",
-    )
-    initial_spread: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="standard deviation a coordinate of seeded offsets, one a node",
-    )
-    instance_seed: int = Field(0, ge=0, description="seed of everything the instance draws")
 
     @property
     def d(self) -> int:
@@ -100,7 +87,7 @@ class AdditiveComponent(ProblemComponent):
         found = array_mistakes("noise", self.noise, (), (self.d,))
         least = 0.0 if found else float(array(self.noise).min())
         found += when(least < 0, f"got noise {least:g}; expected deviations >= 0; drop the sign")
-        return found + initial_mistakes(self.initial, placement.nodes, self.d)
+        return found + self.start_mistakes(placement.nodes, self.d)
 
     def build(self, placement: Placement) -> AdditiveProblem:
         """The problem on the placement's nodes.
@@ -119,12 +106,12 @@ class AdditiveComponent(ProblemComponent):
 
     def _parts(self, placement: Placement) -> dict[str, Any]:
         """What no function changes."""
-        n, seed = placement.nodes, self.instance_seed
+        n = placement.nodes
         return {
             "tilts": self._tilts(n),
             "deviation": np.broadcast_to(array(self.noise), (self.d,)).copy(),
             "evaluation_noise": self.evaluation_noise,
-            "initial": starting_points(self.initial, self.initial_spread, seed, n, self.d),
+            "initial": self.starts(n, self.d),
             "device": placement.device,
             "dtype": placement.dtype,
         }

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.problem import Placement, ProblemComponent
+from hzbench.core.problem import Placement
 from hzbench.core.registry import register
-from hzbench.problems.arrays import Initial, initial_mistakes, raise_mistakes, starting_points
+from hzbench.problems.arrays import raise_mistakes
 from hzbench.problems.blackbox_model import BlackboxProblem, Caller
+from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ def bowl(x: Array) -> float:
 
 
 @register("problem", "blackbox")
-class BlackboxComponent(ProblemComponent):
+class BlackboxComponent(StartedComponent):
     """Your Python function without gradients; every node must be of zeroth order.
 
     Formula:
@@ -57,17 +58,6 @@ class BlackboxComponent(ProblemComponent):
     evaluation_noise: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="standard deviation that a function call adds"
     )
-    initial: Initial = Field(
-        1.0,
-        description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points",
-    )
-    initial_spread: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="standard deviation a coordinate of seeded offsets, one a node",
-    )
-    instance_seed: int = Field(0, ge=0, description="seed of the offsets")
 
     @field_validator("function", mode="before")
     @classmethod
@@ -86,7 +76,7 @@ class BlackboxComponent(ProblemComponent):
     def mistakes(self, placement: Placement) -> list[str]:
         """First-order nodes, a function that is not there, or one that fails at the start."""
         firsts = [node for node, kind in enumerate(placement.kinds) if kind == "first"]
-        found = initial_mistakes(self.initial, placement.nodes, self.dimension)
+        found = self.start_mistakes(placement.nodes, self.dimension)
         if firsts:
             found.append(
                 f"got the first-order nodes {firsts} on a blackbox; expected nodes of zeroth order "
@@ -126,9 +116,7 @@ class BlackboxComponent(ProblemComponent):
         return []
 
     def _start(self, placement: Placement) -> Array:
-        return starting_points(
-            self.initial, self.initial_spread, self.instance_seed, placement.nodes, self.dimension
-        )
+        return self.starts(placement.nodes, self.dimension)
 
     def _caller(self) -> Caller:
         return Caller(

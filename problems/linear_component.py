@@ -10,17 +10,15 @@ from pydantic import Field
 
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.problem import Placement, Problem, ProblemComponent
+from hzbench.core.problem import Placement, Problem
 from hzbench.problems.arrays import (
     Initial,
     Matrix,
     Vector,
     array,
     array_mistakes,
-    initial_mistakes,
     last_length,
     raise_mistakes,
-    starting_points,
     when,
 )
 from hzbench.problems.data import (
@@ -38,11 +36,12 @@ from hzbench.problems.partition import Members, partition_from
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.planted import Planted
 from hzbench.problems.shares import Shares
+from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
 
 
-class LinearModelComponent(ProblemComponent):
+class LinearModelComponent(StartedComponent):
     """Base of the problems on rows of data: loading, standardizing and sharing out."""
 
     label: ClassVar[str] = ""
@@ -71,12 +70,6 @@ class LinearModelComponent(ProblemComponent):
         0.0,
         description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points",
     )
-    initial_spread: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="standard deviation a coordinate of seeded offsets, one a node",
-    )
     instance_seed: int = Field(
         0, ge=0, description="seed of the offsets, and of a partition without its own seed"
     )
@@ -89,7 +82,7 @@ class LinearModelComponent(ProblemComponent):
         features, targets = self._table()
         found += self._partition_mistakes(len(targets), placement)
         dimension = self.unknowns(features, targets)
-        found += initial_mistakes(self.initial, placement.nodes, dimension)
+        found += self.start_mistakes(placement.nodes, dimension)
         return found or self.instance_mistakes(self._shares(placement))
 
     def instance_mistakes(self, shares: Shares) -> list[str]:
@@ -143,13 +136,7 @@ class LinearModelComponent(ProblemComponent):
         raise_mistakes(self.mistakes(placement), self.label)
         shares = self._shares(placement)
         optimum, certificate, constants = self.solve(shares)
-        start = starting_points(
-            self.initial,
-            self.initial_spread,
-            self.instance_seed,
-            placement.nodes,
-            self.unknowns(shares.features, shares.targets),
-        )
+        start = self.starts(placement.nodes, self.unknowns(shares.features, shares.targets))
         return self.model(
             shares=shares,
             regularization=self.regularization,

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hzbench.core.problem import Placement, ProblemComponent
+from hzbench.core.problem import Placement
 from hzbench.core.registry import register
 from hzbench.problems.arrays import (
     LINEAR,
     ROTATION,
-    Initial,
     Matrix,
     Stack,
     Vector,
@@ -25,10 +24,10 @@ from hzbench.problems.arrays import (
     last_length,
     psd_mistakes,
     raise_mistakes,
-    starting_points,
     when,
 )
 from hzbench.problems.quadratic_model import QuadraticProblem
+from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
 _EXCLUSIVE = (
@@ -40,7 +39,7 @@ _EXCLUSIVE = (
 
 
 @register("problem", "quadratic")
-class QuadraticComponent(ProblemComponent):
+class QuadraticComponent(StartedComponent):
     """Strongly convex quadratics whose moments are known exactly for every linear method.
 
     Everything that a generator draws can be given as numbers instead.
@@ -94,17 +93,6 @@ class QuadraticComponent(ProblemComponent):
     evaluation_noise: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="standard deviation that a function call adds"
     )
-    initial: Initial = Field(
-        1.0,
-        description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points",
-    )
-    initial_spread: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="standard deviation a coordinate of seeded offsets, one a node",
-    )
-    instance_seed: int = Field(0, ge=0, description="seed of everything the instance draws")
 
     def mistakes(self, placement: Placement) -> list[str]:
         """Every mistake: conflicting keys, shapes, non-finite, asymmetric or indefinite values."""
@@ -128,7 +116,7 @@ class QuadraticComponent(ProblemComponent):
             linear=self._linear(n, d),
             noise=self._noise(d),
             evaluation_noise=self.evaluation_noise,
-            initial=starting_points(self.initial, self.initial_spread, self.instance_seed, n, d),
+            initial=self.starts(n, d),
             device=placement.device,
             dtype=placement.dtype,
         )

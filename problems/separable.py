@@ -9,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hzbench.core.problem import Placement, ProblemComponent
+from hzbench.core.problem import Placement
 from hzbench.core.registry import register
 from hzbench.core.structure import Separable, Term
 from hzbench.problems.arrays import (
-    Initial,
     Matrix,
     Vector,
     array,
     array_mistakes,
     raise_mistakes,
-    starting_points,
     when,
 )
 from hzbench.problems.separable_model import SeparableProblem
+from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
 
 
 @register("problem", "separable")
-class SeparableComponent(ProblemComponent):
+class SeparableComponent(StartedComponent):
     """Sums of exponentials, cosines or quartics: where zeroth-order bias exists, in closed form.
 
     Formula:
@@ -62,17 +61,6 @@ class SeparableComponent(ProblemComponent):
     evaluation_noise: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="standard deviation that a function call adds"
     )
-    initial: Initial = Field(
-        1.0,
-        description="start: radius r (every node at r·(1, ..., 1)/sqrt(d)), one point, or n points",
-    )
-    initial_spread: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="standard deviation a coordinate of seeded offsets, one a node",
-    )
-    instance_seed: int = Field(0, ge=0, description="seed of the offsets")
 
     def mistakes(self, placement: Placement) -> list[str]:
         """Every mistake: shapes, zero rates, negative noise, and an f without a minimiser."""
@@ -100,7 +88,7 @@ class SeparableComponent(ProblemComponent):
         """
         raise_mistakes(self.mistakes(placement), "separable")
         n, d = placement.nodes, self.dimension
-        start = starting_points(self.initial, self.initial_spread, self.instance_seed, n, d)
+        start = self.starts(n, d)
         return SeparableProblem(
             structure=Separable(
                 term=self.term,

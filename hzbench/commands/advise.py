@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +12,7 @@ from rich.table import Table
 
 from hzbench.commands.output import print_json
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.result import plain
 from hzbench.core.spec import Spec
 from hzbench.core.structure import Difference, DirectionLaw
 from hzbench.harness.store import writable
@@ -38,7 +37,7 @@ def answer(
         writable(figure.parent)
         figure.write_text(draw(curves(advice)), encoding="utf-8")
     if as_json:
-        print_json(_finite({"schema": 1, **asdict(advice)}))
+        print_json({"schema": 1, **plain(advice)})
         return
     _show(advice)
     if figure is not None:
@@ -145,12 +144,3 @@ def _show(advice: Advice) -> None:
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

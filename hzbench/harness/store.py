@@ -121,10 +121,7 @@ def check_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "no permission" if there.is_dir() else "not a folder"
-        raise UserMistakeError(
-            f"got folder {folder}, which cannot be written ({there}: {reason}); expected a "
-            "writable one; give another with --out"
-        )
+        raise _unwritable(folder, f"{there}: {reason}")
 
 
 def writable(folder: Path) -> Path:
@@ -138,10 +135,14 @@ def writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise UserMistakeError(
-            f"got folder {folder}, which cannot be written ({error.strerror}); expected a "
-            "writable one; give another with --out"
-        ) from None
+        raise _unwritable(folder, error.strerror) from None
+
+
+def _unwritable(folder: Path, reason: str | None) -> UserMistakeError:
+    return UserMistakeError(
+        f"got folder {folder}, which cannot be written ({reason}); expected a writable one; give "
+        "another with --out"
+    )
 
 
 class Store:

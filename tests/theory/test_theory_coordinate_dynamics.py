@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from theory_enumeration import Ensemble, exchanges, measure, quadratic_samples, row_samples
-from theory_settings import FIRST, quadratic, setting
+from theory_settings import FIRST, assert_rotated_form_agrees, quadratic, setting
 
 from hzbench.core.setting import NetworkFacts, UpdateFacts
 from hzbench.core.structure import CoordinateLaw, GeneralizedLinear, OnePointLaw
@@ -108,13 +108,7 @@ def test_rows_follow_every_outcome(batch, difference):
 def test_rotated_coordinates_agree_with_full_blocks(difference, monkeypatch):
     structure, _ = quadratic(np.random.default_rng(9), 4, 3, common=True, evaluation_noise=0.1)
     given = setting(structure, (FIRST, law(difference), FIRST, law(difference)), steps=5)
-    full = quadratic_dynamics(given)
-    monkeypatch.setattr(dynamics, "COMFORTABLE_WORK", 0.0)
-    rotated = quadratic_dynamics(given)
-    assert full.spread
-    assert not rotated.spread
-    for name, value in full.values.items():
-        np.testing.assert_allclose(rotated.values[name], value, rtol=1e-10, atol=1e-12)
+    assert_rotated_form_agrees(given, monkeypatch)
 
 
 def test_coordinate_differences_are_as_stable_as_gradients_under_every_update():

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from theory_enumeration import Ensemble, estimates, exchanges, measure, quadratic_samples
-from theory_settings import FIRST, quadratic, setting, zeroth
+from theory_settings import FIRST, assert_rotated_form_agrees, quadratic, setting, zeroth
 
 from hzbench.core.setting import NetworkFacts, ScheduleFacts
-from hzbench.theory import dynamics
 from hzbench.theory.quadratic_dynamics import quadratic_dynamics
 
 COORDINATE = zeroth(directions="coordinate")
@@ -201,13 +200,7 @@ def test_rotated_form_agrees_with_full_blocks(protocol, momentum, monkeypatch):
     structure, _ = quadratic(rng, 5, 3, common=True, evaluation_noise=0.1)
     laws = (FIRST, zeroth(), zeroth(difference="forward", directions="gaussian"), FIRST, zeroth())
     given = setting(structure, laws, protocol=protocol, momentum=momentum, steps=7)
-    full = quadratic_dynamics(given)
-    monkeypatch.setattr(dynamics, "COMFORTABLE_WORK", 0.0)
-    rotated = quadratic_dynamics(given)
-    assert full.spread
-    assert not rotated.spread
-    for name, value in full.values.items():
-        np.testing.assert_allclose(rotated.values[name], value, rtol=1e-10, atol=1e-12)
+    assert_rotated_form_agrees(given, monkeypatch)
 
 
 def test_rows_of_an_explicit_matrix_must_sum_to_one():

@@ -5,6 +5,8 @@ import numpy as np
 from hzbench.core.constants import Constants
 from hzbench.core.setting import NetworkFacts, ProblemFacts, ScheduleFacts, Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, GradientLaw, Quadratic
+from hzbench.theory import dynamics
+from hzbench.theory.quadratic_dynamics import quadratic_dynamics
 
 FIRST = GradientLaw(batch_size=1)
 
@@ -39,6 +41,17 @@ def quadratic(rng, n, d, *, common=False, diagonal=False, noise=0.3, evaluation_
         noise=root @ root.swapaxes(1, 2),
         evaluation_noise=evaluation_noise,
     ), root
+
+
+def assert_rotated_form_agrees(given, monkeypatch):
+    """The moments in rotated coordinates equal those of full blocks."""
+    full = quadratic_dynamics(given)
+    monkeypatch.setattr(dynamics, "COMFORTABLE_WORK", 0.0)
+    rotated = quadratic_dynamics(given)
+    assert full.spread
+    assert not rotated.spread
+    for name, value in full.values.items():
+        np.testing.assert_allclose(rotated.values[name], value, rtol=1e-10, atol=1e-12)
 
 
 def setting(structure, laws, **changes):
