@@ -22,6 +22,7 @@ T = TypeVar("T")
 HOMES = {
     "problem": "hzbench.problems",
     "partition": "hzbench.problems",
+    "data": "hzbench.problems",
     "graph": "hzbench.topology",
     "weights": "hzbench.topology",
     "gossip": "hzbench.topology",

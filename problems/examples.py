@@ -1,0 +1,117 @@
+"""Labelled data with a validation part, and the data sets that give it (registered kind "data")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hzbench.core.component import Component
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.explain import explain
+from hzbench.core.normal_form import component_of
+
+Array = NDArray[Any]
+Classes = NDArray[np.int64]
+Words = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """Labelled data.
+
+    Attributes:
+        inputs: [N, *shape]: numbers (images: float32, channels first), or int64 tokens [N, L].
+        targets: classes 0, 1, ..., shape [N].
+        validation_inputs: the part kept aside, [V, *shape].
+        validation_targets: shape [V].
+        shape: of one input.
+        classes: how many there are.
+        vocabulary: how many tokens there are, padding (0) included; 0 for numbers.
+    """
+
+    inputs: Array
+    targets: Classes
+    validation_inputs: Array
+    validation_targets: Classes
+    shape: tuple[int, ...]
+    classes: int
+    vocabulary: int = 0
+
+
+class DataSet(Component):
+    """Base of data sets.
+
+    Attributes:
+        origin: where it comes from, in words.
+        content: what it holds, in words.
+    """
+
+    origin: ClassVar[str] = ""
+    content: ClassVar[str] = ""
+
+    def load(self) -> Examples:
+        """Inputs with classes, and a validation part.
+
+        Raises:
+            UserMistakeError: it cannot be read, or its targets are no classes.
+        """
+        raise NotImplementedError
+
+
+def data_set(words: Words) -> DataSet:
+    """The data set that a spec names, with or without parameters.
+
+    Raises:
+        UserMistakeError: an unknown name or parameter.
+    """
+    table = {"name": words} if isinstance(words, str) else dict(words)
+    if "name" not in table:
+        raise UserMistakeError(
+            'got data without a name; expected { name = "libsvm", ... }; add the name'
+        )
+    try:
+        return cast("DataSet", component_of("data", table))
+    except ValidationError as error:
+        raise UserMistakeError("; ".join(explain(error, "data"))) from None
+
+
+def load_examples(words: Words) -> Examples:
+    """The examples of a data set, "digits" or {"name": "brackets", "seed": 1}; kept in memory.
+
+    Raises:
+        UserMistakeError: there is no such set, or it cannot be read.
+    """
+    known = data_set(words)
+    name = words if isinstance(words, str) else words["name"]
+    return _load(json.dumps({"name": name, **known.model_dump(mode="json")}), known.fingerprint())
+
+
+@lru_cache(maxsize=4)
+def _load(words: str, fingerprint: str) -> Examples:
+    """Keyed by what decides the content: a file that changes is read again."""
+    del fingerprint
+    return data_set(json.loads(words)).load()
+
+
+def every_fifth_aside(inputs: Array, targets: Classes, *, classes: int) -> Examples:
+    """Each class in its order, every fifth example of it in the validation part: nothing random."""
+    place = np.empty(len(targets), dtype=np.int64)
+    for label in range(classes):
+        rows = np.flatnonzero(targets == label)
+        place[rows] = np.arange(len(rows))
+    aside = place % 5 == 4
+    return Examples(
+        inputs=inputs[~aside],
+        targets=targets[~aside],
+        validation_inputs=inputs[aside],
+        validation_targets=targets[aside],
+        shape=inputs.shape[1:],
+        classes=classes,
+    )
