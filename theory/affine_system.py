@@ -24,7 +24,7 @@ NoiseLaw = Callable[[Integers, Array], Array]
 """(nodes [B], second moments of (x_i, 1) [C, B, p+1, p+1]) -> covariance of G_i, [C, B, p, p]."""
 
 
-CONSERVED = ("correction", "control", "dual")
+CONSERVED = ("correction", "control", "dual", "shift")
 """Slots whose sum over nodes stays what it is, 0, under a doubly stochastic W."""
 
 
@@ -42,6 +42,7 @@ def slots(update: UpdateFacts, momentum: float) -> tuple[str, ...]:
         "compressed-exchange": ("public",),
         "extra": ("dual",),
         "exact-diffusion": ("correction",),
+        "second-order": ("shift",),
     }.get(update.rule, ())
     return ("x", *(("velocity",) if momentum else ()), *own)
 

@@ -93,7 +93,7 @@ def gossip_rate(setting: Setting) -> Prediction:
     Returns:
         Kind upper: consensus_potential at all record steps.
     """
-    listed = _assumptions(setting)
+    listed = (*_assumptions(setting), iterates_move(setting))
     law = buildable("every step has the same law of W", lambda: mean_square(setting))
     return conclude(
         "gossip_rate",
@@ -139,7 +139,7 @@ def second_order_polynomials(values: Array, rate: float, steps: int) -> Array:
 def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     largest = float(np.abs(setting.step_sizes).max(initial=0.0))
     return (
-        iterates_move(setting),
+        _only_exchanges(setting),
         assume("all step sizes are 0", largest == 0, f"largest step size = {largest:g}"),
         matchings_known(setting),
         buildable("the network can be rebuilt from its words", lambda: _parts(setting)),
@@ -148,8 +148,19 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     )
 
 
+def _only_exchanges(setting: Setting) -> Assumption:
+    moves = setting.moves and setting.update.rule in ("plain", "second-order")
+    detail = f"moves = {setting.moves}, update = {setting.update.rule}"
+    text = "the iterates move by exchanges, perhaps with a memory of the last one"
+    return assume(text, moves, detail)
+
+
+def _remembers(setting: Setting) -> bool:
+    return setting.protocol == "matrix" and setting.update.rule == "second-order"
+
+
 def _parts(setting: Setting) -> object:
-    if setting.protocol == "matrix" and setting.network.acceleration == "second-order":
+    if _remembers(setting):
         return _modes(setting)
     return gossip_phases(setting)
 
@@ -198,10 +209,10 @@ def _values(setting: Setting) -> Array:
         times = np.array(setting.record)
         result: Array = (Y**2).sum() / n * _common_factor(setting) ** times
         return result
-    if setting.protocol == "matrix" and setting.network.acceleration == "second-order":
+    if _remembers(setting):
         values, vectors = _modes(setting)
         power = ((vectors.T @ Y) ** 2).sum(1) / n
-        steps = second_order_polynomials(values, setting.network.rate, setting.record[-1])
+        steps = second_order_polynomials(values, setting.update.rate, setting.record[-1])
         second: Array = (steps[list(setting.record)] ** 2) @ power
         return second
     phases, M, found = gossip_phases(setting), Y @ Y.T, []

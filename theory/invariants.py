@@ -18,6 +18,7 @@ MOVES_BY_STEPS = (
     "compressed-exchange",
     "extra",
     "exact-diffusion",
+    "second-order",
 )
 """Updates whose memory adds up to 0 over nodes, so that Σ x moves by the local steps alone."""
 

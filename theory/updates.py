@@ -6,6 +6,7 @@ the map of a perturbation is a difference of two rounds.
 """
 
 from dataclasses import dataclass, field
+from math import sqrt
 
 import numpy as np
 
@@ -191,6 +192,13 @@ def _exact_diffusion(a: _Algebra, old: Slots) -> Slots:
     return {"x": x, "correction": x - moved, **buffer}
 
 
+def _second_order(a: _Algebra, old: Slots) -> Slots:
+    step, buffer = a.step(a.gradient(old["x"]), old)
+    moved, gamma = old["x"] - step, 2 / (1 + sqrt(1 - a.system.update.rate**2))
+    x = gamma * a.mix(moved) + (1 - gamma) * (moved - old["shift"])
+    return {"x": x, "shift": x - moved, **buffer}
+
+
 _RULES = {
     "plain": _plain,
     "tracking": _tracking,
@@ -200,4 +208,5 @@ _RULES = {
     "compressed-exchange": _compressed,
     "extra": _extra,
     "exact-diffusion": _exact_diffusion,
+    "second-order": _second_order,
 }

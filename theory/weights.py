@@ -31,8 +31,7 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
         Shape [n, n].
 
     Raises:
-        GraphError: the network cannot be rebuilt; W varies, links fail, a coin decides, or gossip
-            has a memory.
+        GraphError: the network cannot be rebuilt; W varies, links fail, or a coin decides.
     """
     if network.link_failure:
         raise GraphError(f"links fail with probability {network.link_failure:g}: W is random")
@@ -50,11 +49,8 @@ def mixing_cycle(network: NetworkFacts, n: int) -> Array:
     """W_0 ... W_{P−1}, shape [P, n, n], when links and coins permit; accelerated where declared.
 
     Raises:
-        GraphError: the network cannot be rebuilt; second-order gossip has a memory; Chebyshev's
-            polynomial needs a fixed symmetric W.
+        GraphError: the network cannot be rebuilt; Chebyshev's polynomial needs a fixed symmetric W.
     """
-    if network.acceleration == "second-order":
-        raise GraphError("second-order gossip has a memory: no matrix on the iterates alone")
     cycle = declared_weights(network, n)
     if network.acceleration == "none":
         return cycle

@@ -61,11 +61,11 @@ class NetworkFacts:
             coin for all nodes); W = I otherwise.
         exchange_period: matrix protocol: K; the exchanges are those of the rounds K, 2K, ...
             (W_0, W_1, ... where W has a period of its own); W = I in all others.
-        acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`;
-            "second-order": X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y, S starts at 0,
-            γ = 2/(1 + sqrt(1 − ρ²)), Y the iterates after the local step.
+        silent_rounds: matching and matrix protocols: the first rounds, in which nobody exchanges and
+            every node takes its local step (W = I).
+        acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`.
         rounds: K of chebyshev.
-        rate: ρ of both.
+        rate: ρ of chebyshev.
     """
 
     graph: str = "complete"
@@ -80,7 +80,8 @@ class NetworkFacts:
     link_failure: float = 0.0
     exchange_probability: float = 1.0
     exchange_period: int = 1
-    acceleration: Literal["none", "chebyshev", "second-order"] = "none"
+    silent_rounds: int = 0
+    acceleration: Literal["none", "chebyshev"] = "none"
     rounds: int = 1
     rate: float = 0.0
 
@@ -127,11 +128,14 @@ class UpdateFacts:
             compressed-exchange: H = X − η D, P+ = P + M∘(H − P), X+ = H + γ (W P+ − P+).
             extra: X+ = W X − η D − S, S+ = S + ½ (X − W X).
             exact-diffusion: H = X − η D, X+ = V (H + C), C+ = X+ − H, V = ½ (I + W) if lazy else W.
+            second-order: Y = X − η D, X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y,
+            γ = 2/(1 + sqrt(1 − ρ²)).
         delay: τ.
         kept: k.
         memory: sparsified: whether what a mask drops is kept for later.
         consensus_step: γ.
         lazy: exact-diffusion: whether V is ½ (I + W).
+        rate: second-order: ρ.
     """
 
     rule: Literal[
@@ -143,12 +147,14 @@ class UpdateFacts:
         "compressed-exchange",
         "extra",
         "exact-diffusion",
+        "second-order",
     ] = "plain"
     delay: int = 0
     kept: int = 0
     memory: bool = False
     consensus_step: float = 1.0
     lazy: bool = False
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.registry import register
-from hzbench.core.setting import NetworkFacts, Protocol
+from hzbench.core.setting import NetworkFacts, Protocol, UpdateFacts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,10 +74,9 @@ class SecondOrderGossip(Method):
         """The last exchange's change S."""
         return (*super().arrays(), "shift")
 
-    def network_facts(self, declared: NetworkFacts, nodes: int) -> NetworkFacts:
-        """The declared network, accelerated."""
-        del nodes
-        return replace(declared, acceleration="second-order", rate=self.rate)
+    def update_facts(self) -> UpdateFacts:
+        """A memory of the last exchange."""
+        return UpdateFacts(rule="second-order", rate=self.rate)
 
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         """Adapt, then one exchange with memory."""

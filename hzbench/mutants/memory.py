@@ -217,6 +217,28 @@ class NoCorrection(Mutant):
         return wrap(_NoDual if "dual" in method.arrays() else _NoCorrection, method)
 
 
+class _NoShift(_Without):
+    array: str = "shift"
+
+
+@register("mutant", "forgotten_exchange")
+class ForgottenExchange(Mutant):
+    """Second-order gossip that does not remember its last exchange.
+
+    Formula: S → 0: X+ = (γ W + (1 − γ) I) Y, over-relaxed gossip.
+
+    Source: mutation study.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other methods."""
+        return needs(_rule(spec, "second-order"), spec, "method second_order")
+
+    def method(self, method: Method) -> Method:
+        """Empty the memory."""
+        return wrap(_NoShift, method)
+
+
 @register("mutant", "local_step_fewer")
 class LocalStepFewer(Mutant):
     """Nodes exchange one local step earlier than declared.

@@ -19,6 +19,7 @@ METHODS = {
     "forgotten_error": {"name": "rand_k_sgd", "kept": 2, "memory": True},
     "no_public_copies": {"name": "choco_sgd", "kept": 2},
     "no_correction": "extra",
+    "forgotten_exchange": "second_order",
     "local_step_fewer": {"name": "local_sgd", "local_steps": 3},
 }
 

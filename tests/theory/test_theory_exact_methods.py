@@ -67,6 +67,24 @@ def test_tracking_extra_and_exact_diffusion_remove_it(name, alike):
     assert settled(structure)["node_distance"] > 1e-3
 
 
+def test_second_order_gossip_keeps_a_bias_known_by_dense_algebra():
+    """At rest S = X − Y and X = γ W Y + (1 − γ)(Y − S), Y = X − η (A X − b): one linear system."""
+    structure, _ = quadratic(np.random.default_rng(9), N, D, noise=0.0)
+    gamma = 2 / (1 + np.sqrt(1 - 0.85**2))
+    A = np.zeros((N * D, N * D))
+    for i in range(N):
+        A[i * D : (i + 1) * D, i * D : (i + 1) * D] = structure.hessians[i]
+    eye, b = np.eye(N * D), structure.linear.ravel()
+    after = gamma * np.kron(W, np.eye(D)) + 2 * (1 - gamma) * eye  # X = after Y − (1 − γ) X
+    x = np.linalg.solve((2 - gamma) * eye - after @ (eye - ETA * A), ETA * after @ b).reshape(N, D)
+    best = np.linalg.solve(structure.hessians.mean(0), structure.linear.mean(0))
+    found = settled(structure, UpdateFacts(rule="second-order", rate=0.85))
+    distance = ((x - best) ** 2).sum(1).mean()
+    assert found["node_distance"] == pytest.approx(distance, rel=1e-9)
+    np.testing.assert_allclose(found["mean_iterate"], x.mean(0), rtol=1e-9)
+    assert 1e-3 < found["node_distance"] < settled(structure)["node_distance"]
+
+
 @pytest.mark.parametrize("steps", [2, 5])
 def test_local_sgd_settles_where_its_period_repeats(steps):
     """The fixed point of K local steps and one exchange, by dense algebra; after an exchange."""

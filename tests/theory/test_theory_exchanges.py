@@ -160,12 +160,11 @@ KNOWN = {  # theorems that hold whatever the exchange, or know it
     "step_invariants",
     "lemma2_martingale",
 }
-SECOND = ("matrix", {"graph": "path", "acceleration": "second-order", "rate": 0.9}, None)
 COMPLETE = ("pair", {"graph": "complete", "pair_weight": 0.3}, None)
 CONSTANTS = Constants(
     smoothness=1.0, strong_convexity=1.0, noise=(0.2,) * 4, heterogeneity=0.0, minimum=0.0
 )
-OTHERS = {**EXCHANGES, "second-order": SECOND, "complete": COMPLETE}
+OTHERS = {**EXCHANGES, "complete": COMPLETE}
 
 
 @pytest.mark.parametrize("eta", [0.01, 0.3])

@@ -178,6 +178,14 @@ class Textbook:
             s["x"] = (s["x"] + moved) / 2
         s["last"], s["stepped"] = x, step
 
+    def second(self, s):
+        """X+ = γ W Y + (1 − γ) Y_before, Y_before the last state moved by the steps since."""
+        gamma = 2 / (1 + np.sqrt(1 - self.facts.rate**2))
+        x, step = s["x"], self.step(self.gradient(s["x"]))
+        before = x if np.isnan(s["last"]).any() else s["last"]
+        s["x"] = gamma * self.average(x - step) + (1 - gamma) * (before - step)
+        s["last"] = x - step
+
     def after(self):
         getattr(self, self.facts.rule.split("-")[0])(self.s)
         return self.s
@@ -206,6 +214,8 @@ UPDATES = {  # words of the update, what else, steps
     "extra": (UpdateFacts(rule="extra"), {}, 3),
     "exact diffusion": (UpdateFacts(rule="exact-diffusion", lazy=True), {}, 3),
     "d2": (UpdateFacts(rule="exact-diffusion"), {}, 3),
+    "second order": (UpdateFacts(rule="second-order", rate=0.8), {}, 3),
+    "second-order coin": (UpdateFacts(rule="second-order", rate=0.8), {"coin": 0.6}, 2),
     "choco-coin": (
         UpdateFacts(rule="compressed-exchange", kept=1, consensus_step=0.4),
         {"coin": 0.7},
