@@ -74,12 +74,19 @@ def conclude(
 
 
 def iterates_move(setting: Setting) -> Assumption:
-    """The run updates its iterates, by nothing but local steps and exchanges."""
+    """The run updates its iterates, by nothing but local steps and exchanges in every round."""
+    always = exchanges_always(setting)
     return assume(
-        "the iterates move by local steps and exchanges alone",
-        setting.moves and setting.update.rule == "plain",
-        f"moves = {setting.moves}, update = {setting.update.rule}",
+        "the iterates move by local steps and exchanges alone, in every round",
+        setting.moves and setting.update.rule == "plain" and always.holds,
+        f"moves = {setting.moves}, update = {setting.update.rule}, {always.detail}",
     )
+
+
+def exchanges_always(setting: Setting) -> Assumption:
+    """No round is silent."""
+    silent = setting.network.silent_rounds
+    return assume("no round is silent", silent == 0, f"silent rounds = {silent}")
 
 
 def laws_known(setting: Setting) -> Assumption:

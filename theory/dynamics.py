@@ -15,7 +15,14 @@ from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance, deviation
-from hzbench.theory.affine_system import AffineSystem, Integers, positions, slots
+from hzbench.theory.affine_system import (
+    AffineSystem,
+    Integers,
+    Mixing,
+    Scenario,
+    positions,
+    slots,
+)
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.commuting import Reduction, reduction
 from hzbench.theory.coordinates import is_diagonal
@@ -59,6 +66,14 @@ class Model:
     optimum: Array
     basis: Array
     form: Form
+
+    @property
+    def alone(self) -> AffineSystem:
+        """The system of a silent round: everyone steps, nobody exchanges."""
+        nodes = self.start.shape[1]
+        own = Mixing(mean=np.eye(nodes))
+        scenario = Scenario(probability=1.0, mixing=own, active=np.ones(nodes, dtype=bool))
+        return replace(self.system, scenarios=(scenario,))
 
 
 def quadratic_parts(setting: Setting) -> tuple[Array, Array]:
@@ -253,13 +268,13 @@ def _diagonalised(A: Array, basis: Array) -> bool:
 def moments_at(setting: Setting, model: Model) -> list[Array]:
     """Z at every record step, each of shape [C, N+1, N+1]."""
     Z, phases = model.system.start(model.start, model.origin), (model.system, *model.later)
-    found, wanted = [], set(setting.record)
+    found, wanted, silent = [], set(setting.record), setting.network.silent_rounds
     for t in range(setting.record[-1] + 1):
         if t in wanted:
             found.append(Z)
         if t < setting.record[-1]:
             shape = schedule_shape(setting.schedule, t, setting.steps)
-            Z = advance(phases[t % len(phases)], Z, shape)
+            Z = advance(model.alone if t < silent else phases[t % len(phases)], Z, shape)
     return found
 
 

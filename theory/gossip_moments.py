@@ -13,6 +13,7 @@ from hzbench.theory.checks import (
     assume,
     buildable,
     conclude,
+    exchanges_always,
     iterates_move,
     matchings_known,
 )
@@ -140,6 +141,7 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     largest = float(np.abs(setting.step_sizes).max(initial=0.0))
     return (
         _only_exchanges(setting),
+        exchanges_always(setting),
         assume("all step sizes are 0", largest == 0, f"largest step size = {largest:g}"),
         matchings_known(setting),
         buildable("the network can be rebuilt from its words", lambda: _parts(setting)),

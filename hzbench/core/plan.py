@@ -42,6 +42,7 @@ class Plan:
         links: which of them are up, bool [R, T, E].
         exchanges: matrix with a coin: whether a round exchanges at all, bool [R, T].
         idle_steps: matching: whether an idle node still takes its local step.
+        silent: matching and matrix: first rounds, in which all nodes step and nobody exchanges.
     """
 
     protocol: Protocol
@@ -56,6 +57,7 @@ class Plan:
     links: NDArray[np.bool_] | None = None
     exchanges: NDArray[np.bool_] | None = None
     idle_steps: bool = False
+    silent: int = 0
 
     @property
     def replicas(self) -> int:
@@ -71,15 +73,17 @@ class Plan:
     def varies(self) -> bool:
         """Whether W depends on the step."""
         random = self.links is not None or self.exchanges is not None
-        return random or (self.matrix is not None and self.matrix.ndim == 3)
+        return random or self.silent > 0 or (self.matrix is not None and self.matrix.ndim == 3)
 
     def mixing(self, step: int) -> NDArray[np.float64]:
         """W of one step, shape [n, n], or [R, n, n] with failing links or a coin.
 
         A failed edge has weight 0; what it carried stays at the diagonal of both ends. A round
-        without exchange has W = I.
+        without exchange and a silent round have W = I.
         """
         assert self.matrix is not None
+        if step < self.silent:
+            return np.eye(self.nodes)
         base = self.matrix if self.matrix.ndim == 2 else self.matrix[step % len(self.matrix)]
         matrices = self._with_failures(base, step)
         if self.exchanges is None:

@@ -61,8 +61,8 @@ class NetworkFacts:
             coin for all nodes); W = I otherwise.
         exchange_period: matrix protocol: K; the exchanges are those of the rounds K, 2K, ...
             (W_0, W_1, ... where W has a period of its own); W = I in all others.
-        silent_rounds: matching and matrix protocols: the first rounds, in which nobody exchanges and
-            every node takes its local step (W = I).
+        silent_rounds: matching and matrix protocols: the first rounds, in which nobody exchanges
+            and every node takes its local step (W = I).
         acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`.
         rounds: K of chebyshev.
         rate: ρ of chebyshev.

@@ -67,6 +67,7 @@ class NetworkTable(Table):
     pair_weight: float = Field(0.5, gt=0, lt=1)
     matching_law: MatchingLaw = "uniform"
     link_failure: float = Field(0.0, ge=0, lt=1)
+    silent_rounds: int = Field(0, ge=0)
     exchange_probability: float = Field(1.0, gt=0, le=1)
 
     @model_validator(mode="after")

@@ -67,8 +67,9 @@ def _everyone(plan: Plan, step: int) -> tuple[NDArray[np.int64], ...]:
 def _matching_round(plan: Plan, step: int) -> Round:
     assert plan.partners is not None
     replica, node, steps = _everyone(plan, step)
-    partner = plan.partners[:, step].ravel()
-    active = np.ones(partner.shape, bool) if plan.idle_steps else partner != node
+    silent = step < plan.silent
+    partner = node if silent else plan.partners[:, step].ravel()
+    active = np.ones(partner.shape, bool) if plan.idle_steps or silent else partner != node
     position = np.cumsum(active) - 1
     return Round(
         replica=replica[active],

@@ -125,6 +125,7 @@ def build_plan(parts: Components, replicas: range) -> Plan:
         keys=keys,
         step_sizes=step_sizes(spec),
         idle_steps=spec.network.idle_steps,
+        silent=spec.network.silent_rounds,
         **draw(network, keys, spec.run.steps),
     )
     return parts.mutant.plan(plan)

@@ -21,6 +21,7 @@ READ_BY: dict[str, tuple[Protocol, ...]] = {
     "matching_law": ("matching",),
     "matrix": ("matrix",),
     "pair_weight": ("pair", "matching"),
+    "silent_rounds": ("matching", "matrix"),
     "weights": ("matrix",),
 }
 """Keys of [network] that only some protocols read."""

@@ -102,6 +102,7 @@ def network_facts(spec: Spec) -> NetworkFacts:
         matching_law=table.matching_law,
         link_failure=table.link_failure,
         exchange_probability=table.exchange_probability,
+        silent_rounds=table.silent_rounds,
     )
     return method_of(spec).network_facts(declared, spec.node_count)
 
