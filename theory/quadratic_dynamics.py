@@ -38,6 +38,7 @@ MUTANTS = (
     "gaussian_for_sphere",
     "noise_plus_5",
     "forward_for_central",
+    "talking_warmup",
 )
 
 VALIDITY = (

@@ -32,6 +32,24 @@ class IgnoredPairWeight(Mutant):
         return replace(plan, pair_weight=0.5)
 
 
+@register("mutant", "talking_warmup")
+class TalkingWarmup(Mutant):
+    """Nodes exchange from the first round on, whatever `silent_rounds` says.
+
+    Formula: W = I in rounds 0 ... s − 1 → W as drawn.
+
+    Source: a warm-up of the step size alone where the paper's is without communication.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse where no round is silent."""
+        return needs(spec.network.silent_rounds > 0, spec, "silent_rounds above 0")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Exchange at once."""
+        return replace(plan, silent=0)
+
+
 @register("mutant", "favoured_edge")
 class FavouredEdge(Mutant):
     """A matching is drawn twice, and the draw that pairs nodes 0 and 1 is kept.
