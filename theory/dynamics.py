@@ -31,6 +31,7 @@ from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.mixing_laws import Phases, mixing_phases
 from hzbench.theory.noise_laws import noise_law
 from hzbench.theory.oracles import constant_bias, least_squares_hessians, least_squares_linear
+from hzbench.theory.push_sum import push_round
 from hzbench.theory.random_matchings import matching_law
 from hzbench.theory.schedules import schedule_shape
 
@@ -269,12 +270,16 @@ def moments_at(setting: Setting, model: Model) -> list[Array]:
     """Z at every record step, each of shape [C, N+1, N+1]."""
     Z, phases = model.system.start(model.start, model.origin), (model.system, *model.later)
     found, wanted, silent = [], set(setting.record), setting.network.silent_rounds
+    weights = np.ones(setting.nodes)  # of push-sum
     for t in range(setting.record[-1] + 1):
         if t in wanted:
             found.append(Z)
         if t < setting.record[-1]:
             shape = schedule_shape(setting.schedule, t, setting.steps)
-            Z = advance(model.alone if t < silent else phases[t % len(phases)], Z, shape)
+            system = model.alone if t < silent else phases[t % len(phases)]
+            if system.update.rule == "push-sum":
+                system, weights = push_round(system, weights)
+            Z = advance(system, Z, shape)
     return found
 
 

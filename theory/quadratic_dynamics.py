@@ -22,9 +22,9 @@ from hzbench.theory.dynamics import (
     quadratic_parts,
     unique_minimiser,
 )
-from hzbench.theory.graphs import GraphError, edge_law
+from hzbench.theory.graphs import edge_law
 from hzbench.theory.mixing_laws import mixing_phases
-from hzbench.theory.weights import mixing_cycle
+from hzbench.theory.push_sum import sums_of
 
 MUTANTS = (
     "step_size_plus_5",
@@ -55,8 +55,8 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     definite mean; gradients with noise N(0, Σ_i); all direction laws, all differences, full
     coordinate differences, mixed populations; pair, matching and matrix protocols in all three
     orders, with a coin or pauses too; any step sizes, schedule and momentum; gradient tracking,
-    EXTRA, exact diffusion, delays, control variates, and (diagonal A_i) masks of steps and
-    exchanges.
+    EXTRA, exact diffusion, second-order gossip, push-sum, delays, control variates, and (diagonal
+    A_i) masks of steps and exchanges.
 
     Formula:
         Z_t = E z z', z all that the nodes remember (x_i, v_i, trackers, past iterates, ...), obeys
@@ -108,7 +108,7 @@ def dynamics_assumptions(
         recorded(setting),
         matchings_known(setting),
         buildable("the network can be rebuilt from its words", lambda: network_parts(setting)),
-        rows_sum_to_one(setting),
+        sums_of(setting),
     )
     if not structure.holds:
         skipped = "not checked: needs the quadratic form"
@@ -128,6 +128,10 @@ def update_known(setting: Setting) -> Assumption:
         return assume(
             text, False, f"{detail}; such an update needs a W that is fixed or drawn whole"
         )
+    if update.rule == "push-sum" and network.exchange_probability < 1:
+        return assume(
+            text, False, "under a coin push-sum weights are random, and X divides by them"
+        )
     if 0 < update.kept < setting.problem.dimension and not coordinates_decouple(setting):
         return assume(text, False, "masks of coordinates need quadratics with diagonal Hessians")
     return assume(text, True, f"update = {update.rule}")
@@ -137,19 +141,6 @@ def coordinates_decouple(setting: Setting) -> bool:
     """Whether every Hessian of a Quadratic is diagonal."""
     structure = setting.problem.structure
     return isinstance(structure, Quadratic) and is_diagonal(structure.hessians)
-
-
-def rows_sum_to_one(setting: Setting) -> Assumption:
-    """Agreement is kept: W1 = 1 (always so for averaging pairs)."""
-    text = "the rows of W sum to 1"
-    if setting.protocol != "matrix":
-        return assume(text, True)
-    try:
-        cycle = mixing_cycle(setting.network, setting.nodes)
-    except GraphError as error:
-        return assume(text, False, str(error))
-    worst = float(abs(cycle.sum(2) - 1.0).max())
-    return assume(text, worst < 1e-9, f"largest deviation of a row sum = {worst:.3g}")
 
 
 def network_parts(setting: Setting) -> object:

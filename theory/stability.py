@@ -23,6 +23,7 @@ from hzbench.theory.dynamics import (
     unique_minimiser,
 )
 from hzbench.theory.graphs import GraphError
+from hzbench.theory.push_sum import settled
 
 Array = NDArray[np.float64]
 Period = tuple[AffineSystem, ...]
@@ -102,7 +103,8 @@ def _of_period(setting: Setting, number: Callable[[Period], float]) -> float:
     """A number of the affine systems of one period; nan where they cannot be built or solved."""
     try:
         model = build_model(setting)
-        return number((model.system, *model.later))
+        period = (model.system, *model.later)
+        return number(settled(period) if model.system.update.rule == "push-sum" else period)
     except (GraphError, ArpackError, np.linalg.LinAlgError, ValueError):
         return nan
 

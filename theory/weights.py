@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.setting import NetworkFacts
+from hzbench.theory.digraphs import push_weights
 from hzbench.theory.graphs import (
     Edges,
     GraphError,
@@ -84,7 +85,8 @@ def declared_weights(network: NetworkFacts, n: int) -> Array:
         lazy (I + metropolis)/2; best-constant I − 2L/(λ_2 + λ_n);
         fastest-mixing I − min(1/Δ, 2/(λ_2 + λ_n)) L on edge-transitive graphs;
         uniform J/n (complete graph only); static-exponential (I + Σ_k P^(2^k))/(1 + ⌈log2 n⌉);
-        one-peer-exponential W_t = ½(I + P^(2^t)), P the cyclic shift; explicit as given.
+        one-peer-exponential W_t = ½(I + P^(2^t)), P the cyclic shift; push and one-peer-push in
+        `push_weights`; explicit as given.
 
     Source:
         Xiao and Boyd 2004, section 4; Boyd, Diaconis, Xiao 2004; Ying et al. 2021; own
@@ -104,6 +106,8 @@ def _exchanges(network: NetworkFacts, n: int) -> Array:
     rule = words(network.weights)
     if rule in {"static-exponential", "one-peer-exponential"}:
         return _exponential(network, n, rule)
+    if rule in {"push", "one-peer-push"}:
+        return push_weights(network, n, one_peer=rule == "one-peer-push")
     return _from_graph(network, n, rule)[None]
 
 
@@ -142,7 +146,8 @@ def _from_graph(network: NetworkFacts, n: int, rule: str) -> Array:
         return np.full((n, n), 1.0 / n)
     raise GraphError(
         f"got weights {network.weights!r}; theory knows metropolis, max-degree, lazy, "
-        "best-constant, fastest-mixing, uniform, static-exponential, one-peer-exponential, explicit"
+        "best-constant, fastest-mixing, uniform, static-exponential, one-peer-exponential, push, "
+        "one-peer-push, explicit"
     )
 
 

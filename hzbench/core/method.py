@@ -70,9 +70,9 @@ class Method(Component):
         """k: every row gets a "mask" that keeps k coordinates, drawn afresh; 0: it gets none."""
         return 0
 
-    def floats(self, dimension: int) -> int:
-        """Numbers that one `mix` sends over a link."""
-        return dimension
+    def floats(self, width: int) -> int:
+        """Numbers that one `mix` of that width sends over a link."""
+        return width
 
     def mistakes(self, dimension: int) -> list[str]:
         """Why the method does not fit a problem of that dimension; empty if it does."""
@@ -114,10 +114,10 @@ class Method(Component):
         """One step of every row.
 
         Arguments:
-            local: "x", the arrays of the method and its "mask" (0 or 1), each [B, d], for the rows
-                that take part.
+            local: "x", the arrays of the method and its "mask" (0 or 1), each [B, d] (arrays as
+                wide as `begin` made them), for the rows that take part.
             gradient: x [B, d] -> G [B, d].
-            mix: y [B, d] -> the rows' averages [B, d].
+            mix: y [B, d] -> the rows' averages [B, d]; any width.
             step_size: η of each row, shape [B, 1].
 
         Returns:

@@ -18,24 +18,28 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """An undirected connected graph, a doubly stochastic W, and the laws of what is drawn.
+    """A connected graph, a doubly stochastic W, and the laws of what is drawn.
 
     Rows that sum to 1 keep agreement, columns that sum to 1 keep the mean; symmetry is one way to
-    have both, so W may be directed (exponential graphs are), but failing links need it.
+    have both, so W may be directed (exponential graphs are), but failing links need it. Push-sum
+    divides by what W does to ones, so there columns that sum to 1 are enough, on directed graphs
+    too.
 
     Attributes:
         nodes: n.
-        edges: pairs i < j, shape [E, 2].
+        edges: pairs i < j, shape [E, 2]; arcs i → j of a directed graph.
         weights: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
         edge_probabilities: law of the drawn edge in the pair protocol, shape [E], sum 1.
         pair_weight: w in x_i+ = (1 − w) y_i + w y_j of two partners.
         matching_law: law of the matching protocol.
         link_failure: probability with which every edge fails in a round.
         exchange_probability: probability with which a round exchanges at all.
+        directed: whether edges are arcs.
+        column_stochastic: whether W need not have rows that sum to 1 (push-sum).
 
     Raises:
-        UserMistakeError: not connected, or W not doubly stochastic, or with weight where the graph
-            has no edge, or links that fail without symmetric weights.
+        UserMistakeError: not (strongly) connected, or W not doubly stochastic, or with weight where
+            the graph has no edge, or links that fail without symmetric weights.
     """
 
     nodes: int
@@ -46,6 +50,8 @@ class Network:
     matching_law: MatchingLaw = "uniform"
     link_failure: float = 0.0
     exchange_probability: float = 1.0
+    directed: bool = False
+    column_stochastic: bool = False
 
     def __post_init__(self) -> None:
         mistakes = [*self._graph_mistakes(), *self._weight_mistakes(), *self._law_mistakes()]
@@ -54,15 +60,16 @@ class Network:
 
     @cached_property
     def adjacency(self) -> NDArray[np.float64]:
-        """0/1 matrix, shape [n, n]."""
+        """0/1 matrix, shape [n, n]; A_ij = 1 for an arc i → j."""
         matrix = np.zeros((self.nodes, self.nodes))
         matrix[self.edges[:, 0], self.edges[:, 1]] = 1.0
-        return matrix + matrix.T
+        return matrix if self.directed else matrix + matrix.T
 
     @cached_property
     def laplacian_spectrum(self) -> NDArray[np.float64]:
-        """Eigenvalues of D − A, ascending, shape [n]."""
-        laplacian = np.diag(self.adjacency.sum(axis=1)) - self.adjacency
+        """Eigenvalues of D − A, ascending, shape [n]; directions of arcs do not count."""
+        joined = np.maximum(self.adjacency, self.adjacency.T)
+        laplacian = np.diag(joined.sum(axis=1)) - joined
         return np.asarray(np.linalg.eigvalsh(laplacian), dtype=np.float64)
 
     @cached_property
@@ -71,11 +78,16 @@ class Network:
         return contraction(self.weights)
 
     def _graph_mistakes(self) -> list[str]:
-        if self.nodes > 1 and np.count_nonzero(self.laplacian_spectrum < _ROUNDING) > 1:
-            parts = np.count_nonzero(self.laplacian_spectrum < _ROUNDING)
+        parts = int(np.count_nonzero(self.laplacian_spectrum < _ROUNDING))
+        if self.nodes > 1 and parts > 1:
             return [
                 f"got a graph with {parts} components; expected a connected graph; "
                 "add edges between the components"
+            ]
+        if self.directed and (parts := strong_parts(self.adjacency)) > 1:
+            return [
+                f"got a directed graph with {parts} strongly connected components; expected one, "
+                "so that every node hears of every other; add arcs back"
             ]
         return []
 
@@ -100,21 +112,8 @@ class Network:
         n = self.nodes
         if not np.isfinite(w).all():
             return ["got a W that is not finite; expected numbers; correct network.matrix"]
-        found = []
-        if np.abs(w.sum(axis=0) - 1).max() > _ROUNDING and not _symmetric(w):
-            worst = int(np.abs(w.sum(axis=0) - 1).argmax())
-            found.append(
-                f"got a W that is not symmetric and whose column {worst} sums to "
-                f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic one; make every column "
-                "of network.matrix sum to 1"
-            )
-        if np.abs(w.sum(axis=1) - 1).max() > _ROUNDING:
-            worst = int(np.abs(w.sum(axis=1) - 1).argmax())
-            found.append(
-                f"got a W whose row {worst} sums to {w.sum(axis=1)[worst]:.6g}; expected a doubly "
-                "stochastic one; make every row of network.matrix sum to 1"
-            )
-        support = self.adjacency + np.eye(n)
+        found = _push_mistakes(w) if self.column_stochastic else _sum_mistakes(w)
+        support = self.adjacency.T + np.eye(n)  # W_ji moves what i has to j
         if np.abs(w[support == 0]).max(initial=0.0) > _ROUNDING:
             found.append(
                 "got a weight in W between nodes without an edge; expected W on the graph; "
@@ -157,6 +156,50 @@ def contraction(weights: NDArray[np.float64]) -> float:
     for W in weights.reshape(-1, n, n):
         product = W @ product
     return float(np.linalg.norm(product - 1.0 / n, 2))
+
+
+def strong_parts(matrix: NDArray[np.float64]) -> int:
+    """Number of strongly connected components of the digraph of the entries that are not 0."""
+    return int(connected_components(coo_array(matrix), directed=True, connection="strong")[0])
+
+
+def _sum_mistakes(w: NDArray[np.float64]) -> list[str]:
+    """Why W [n, n] is not doubly stochastic."""
+    found = []
+    if np.abs(w.sum(axis=0) - 1).max() > _ROUNDING and not _symmetric(w):
+        worst = int(np.abs(w.sum(axis=0) - 1).argmax())
+        found.append(
+            f"got a W that is not symmetric and whose column {worst} sums to "
+            f"{w.sum(axis=0)[worst]:.6g}; expected a doubly stochastic one; make every column "
+            "of network.matrix sum to 1"
+        )
+    if np.abs(w.sum(axis=1) - 1).max() > _ROUNDING:
+        worst = int(np.abs(w.sum(axis=1) - 1).argmax())
+        found.append(
+            f"got a W whose row {worst} sums to {w.sum(axis=1)[worst]:.6g}; expected a doubly "
+            "stochastic one; make every row of network.matrix sum to 1"
+        )
+    return found
+
+
+def _push_mistakes(w: NDArray[np.float64]) -> list[str]:
+    """Why push-sum cannot use W [n, n]."""
+    columns, rows = w.sum(axis=0), w.sum(axis=1)
+    if np.abs(columns - 1).max() > _ROUNDING:
+        worst = int(np.abs(columns - 1).argmax())
+        turned = np.abs(rows - 1).max() <= _ROUNDING
+        fix = "transpose network.matrix" if turned else "divide every column by its sum"
+        return [
+            f"got a W whose column {worst} sums to {columns[worst]:.6g}"
+            f"{', though its rows sum to 1' if turned else ''}; expected columns that sum to 1, "
+            f"since push-sum sends shares of what a node has; {fix}"
+        ]
+    if w.min() < 0 or w.diagonal().min() <= 0:
+        return [
+            f"got a W with an entry {w.min():.6g} and a diagonal from {w.diagonal().min():.6g}; "
+            "expected non-negative shares of which every node keeps one; raise them"
+        ]
+    return []
 
 
 def _symmetric(w: NDArray[np.float64]) -> bool:

@@ -63,6 +63,8 @@ class NetworkFacts:
             (W_0, W_1, ... where W has a period of its own); W = I in all others.
         silent_rounds: matching and matrix protocols: the first rounds, in which nobody exchanges
             and every node takes its local step (W = I).
+        column_stochastic: matrix protocol: columns of W sum to 1, rows need not; the graph may be
+            directed, then W_ji > 0 only for j = i and arcs i → j.
         acceleration: "none"; "chebyshev": a step multiplies by T_K(W/ρ)/T_K(1/ρ), K = `rounds`.
         rounds: K of chebyshev.
         rate: ρ of chebyshev.
@@ -81,6 +83,7 @@ class NetworkFacts:
     exchange_probability: float = 1.0
     exchange_period: int = 1
     silent_rounds: int = 0
+    column_stochastic: bool = False
     acceleration: Literal["none", "chebyshev"] = "none"
     rounds: int = 1
     rate: float = 0.0
@@ -130,6 +133,7 @@ class UpdateFacts:
             exact-diffusion: H = X − η D, X+ = V (H + C), C+ = X+ − H, V = ½ (I + W) if lazy else W.
             second-order: Y = X − η D, X+ = γ W Y + (1 − γ)(Y − S), S+ = X+ − Y,
             γ = 2/(1 + sqrt(1 − ρ²)).
+            push-sum: w+ = W w, w = 1 at the start, X+ = diag(1/w+) W (diag(w) X − η D).
         delay: τ.
         kept: k.
         memory: sparsified: whether what a mask drops is kept for later.
@@ -148,6 +152,7 @@ class UpdateFacts:
         "extra",
         "exact-diffusion",
         "second-order",
+        "push-sum",
     ] = "plain"
     delay: int = 0
     kept: int = 0

@@ -16,7 +16,7 @@ class State:
 
     Attributes:
         step: number of steps done.
-        arrays: "x" and the arrays of the method, each [R, n, d].
+        arrays: "x" [R, n, d] and the arrays of the method, each [R, n, d] or narrower.
         counters: oracle calls by kind and floats_sent so far, each [R].
     """
 

@@ -115,7 +115,8 @@ class _Run:
 
     def state(self, step: int) -> State:
         """The current state as a record."""
-        arrays = {name: array.view(self.x_shape) for name, array in self.arrays.items()}
+        sizes = self.x_shape[:2]
+        arrays = {name: array.view(*sizes, -1) for name, array in self.arrays.items()}
         return State(step=step, arrays=arrays, counters=self.counters)
 
     def run_round(self, each: Round, recorder: Recorder) -> None:
@@ -181,12 +182,13 @@ class _Run:
         """The verb `mix` for these rows; counts floats sent."""
         import torch
 
-        d, w = self.method.floats(self.problem.dimension), self.plan.pair_weight
+        w = self.plan.pair_weight
 
         def average(y: Tensor) -> Tensor:
             assert partner is not None
             others = (partner != torch.arange(len(rows), device=partner.device)).long()
-            self.counters["floats_sent"].index_add_(0, rows.replica, d * others)
+            sent = self.method.floats(y.shape[1]) * others
+            self.counters["floats_sent"].index_add_(0, rows.replica, sent)
             return (y + y[partner]) / 2 if w == 0.5 else (1 - w) * y + w * y[partner]
 
         if partner is not None:
@@ -194,8 +196,8 @@ class _Run:
         matrix, links = self.fixed or self.mixing(int(rows.step[0]))
 
         def multiply(y: Tensor) -> Tensor:
-            self.counters["floats_sent"] += d * links
-            return torch.matmul(matrix, y.view(self.x_shape)).view_as(y)
+            self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
+            return torch.matmul(matrix, y.view(*self.x_shape[:2], -1)).view_as(y)
 
         return multiply
 

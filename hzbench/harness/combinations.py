@@ -7,7 +7,7 @@ import os
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from hzbench.core.network import contraction
+from hzbench.core.network import contraction, strong_parts
 from hzbench.core.plan import BLOCK
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import NetworkTable, Spec
@@ -26,6 +26,11 @@ READ_BY: dict[str, tuple[Protocol, ...]] = {
 }
 """Keys of [network] that only some protocols read."""
 
+_STRONG = (
+    "network.matrix: got a W with {parts} strongly connected parts; expected one, so that every "
+    "node hears of every other; add shares back"
+)
+
 
 def combination_mistakes(spec: Spec) -> list[str]:
     """Every combination that makes no sense."""
@@ -36,7 +41,7 @@ def combination_mistakes(spec: Spec) -> list[str]:
         *_unread(spec, protocol),
         *(_matching_mistakes(facts, spec.node_count) if protocol == "matching" else ()),
         *_law_mistakes(facts),
-        *_matrix_mistakes(spec),
+        *_matrix_mistakes(spec, facts.column_stochastic),
         *_record_mistakes(spec),
     ]
 
@@ -127,16 +132,19 @@ def _matching_mistakes(facts: NetworkFacts, nodes: int) -> list[str]:
     return []
 
 
-def _matrix_mistakes(spec: Spec) -> list[str]:
+def _matrix_mistakes(spec: Spec, pushes: bool) -> list[str]:
     """A given W whose own links do not connect the nodes, or that expands disagreement."""
     matrix = np.array(spec.network.matrix if spec.network.matrix is not None else [[1.0]])
+    square = len(matrix) == len(matrix.T) and np.isfinite(matrix).all()
+    if pushes:
+        parts = strong_parts(matrix) if square else 1
+        return [_STRONG.format(parts=parts)] if parts > 1 else []
     parts = connected_components(matrix != 0)[0] if len(matrix) == len(matrix.T) else 1
     if parts > 1:
         return [
             f"network.matrix: got a W that falls into {parts} parts; expected one that connects "
             "all nodes; give the parts a common weight"
         ]
-    square = len(matrix) == len(matrix.T) and np.isfinite(matrix).all()
     norm = contraction(matrix) if square else 0.0
     if norm > 1.0 + 1e-9 and np.allclose(matrix.sum(axis=1), 1.0):
         return [

@@ -83,9 +83,9 @@ class ChocoSGD(_Masked):
         """The public copies P."""
         return (*super().arrays(), "public")
 
-    def floats(self, dimension: int) -> int:
+    def floats(self, width: int) -> int:
         """Only what the mask keeps is sent (indices not counted)."""
-        return min(self.kept, dimension)
+        return min(self.kept, width)
 
     def update_facts(self) -> UpdateFacts:
         """Masks of what is exchanged."""

@@ -120,6 +120,27 @@ class OnePeerStuck(Mutant):
         return replace(plan, matrix=plan.matrix[0])
 
 
+@register("mutant", "transposed_weights")
+class TransposedWeights(Mutant):
+    """Nodes take shares of what others have as if they were sent: rows of W sum to 1, not columns.
+
+    Formula: W → W'.
+
+    Source: push-sum with the matrix of a row-stochastic consensus; weights stay 1, the mean drifts.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse weights that are symmetric by their rule."""
+        rules = ("push", "one-peer-push", "explicit")
+        pushes = spec.method["name"] == "push_sum" and spec.network.weights["name"] in rules
+        return needs(pushes, spec, "method push_sum with push weights")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Transpose."""
+        assert plan.matrix is not None
+        return replace(plan, matrix=plan.matrix.swapaxes(-1, -2).copy())
+
+
 @register("mutant", "torus_over_five")
 class TorusOverFive(Mutant):
     """A torus whose weights are 1/5 also where a side of 2 makes two of four neighbours one.

@@ -239,6 +239,31 @@ class ForgottenExchange(Mutant):
         return wrap(_NoShift, method)
 
 
+class _Undivided(Wrapped):
+    def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
+        direction, kept = self.direction(local, gradient(local["x"]))
+        moved = mix(local["x"] - step_size * direction)
+        return {"x": moved, "weight": local["weight"], **kept}
+
+
+@register("mutant", "undivided_push")
+class UndividedPush(Mutant):
+    """Push-sum without its weights: nodes use what they receive as it is.
+
+    Formula: w → 1: X+ = W (X − D G), whose nodes hold unequal shares on an irregular digraph.
+
+    Source: Assran et al. 2019 name this bias.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other methods."""
+        return needs(_rule(spec, "push-sum"), spec, "method push_sum")
+
+    def method(self, method: Method) -> Method:
+        """Divide by nothing."""
+        return wrap(_Undivided, method)
+
+
 @register("mutant", "local_step_fewer")
 class LocalStepFewer(Mutant):
     """Nodes exchange one local step earlier than declared.

@@ -42,9 +42,9 @@ class Wrapped(Method):
         """As the inner method."""
         return int(self.inner.mask_size)
 
-    def floats(self, dimension: int) -> int:
+    def floats(self, width: int) -> int:
         """As the inner method."""
-        return int(self.inner.floats(dimension))
+        return int(self.inner.floats(width))
 
 
 def wrap(kind: type[Wrapped], method: Method) -> Method:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -56,7 +57,8 @@ def graph_laws(component: Any, nodes: int) -> None:
     graph = component.build(nodes)
     require(graph.number_of_nodes() == nodes, f"got {graph.number_of_nodes()} nodes of {nodes}")
     require(set(graph.nodes) == set(range(nodes)), "nodes are not labelled 0 ... n − 1")
-    require(nx.is_connected(graph), "the graph is not connected")
+    connected = nx.is_strongly_connected if graph.is_directed() else nx.is_connected
+    require(connected(graph), "the graph is not (strongly) connected")
     require(nx.number_of_selfloops(graph) == 0, "the graph has a loop")
 
 
@@ -134,10 +136,14 @@ def _descends_alone(table: dict[str, Any], method: Method) -> None:
 
 
 def network_laws(graph: str, parameters: dict[str, Any], nodes: int) -> None:
-    """A registered graph builds a checked network with Metropolis weights."""
+    """A registered graph builds a checked network; push weights keep mass if it is directed."""
+    component = registry.find("graph", graph).target.model_validate(parameters)
     facts = NetworkFacts(graph=graph, graph_parameters=parameters)
+    if component.build(nodes).is_directed():
+        facts = replace(facts, weights="push", column_stochastic=True)
     network = build_network(facts, nodes)
-    require(network.slem < 1, "Metropolis weights do not contract on it")
+    moduli = np.sort(np.abs(np.linalg.eigvals(network.weights)))
+    require(nodes == 1 or moduli[-2] < 1, f"{facts.weights} weights do not contract on it")
 
 
 def examples(kind: str, name: str) -> list[Component]:

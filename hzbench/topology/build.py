@@ -14,6 +14,7 @@ from hzbench.core.explain import explain
 from hzbench.core.network import Network
 from hzbench.core.normal_form import component_of
 from hzbench.core.setting import NetworkFacts
+from hzbench.topology.digraphs import arcs_of
 from hzbench.topology.graphs import Graph, from_edges
 
 
@@ -25,13 +26,21 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
 
     Raises:
         UserMistakeError: unknown names or parameters, a family without such a member, a graph that
-            is not connected, weights that are not symmetric and doubly stochastic, a bad law.
+            is not connected, weights that are not doubly stochastic (for push-sum: whose columns
+            do not sum to 1), a directed graph for a method that cannot use one, a bad law.
     """
     graph = _graph(facts, nodes)
+    if graph.is_directed() and not facts.column_stochastic:
+        raise UserMistakeError(
+            f"got the directed graph {facts.graph!r} with a method that needs edges both ways; "
+            "expected an undirected graph; take another graph, or method push_sum"
+        )
     edges = _edges(facts, graph)
     return Network(
         nodes=nodes,
         edges=edges,
+        directed=graph.is_directed(),
+        column_stochastic=facts.column_stochastic,
         weights=_with_pauses(_weights(facts, graph), facts.exchange_period),
         edge_probabilities=_law(facts, edges, nodes),
         pair_weight=facts.pair_weight,
@@ -66,7 +75,9 @@ def _graph(facts: NetworkFacts, nodes: int) -> Graph:
 
 
 def _edges(facts: NetworkFacts, graph: Graph) -> NDArray[np.int64]:
-    """Pairs i < j, shape [E, 2]; networkx itself keeps no order of insertion."""
+    """Pairs i < j, shape [E, 2], or arcs; networkx itself keeps no order of insertion."""
+    if graph.is_directed():
+        return arcs_of(graph)
     pairs = facts.edges or sorted((min(i, j), max(i, j)) for i, j in graph.edges)
     return np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
 
@@ -78,7 +89,13 @@ def _weights(facts: NetworkFacts, graph: Graph) -> NDArray[np.float64]:
         raise UserMistakeError(
             "got weights 'explicit' without a matrix; expected matrix = [[...], ...]; give W"
         )
-    built: NDArray[np.float64] = _component("weights", facts.weights, {}).build(graph)
+    rule = _component("weights", facts.weights, {})
+    if graph.is_directed() and not rule.directed:
+        raise UserMistakeError(
+            f"got weights {facts.weights!r} on the directed graph {facts.graph!r}; expected a rule "
+            "whose columns sum to 1 there; take weights push or one-peer-push"
+        )
+    built: NDArray[np.float64] = rule.build(graph)
     return built
 
 

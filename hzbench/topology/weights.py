@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,13 @@ Matrix = NDArray[np.float64]
 
 
 class WeightRule(Component):
-    """Base of weight rules."""
+    """Base of weight rules.
+
+    Attributes:
+        directed: whether the rule knows directed graphs (its W has columns that sum to 1).
+    """
+
+    directed: ClassVar[bool] = False
 
     def build(self, graph: Graph) -> Matrix:
         """W of the graph, shape [n, n].
