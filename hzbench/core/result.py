@@ -7,7 +7,11 @@ Schema 1, every number JSON-able (non-finite numbers are null):
      "provenance": {"hzbench", "python", "numpy", "torch", ..., "commit", "platform", "device",
                     "created" (ISO 8601), "seconds", "workers"},
      "runs": [run, ...],
-     "met": true|false}
+     "met": true|false,
+     "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason", "p_value",
+                    "pairs": {other run: {"difference", "low", "high" (95 %), "confirming",
+                              "against", "crossing": {"step", "low", "high"}}}}],
+     "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error"}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
            "labels": {"problem", "topology", "gossip", "method", "population", "estimators",

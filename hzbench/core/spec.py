@@ -86,6 +86,12 @@ class NetworkTable(Table):
         return self
 
 
+class Every(Table):
+    """Record points at equal distances."""
+
+    every: int = Field(gt=0)
+
+
 class RunTable(Table):
     """How long, how often, and what is observed."""
 
@@ -93,13 +99,13 @@ class RunTable(Table):
     replicas: int = Field(4096, gt=0)
     max_replicas: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0)
-    record: int | tuple[int, ...] = 12
+    record: int | tuple[int, ...] | Every = 12
     observables: tuple[str, ...] = ()
     dtype: Literal["float64", "float32"] = "float64"
 
     @field_validator("record")
     @classmethod
-    def _some(cls, record: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    def _some(cls, record: int | tuple[int, ...] | Every) -> int | tuple[int, ...] | Every:
         if isinstance(record, int) and record < 1:
             raise ValueError(f"got {record} record points; expected at least 1; raise it")
         if isinstance(record, tuple) and max(record, default=0) < 1:
@@ -120,9 +126,11 @@ class RunTable(Table):
 
     @property
     def record_steps(self) -> tuple[int, ...]:
-        """The record points: 0, then about `record` points on a log grid, then T."""
+        """The record points: 0, T and those that `record` asks for (a count: on a log grid)."""
         if isinstance(self.record, tuple):
             return tuple(sorted({0, *self.record}))
+        if isinstance(self.record, Every):
+            return tuple(sorted({*range(0, self.steps, self.record.every), self.steps}))
         grid = np.geomspace(1, self.steps, max(2, self.record)).round().astype(int)
         return tuple(sorted({0, *grid.tolist(), self.steps}))
 

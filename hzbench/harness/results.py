@@ -28,9 +28,14 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 
 def suite_record(
-    suite: Suite, runs: Sequence[Mapping[str, Any]], checks: int, seconds: float, workers: int
+    suite: Suite,
+    runs: Sequence[Mapping[str, Any]],
+    checks: int,
+    level: float,
+    seconds: float,
+    workers: int,
 ) -> dict[str, Any]:
-    """The whole of results.json."""
+    """Results.json but for its orderings."""
     spec = suite.specs[0]
     return {
         "schema": SCHEMA,
@@ -38,7 +43,7 @@ def suite_record(
             **suite.table.model_dump(exclude={"include", "blind_spots"}),
             "title": suite.table.title or suite.table.name,
             "checks": checks,
-            "level": suite.table.alpha / max(1, checks),
+            "level": level,
         },
         "provenance": {
             **provenance(spec, str(runs[0]["provenance"]["device"]) if runs else "cpu"),

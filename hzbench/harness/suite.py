@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -16,14 +16,18 @@ from hzbench.core.explain import explain
 from hzbench.core.grid import expand, read_toml
 from hzbench.core.normal_form import validated
 from hzbench.core.spec import Spec, Table
+from hzbench.harness.orderings import OrderingTable, ReadingTable
+from hzbench.harness.orderings import mistakes as ordering_mistakes
 
 HOME = "hzbench.suites"
+T = TypeVar("T", bound=Table)
+TABLES = ("suite", "default", "case", "ordering", "reading")
 
 
 class SuiteTable(Table):
     """The [suite] table."""
 
-    name: str = Field(pattern=r"^[\w-][\w.-]*$")  # a folder is named so
+    name: str = Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)?$")  # a folder is named so
     title: str = ""
     description: str = ""
     alpha: float = Field(1e-4, gt=0, lt=1)
@@ -38,15 +42,19 @@ class Suite:
     Attributes:
         table: name, title, description and α.
         specs: one a run, grids expanded.
+        orderings, readings: what a paper says of these runs.
     """
 
     table: SuiteTable
     specs: tuple[Spec, ...]
+    orderings: tuple[OrderingTable, ...] = ()
+    readings: tuple[ReadingTable, ...] = ()
 
 
 def suite_names() -> list[str]:
     """Names of the suites that ship with the package."""
-    return sorted(p.name.removesuffix(".toml") for p in files(HOME).iterdir() if _is_toml(p.name))
+    home = Path(str(files(HOME)))
+    return sorted(p.relative_to(home).with_suffix("").as_posix() for p in home.rglob("*.toml"))
 
 
 def load(name_or_path: str) -> Suite:
@@ -84,9 +92,9 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
             raise SpecError(twice, where)
         return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
     mistakes = [
-        f"{key}: got an unknown table; expected [suite], [default] and [[case]]; remove it"
+        f"{key}: got an unknown table; expected one of {', '.join(TABLES)}; remove it"
         for key in table
-        if key not in ("suite", "default", "case")
+        if key not in TABLES
     ]
     mistakes += _shape_mistakes(table)
     if mistakes:
@@ -103,9 +111,25 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
             mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
     specs += _included(head, mistakes) if not mistakes else []
     mistakes += _name_mistakes(specs)
+    orderings = _listed(OrderingTable, "ordering", table, mistakes)
+    readings = _listed(ReadingTable, "reading", table, mistakes)
+    mistakes += ordering_mistakes(orderings, readings, specs) if not mistakes else []
     if mistakes:
         raise SpecError(mistakes, where)
-    return Suite(table=head, specs=tuple(specs))
+    return Suite(table=head, specs=tuple(specs), orderings=orderings, readings=readings)
+
+
+def _listed(
+    kind: type[T], key: str, table: Mapping[str, Any], mistakes: list[str]
+) -> tuple[T, ...]:
+    """The entries of a list of tables."""
+    found = []
+    for index, entry in enumerate(table.get(key, [])):
+        try:
+            found.append(validated(kind, entry))
+        except ValidationError as error:
+            mistakes += explain(error, f"{key}.{index}")
+    return tuple(found)
 
 
 def _shape_mistakes(table: Mapping[str, Any]) -> list[str]:
@@ -161,7 +185,3 @@ def _name_mistakes(specs: list[Spec]) -> list[str]:
         f"case: got the name {name!r} more than once; expected unique names; rename one"
         for name in twice
     ]
-
-
-def _is_toml(name: str) -> bool:
-    return name.endswith(".toml")

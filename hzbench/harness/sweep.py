@@ -16,6 +16,7 @@ from typing import Any
 
 from hzbench.core.errors import HzbenchError, SpecError
 from hzbench.core.spec import Spec
+from hzbench.harness.orderings import ordering_record, reading_record
 from hzbench.harness.results import run_record, suite_record
 from hzbench.harness.run import Case, execute_case, prepare
 from hzbench.harness.store import Store, writable
@@ -60,10 +61,26 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     cases = prepare_all(suite.specs)
     writable(options.out / suite.table.name)
     checks = sum(case.statistical for case in cases)
-    level = suite.table.alpha / max(1, checks)
+    level = suite.table.alpha / max(1, checks + len(suite.orderings))
     runs = list(execute_all(cases, level, options, report))
     seconds = time.perf_counter() - began
-    return suite_record(suite, runs, checks, seconds, options.workers)
+    record = suite_record(suite, runs, checks, level, seconds, options.workers)
+    return record | _said(suite, runs, level, options)
+
+
+def _said(
+    suite: Suite, runs: Sequence[Mapping[str, Any]], level: float, options: Options
+) -> dict[str, Any]:
+    """The orderings and readings of results.json, from the replicas in the store."""
+    asked = {name for each in suite.orderings for name in (each.run, *each.than)}
+    asked |= {each.run for each in suite.readings}
+    store = Store(options.out / "runs")
+    found = {run["name"]: store.load(run["digest"]) for run in runs if run["name"] in asked}
+    traces = {name: trace for name, trace in found.items() if trace is not None}
+    return {
+        "orderings": [ordering_record(each, traces, level) for each in suite.orderings],
+        "readings": [reading_record(each, traces) for each in suite.readings],
+    }
 
 
 def prepare_all(specs: Sequence[Spec]) -> list[Case]:

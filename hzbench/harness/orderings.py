@@ -1,0 +1,126 @@
+"""Orderings and readings of an experiment: what a paper says of its runs, beside what ours do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from hzbench.core.observable import OBSERVABLES
+from hzbench.core.result import plain
+from hzbench.core.spec import Spec, Table
+from hzbench.core.trace import Trace
+from hzbench.judge.ordering import judge_ordering
+
+
+class OrderingTable(Table):
+    """One [[ordering]]: `run` is below (above) every run of `than` after `at` of the steps."""
+
+    text: str
+    source: str = ""
+    run: str
+    relation: Literal["below", "above"] = "below"
+    than: tuple[str, ...] = Field(min_length=1)
+    observable: str
+    at: float = Field(1.0, gt=0, le=1)
+
+
+class ReadingTable(Table):
+    """One [[reading]]: a number read off the paper."""
+
+    run: str
+    observable: str
+    value: float
+    at: float = Field(1.0, ge=0, le=1)
+    source: str = ""
+
+
+def mistakes(
+    orderings: Sequence[OrderingTable], readings: Sequence[ReadingTable], specs: Sequence[Spec]
+) -> list[str]:
+    """Runs that do not exist or cannot be compared, observables that nobody records."""
+    known = {spec.name: spec for spec in specs}
+    found = []
+    for index, each in enumerate(orderings):
+        found += _unknown(f"ordering.{index}", (each.run, *each.than), each.observable, known)
+        runs = [known[name] for name in (each.run, *each.than) if name in known]
+        shared = {(spec.run.seed, spec.run.replicas, spec.record_steps) for spec in runs}
+        if len(shared) > 1:
+            found.append(
+                f"ordering.{index}: got runs that differ in seed, replicas or record points; "
+                "expected equal ones, since replicas are compared in pairs; give them one [run]"
+            )
+    for index, reading in enumerate(readings):
+        found += _unknown(f"reading.{index}", (reading.run,), reading.observable, known)
+    return found
+
+
+def _unknown(
+    place: str, names: Sequence[str], observable: str, known: Mapping[str, Spec]
+) -> list[str]:
+    found = [
+        f"{place}: got the run {name!r}; expected one of {', '.join(known)}; correct it"
+        for name in names
+        if name not in known
+    ]
+    if observable not in OBSERVABLES or OBSERVABLES[observable].size != "scalar":
+        found.append(
+            f"{place}.observable: got {observable!r}; expected a scalar observable (hzbench list "
+            "observable); correct it"
+        )
+    missing = [
+        name for name in names if name in known and observable not in known[name].run.observables
+    ]
+    if not found and missing:
+        found.append(
+            f"{place}.observable: got {observable!r}, which {', '.join(missing)} need not record; "
+            "expected it in run.observables; add it there"
+        )
+    return found
+
+
+def ordering_record(
+    table: OrderingTable, traces: Mapping[str, Trace], level: float
+) -> dict[str, Any]:
+    """One judged ordering of results.json."""
+    own = traces[table.run]
+    row = _row(own, table.at)
+    sign = 1 if table.relation == "below" else -1
+    others = {name: traces[name].columns[table.observable] for name in table.than}
+    judged = judge_ordering(
+        own.columns[table.observable], others, row, own.steps.astype(float), sign, level
+    )
+    step = int(own.steps[row])
+    record = {**table.model_dump(), "step": step, "level": level, **plain(judged)}
+    for pair in record["pairs"].values():
+        if sign < 0:
+            pair["difference"], pair["low"], pair["high"] = (
+                None if value is None else -value
+                for value in (pair["difference"], pair["high"], pair["low"])
+            )
+    found: dict[str, Any] = plain(record)
+    return found
+
+
+def reading_record(table: ReadingTable, traces: Mapping[str, Trace]) -> dict[str, Any]:
+    """One printed number beside the measured one."""
+    trace = traces[table.run]
+    row = _row(trace, table.at)
+    values = trace.columns[table.observable][row]
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    record = {
+        **table.model_dump(),
+        "step": int(trace.steps[row]),
+        "measured": values.mean(),
+        "standard_error": error,
+    }
+    found: dict[str, Any] = plain(record)
+    return found
+
+
+def _row(trace: Trace, at: float) -> int:
+    """The record point nearest to that fraction of the run, the later one of two."""
+    distance = np.abs(trace.steps - at * trace.steps[-1])
+    return int(np.flatnonzero(distance == distance.min())[-1])
