@@ -36,6 +36,7 @@ class Brackets(DataSet):
 
     origin: ClassVar[str] = "generated"
     content: ClassVar[str] = "25600 + 2560 sequences of 20 ... 32 brackets, 2 classes"
+    labels: ClassVar[int | None] = 2
 
     training: int = Field(25_600, ge=4, multiple_of=4, description="training sequences")
     validation: int = Field(2_560, ge=4, multiple_of=4, description="validation sequences")

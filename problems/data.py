@@ -1,8 +1,7 @@
-"""Data sets that scikit-learn ships (nothing is downloaded), loaded when first needed."""
+"""Rows and targets of a data set as a linear model of some kind takes them."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,52 +9,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
+from hzbench.problems.examples import DataSet, Table, Words, data_set
 from hzbench.problems.losses import Targets
 
 Array = NDArray[np.float64]
-Table = tuple[Array, Array]  # features [N, d], targets [N]
-
-REGRESSION = ("diabetes",)
-CLASSES = ("breast_cancer", "digits")
-SEVERAL = ("iris", "wine", "digits")
 
 
-def data_mistakes(name: str, classes: Sequence[int], *, needs_classes: bool) -> list[str]:
-    """What is wrong with the keys `data` and `classes`, without loading anything."""
-    known = CLASSES if needs_classes else (*REGRESSION, *CLASSES)
-    if needs_classes and name in REGRESSION:
-        return [
-            f"got data {name!r}, whose targets are real numbers; expected two classes; take one of "
-            f"{', '.join(CLASSES)}, or problem ridge"
-        ]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=2, cutoff=0.5) or known
-        return [
-            f"got data {name!r}; expected one of {', '.join(known)}; "
-            f"did you mean {' or '.join(map(repr, near))}?"
-        ]
-    if name == "digits" and not _is_pair(classes):
-        return [
-            f"got classes {list(classes)}; expected two different digits; write classes = [3, 8]"
-        ]
-    return []
+def table_of(
+    words: Words, kind: Targets, classes: Sequence[int], *, standardize: bool = False
+) -> Table:
+    """Features and targets; of several classes, the two (as −1 and +1) or the ones asked for.
+
+    Classes are numbered 0, 1, ... in the order of their targets. Where a real target is wanted, a
+    set of classes gives −1 and +1 too.
+
+    Raises:
+        UserMistakeError: the set cannot be read, or its targets do not fit.
+    """
+    known = data_set(words)
+    _require_targets(words if isinstance(words, str) else words["name"], known.labels, kind)
+    return _table_of(known, known.fingerprint(), kind, tuple(classes), standardize)
 
 
-def class_mistakes(name: str, classes: Sequence[int]) -> list[str]:
-    """What is wrong with the keys `data` and `classes` where there are several classes."""
-    if name not in SEVERAL:
-        near = difflib.get_close_matches(name, SEVERAL, n=2, cutoff=0.5) or SEVERAL
-        return [
-            f"got data {name!r}; expected a set of several classes, one of {', '.join(SEVERAL)}; "
-            f"did you mean {' or '.join(map(repr, near))}?"
-        ]
-    known = range(10) if name == "digits" else range(3)
-    if len(set(classes)) == len(classes) != 1 and set(classes) <= set(known):
-        return []
-    return [
-        f"got classes {list(classes)}; expected different ones of 0 ... {known[-1]}, at least two, "
-        "or [] for all; change them"
-    ]
+@lru_cache(maxsize=4)
+def _table_of(
+    known: DataSet, fingerprint: str, kind: Targets, classes: tuple[int, ...], standardize: bool
+) -> Table:
+    del fingerprint  # a key: a file that changes is read again
+    features, targets = known.table()
+    require_finite(features, targets)
+    if kind == "classes":
+        features, targets = _several(features, targets, classes)
+    elif kind == "signs" or (kind == "real" and known.labels):
+        features, targets = _two(features, targets, classes)
+    for mistake in target_mistakes(kind, targets):
+        raise UserMistakeError(mistake)
+    return scaled(features, targets, kind) if standardize else (features, targets)
+
+
+def _require_targets(name: str, labels: int | None, kind: Targets) -> None:
+    """Refuse, unread, a set whose targets are known not to fit."""
+    if labels is not None and kind in ("counts", "nonnegative"):
+        raise UserMistakeError(
+            f"got data {name!r}; expected {kind} as targets, which that set does not have; give "
+            "planted, features and targets, or a libsvm file"
+        )
+    if labels == 0 and kind in ("signs", "classes"):
+        raise UserMistakeError(
+            f"got data {name!r}, whose targets are real numbers; expected classes; take "
+            "breast_cancer, digits, iris or wine, or problem ridge"
+        )
+
+
+def scaled(features: Array, targets: Array, kind: Targets) -> Table:
+    """Standardized features, and real targets too."""
+    return standardized(features), standardized(targets) if kind == "real" else targets
 
 
 def target_mistakes(kind: Targets, targets: Array) -> list[str]:
@@ -73,33 +81,7 @@ def target_mistakes(kind: Targets, targets: Array) -> list[str]:
     return [f"got the targets {shown}; expected {fits[kind][1]}"]
 
 
-def load(name: str, classes: Sequence[int] = (3, 8)) -> Table:
-    """Features and targets; two classes are −1 and +1 (digits: in the order of `classes`).
-
-    Raises:
-        UserMistakeError: the set holds a value that is not finite.
-    """
-    features, targets = _raw(name)
-    if name == "digits":
-        kept = np.isin(targets, list(classes))
-        features, targets = features[kept], np.where(targets[kept] == classes[1], 1.0, -1.0)
-    elif name in CLASSES:
-        targets = 2.0 * targets - 1.0
-    require_finite(name, features, targets)
-    return features, targets
-
-
-def load_classes(name: str, classes: Sequence[int] = ()) -> Table:
-    """Features and targets 0, 1, ..., in the order of `classes` (none: all that there are)."""
-    features, targets = _raw(name)
-    wanted = np.asarray(classes or np.unique(targets), dtype=np.float64)
-    kept = np.isin(targets, wanted)
-    place = (targets[kept][:, None] == wanted).argmax(axis=1)
-    require_finite(name, features[kept], targets[kept])
-    return features[kept], place.astype(np.float64)
-
-
-def require_finite(name: str, features: Array, targets: Array) -> None:
+def require_finite(features: Array, targets: Array) -> None:
     """Refuse missing values.
 
     Raises:
@@ -108,7 +90,7 @@ def require_finite(name: str, features: Array, targets: Array) -> None:
     bad = ~(np.isfinite(features).all(axis=1) & np.isfinite(targets))
     if bad.any():
         raise UserMistakeError(
-            f"got {int(bad.sum())} rows of {name} with missing or infinite values (the first: row "
+            f"got {int(bad.sum())} rows of data with missing or infinite values (the first: row "
             f"{int(bad.argmax())}); expected finite numbers; drop or fill these rows"
         )
 
@@ -121,13 +103,53 @@ def standardized(values: Array) -> Array:
     return np.asarray(np.where(constant, 0.0, centred / np.where(constant, 1.0, spread)))
 
 
-def _is_pair(classes: Sequence[int]) -> bool:
-    return len(set(classes)) == len(classes) == 2 and all(0 <= digit <= 9 for digit in classes)
+def _two(features: Array, targets: Array, classes: Sequence[int]) -> Table:
+    """The rows of two classes, −1 and +1; of more than two classes, those of `classes`."""
+    known = _known(targets)
+    if len(known) == 2:
+        return features, np.where(targets == known[1], 1.0, -1.0)
+    if len(classes) != 2 or not _are_different(classes, len(known)):
+        raise UserMistakeError(
+            f"got classes {list(classes)}; expected two different ones of 0 ... {len(known) - 1}; "
+            "write classes = [0, 1]"
+        )
+    first, second = (targets == known[label] for label in classes)
+    kept = first | second
+    return features[kept], np.where(second[kept], 1.0, -1.0)
 
 
-@lru_cache
-def _raw(name: str) -> Table:
-    from sklearn import datasets
+def _several(features: Array, targets: Array, classes: Sequence[int]) -> Table:
+    """The rows of `classes`, as 0, 1, ... in that order (none: all that there are)."""
+    known = _known(targets)
+    if len(classes) == 1 or not _are_different(classes, len(known)):
+        raise UserMistakeError(
+            f"got classes {list(classes)}; expected different ones of 0 ... {len(known) - 1}, at "
+            "least two, or [] for all; change them"
+        )
+    wanted = known[list(classes)] if classes else known
+    kept = np.isin(targets, wanted)
+    place = (targets[kept][:, None] == wanted).argmax(axis=1)
+    return features[kept], place.astype(np.float64)
 
-    features, targets = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+
+def _known(targets: Array) -> Array:
+    """The different targets in ascending order.
+
+    Raises:
+        UserMistakeError: they are no classes, or only one.
+    """
+    known = np.unique(targets)
+    if (known % 1 != 0).any():
+        raise UserMistakeError(
+            f"got the target {known[known % 1 != 0][0]:g}; expected whole numbers as classes; "
+            "take problem ridge for real targets"
+        )
+    if len(known) < 2:
+        raise UserMistakeError(
+            f"got targets of one class, {known[0]:g}; expected at least two; take other data"
+        )
+    return known
+
+
+def _are_different(classes: Sequence[int], count: int) -> bool:
+    return len(set(classes)) == len(classes) and set(classes) <= set(range(count))

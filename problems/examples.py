@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -16,10 +15,12 @@ from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.explain import explain
 from hzbench.core.normal_form import component_of
+from hzbench.problems.folder import digest
 
 Array = NDArray[Any]
 Classes = NDArray[np.int64]
-Words = str | Mapping[str, Any]
+Table = tuple[NDArray[np.float64], NDArray[np.float64]]  # features [N, d], targets [N]
+Words = str | dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,10 +52,12 @@ class DataSet(Component):
     Attributes:
         origin: where it comes from, in words.
         content: what it holds, in words.
+        labels: number of classes; 0: the targets are real numbers; None: the file tells.
     """
 
     origin: ClassVar[str] = ""
     content: ClassVar[str] = ""
+    labels: ClassVar[int | None] = None
 
     def load(self) -> Examples:
         """Inputs with classes, and a validation part.
@@ -63,6 +66,36 @@ class DataSet(Component):
             UserMistakeError: it cannot be read, or its targets are no classes.
         """
         raise NotImplementedError
+
+    def table(self) -> Table:
+        """What linear models take: every input as a row (without the part kept aside), targets.
+
+        Raises:
+            UserMistakeError: it cannot be read, or its inputs are no numbers.
+        """
+        found = load_examples(self)
+        if found.vocabulary:
+            raise UserMistakeError(
+                "got data whose inputs are tokens; expected numbers; take another data set, or a "
+                "problem that reads tokens"
+            )
+        rows = found.inputs.reshape(len(found.inputs), -1)
+        return rows.astype(np.float64), found.targets.astype(np.float64)
+
+    def files(self) -> tuple[Path, ...]:
+        """The files that it reads.
+
+        Raises:
+            UserMistakeError: one is missing.
+        """
+        return ()
+
+    def fingerprint(self) -> str:
+        """Hash of the content of its files ("" where there is nothing to read)."""
+        try:
+            return "".join(map(digest, self.files()))
+        except (UserMistakeError, OSError):
+            return ""
 
 
 def data_set(words: Words) -> DataSet:
@@ -82,22 +115,21 @@ def data_set(words: Words) -> DataSet:
         raise UserMistakeError("; ".join(explain(error, "data"))) from None
 
 
-def load_examples(words: Words) -> Examples:
+def load_examples(data: Words | DataSet) -> Examples:
     """The examples of a data set, "digits" or {"name": "brackets", "seed": 1}; kept in memory.
 
     Raises:
         UserMistakeError: there is no such set, or it cannot be read.
     """
-    known = data_set(words)
-    name = words if isinstance(words, str) else words["name"]
-    return _load(json.dumps({"name": name, **known.model_dump(mode="json")}), known.fingerprint())
+    known = data if isinstance(data, DataSet) else data_set(data)
+    return _load(known, known.fingerprint())
 
 
 @lru_cache(maxsize=4)
-def _load(words: str, fingerprint: str) -> Examples:
-    """Keyed by what decides the content: a file that changes is read again."""
+def _load(known: DataSet, fingerprint: str) -> Examples:
+    """Keyed by what decides the content too: a file that changes is read again."""
     del fingerprint
-    return data_set(json.loads(words)).load()
+    return known.load()
 
 
 def every_fifth_aside(inputs: Array, targets: Classes, *, classes: int) -> Examples:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.problem import Placement, Problem
@@ -21,14 +22,8 @@ from hzbench.problems.arrays import (
     raise_mistakes,
     when,
 )
-from hzbench.problems.data import (
-    class_mistakes,
-    data_mistakes,
-    load,
-    load_classes,
-    standardized,
-    target_mistakes,
-)
+from hzbench.problems.data import scaled, table_of, target_mistakes
+from hzbench.problems.examples import Words, data_set
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
 from hzbench.problems.losses import LOSSES, Loss, Targets
@@ -46,9 +41,12 @@ class LinearModelComponent(StartedComponent):
 
     label: ClassVar[str] = ""
     loss: ClassVar[str] = "squared"
-    data: str = Field("diabetes", description="data set of scikit-learn")
+    data: Words = Field(
+        "diabetes", description='data set: a name or { name = "libsvm", file = "a9a" }'
+    )
     classes: tuple[int, ...] = Field(
-        (3, 8), description="digits: the two digits; the first is −1, the second +1"
+        (3, 8),
+        description="of more than two classes 0, 1, ...: the two; the first is −1, the second +1",
     )
     features: Matrix | None = Field(None, description="rows a_j instead of a data set, N×d")
     targets: Vector | None = Field(None, description="targets y_j of these rows, N")
@@ -148,6 +146,13 @@ class LinearModelComponent(StartedComponent):
             dtype=placement.dtype,
         )
 
+    def parts(self) -> tuple[Component, ...]:
+        """The partition, and the data set where one is named."""
+        found: tuple[Component, ...] = (partition_from(self.partition),)
+        if self._drawn is None and self.features is None:
+            found += (data_set(self.data),)
+        return found
+
     def _data_mistakes(self) -> list[str]:
         asked = ("planted", "features", "data")
         given = [key for key in asked if self.__dict__[key] and key in self.model_fields_set]
@@ -170,15 +175,11 @@ class LinearModelComponent(StartedComponent):
 
     def _set_mistakes(self) -> list[str]:
         """What is wrong with a named data set for this loss."""
-        if self.target_kind in ("counts", "nonnegative"):
-            return [
-                f"got data {self.data!r}; expected {self.target_kind} as targets, which no data "
-                "set here has; give planted, or features and targets"
-            ]
-        if self.target_kind == "classes":
-            return class_mistakes(self.data, self.classes)
-        signs = self.target_kind == "signs"
-        return data_mistakes(self.data, self.classes, needs_classes=signs)
+        try:
+            self._table()
+        except UserMistakeError as error:
+            return [str(error)]
+        return []
 
     def _partition_mistakes(self, rows: int | None, placement: Placement) -> list[str]:
         try:
@@ -196,16 +197,13 @@ class LinearModelComponent(StartedComponent):
     def _table(self) -> tuple[Array, Array]:
         if self._drawn is not None:
             return self._drawn.draw(self.target_kind, self.instance_seed)[:2]
-        if self.features is not None:
-            features, targets = array(self.features), array(self.targets)
-        elif self.target_kind == "classes":
-            features, targets = load_classes(self.data, self.classes)
-        else:
-            features, targets = load(self.data, self.classes)
-        if not self.standardize:
-            return features, targets
-        real = self.target_kind == "real"
-        return standardized(features), standardized(targets) if real else targets
+        if self.features is None:
+            kind, classes = self.target_kind, self.classes
+            return table_of(self.data, kind, classes, standardize=self.standardize)
+        features, targets = array(self.features), array(self.targets)
+        return (
+            scaled(features, targets, self.target_kind) if self.standardize else (features, targets)
+        )
 
     def _shares(self, placement: Placement) -> Shares:
         features, targets = self._table()

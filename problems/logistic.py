@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from hzbench.core.registry import register
+from hzbench.problems.examples import Words
 from hzbench.problems.linear_component import LinearModelComponent
 
 
@@ -24,7 +25,7 @@ class LogisticComponent(LinearModelComponent):
 
     label: ClassVar[str] = "logistic"
     loss: ClassVar[str] = "logistic"
-    data: str = Field("breast_cancer", description="data set of scikit-learn with two classes")
+    data: Words = Field("breast_cancer", description="data set of classes: a name or a table")
     regularization: float = Field(
         0.01, gt=0, allow_inf_nan=False, description="λ of the penalty (λ/2)|x|²"
     )

@@ -12,6 +12,7 @@ from pydantic import Field
 from hzbench.core.constants import Constants
 from hzbench.core.registry import register
 from hzbench.problems.arrays import when
+from hzbench.problems.examples import Words
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.losses import Targets
 from hzbench.problems.multinomial_model import MultinomialModel
@@ -35,7 +36,7 @@ class MultinomialComponent(LinearModelComponent):
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"data": "wine", "classes": [2, 0]})
     label: ClassVar[str] = "multinomial"
-    data: str = Field("iris", description="data set of scikit-learn: iris, wine or digits")
+    data: Words = Field("iris", description="data set of classes: a name or a table")
     classes: tuple[int, ...] = Field((), description="classes kept, in this order; none: all")
     regularization: float = Field(
         0.01, gt=0, allow_inf_nan=False, description="λ of the penalty (λ/2)|W|²"

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from hzbench.core.registry import register
 from hzbench.problems.arrays import Initial
+from hzbench.problems.examples import Words
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.losses import LOSSES
 from hzbench.problems.penalties import Penalty
@@ -50,7 +51,7 @@ class SmoothedHingeComponent(LinearModelComponent):
 
     label: ClassVar[str] = "smoothed_hinge"
     loss: ClassVar[str] = "smoothed-hinge"
-    data: str = Field("breast_cancer", description="data set of scikit-learn with two classes")
+    data: Words = Field("breast_cancer", description="data set of classes: a name or a table")
     width: float = Field(1.0, gt=0, allow_inf_nan=False, description="w, width of the corner")
 
 
@@ -91,7 +92,7 @@ class NonconvexLogisticComponent(LinearModelComponent):
 
     label: ClassVar[str] = "nonconvex_logistic"
     loss: ClassVar[str] = "logistic"
-    data: str = Field("breast_cancer", description="data set of scikit-learn with two classes")
+    data: Words = Field("breast_cancer", description="data set of classes: a name or a table")
     regularization: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="λ of the penalty (λ/2)|x|²"
     )

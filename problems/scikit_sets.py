@@ -6,25 +6,105 @@ from typing import ClassVar
 
 import numpy as np
 
+from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import register
-from hzbench.problems.examples import DataSet, Examples, every_fifth_aside
+from hzbench.problems.examples import DataSet, Examples, Table, every_fifth_aside
+
+LEARN = "scikit-learn"
+
+
+class ScikitSet(DataSet):
+    """Base: linear models take all rows, others keep every fifth of each class aside."""
+
+    origin: ClassVar[str] = LEARN
+    shape: ClassVar[tuple[int, ...]] = ()
+    largest: ClassVar[float] = 1.0
+    name: ClassVar[str]
+
+    def load(self) -> Examples:
+        """Inputs divided by their largest possible value, where there is one.
+
+        Raises:
+            UserMistakeError: the targets are real numbers.
+        """
+        if not self.labels:
+            raise UserMistakeError(
+                f"got data {self.name!r}, whose targets are real numbers; expected classes; take "
+                "breast_cancer, digits, iris or wine"
+            )
+        rows, targets = self.table()
+        inputs = (rows / self.largest).astype(np.float32).reshape(-1, *self.shape)
+        return every_fifth_aside(inputs, targets.astype(np.int64), classes=self.labels)
+
+    def table(self) -> Table:
+        """All rows, as scikit-learn gives them."""
+        from sklearn import datasets
+
+        features, targets = getattr(datasets, f"load_{self.name}")(return_X_y=True)
+        return np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
 
 
 @register("data", "digits")
-class Digits(DataSet):
-    """Handwritten digits, 8×8 pixels, numbers 0 ... 16 divided by 16.
+class Digits(ScikitSet):
+    """Handwritten digits, 8×8 pixels 0 ... 16 (as images divided by 16).
 
     Source: Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI, 1998 (the test
     part, as scikit-learn ships it).
     """
 
-    origin: ClassVar[str] = "scikit-learn"
     content: ClassVar[str] = "1797 images of 1×8×8, 10 classes"
+    labels: ClassVar[int | None] = 10
+    shape: ClassVar[tuple[int, ...]] = (1, 8, 8)
+    largest: ClassVar[float] = 16.0
+    name: ClassVar[str] = "digits"
 
-    def load(self) -> Examples:
-        """Every fifth image of each class is kept aside."""
-        from sklearn import datasets
 
-        pixels, labels = datasets.load_digits(return_X_y=True)
-        images = (pixels / 16.0).astype(np.float32).reshape(-1, 1, 8, 8)
-        return every_fifth_aside(images, labels.astype(np.int64), classes=10)
+@register("data", "iris")
+class Iris(ScikitSet):
+    """Measures of flowers of three species.
+
+    Source: Fisher, "The use of multiple measurements in taxonomic problems", 1936.
+    """
+
+    content: ClassVar[str] = "150 rows of 4, 3 classes"
+    labels: ClassVar[int | None] = 3
+    shape: ClassVar[tuple[int, ...]] = (4,)
+    name: ClassVar[str] = "iris"
+
+
+@register("data", "wine")
+class Wine(ScikitSet):
+    """Chemical analyses of wines of three growers.
+
+    Source: Aeberhard and Forina, "Wine", UCI, 1992.
+    """
+
+    content: ClassVar[str] = "178 rows of 13, 3 classes"
+    labels: ClassVar[int | None] = 3
+    shape: ClassVar[tuple[int, ...]] = (13,)
+    name: ClassVar[str] = "wine"
+
+
+@register("data", "breast_cancer")
+class BreastCancer(ScikitSet):
+    """Features of cell nuclei; class 0 malignant, 1 benign.
+
+    Source: Wolberg, Mangasarian, Street, Street, "Breast cancer Wisconsin (diagnostic)", UCI, 1995.
+    """
+
+    content: ClassVar[str] = "569 rows of 30, 2 classes"
+    labels: ClassVar[int | None] = 2
+    shape: ClassVar[tuple[int, ...]] = (30,)
+    name: ClassVar[str] = "breast_cancer"
+
+
+@register("data", "diabetes")
+class Diabetes(ScikitSet):
+    """Ten measures of patients and the progress of their disease after a year, a real number.
+
+    Source: Efron, Hastie, Johnstone, Tibshirani, "Least angle regression", 2004.
+    """
+
+    content: ClassVar[str] = "442 rows of 10, real targets"
+    labels: ClassVar[int | None] = 0
+    name: ClassVar[str] = "diabetes"

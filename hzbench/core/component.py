@@ -25,6 +25,10 @@ class Component(BaseModel):
         frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True
     )
 
+    def parts(self) -> tuple["Component", ...]:
+        """The components that its parameters name: their source decides results as its own does."""
+        return ()
+
     def fingerprint(self) -> str:
         """What decides results besides the parameters and the suite's own source ("": nothing)."""
         return ""

@@ -28,10 +28,12 @@ from hzbench.core.trace import Trace
 
 def run_digest(spec: Spec, observables: Iterable[str], device: str) -> str:
     """Name of a run: what is simulated, what is recorded, where, and the source that does it."""
-    modules = source_closure(modules_of(spec))
+    problem = spec.component("problem", spec.problem)
+    used = (problem, *problem.parts())
+    modules = source_closure(modules_of(spec) | {type(each).__module__ for each in used})
     parts = [spec.digest, *sorted(observables), device]
     parts += [f"{name}:{source_hash(name)}" for name in sorted(modules)]
-    parts += filter(None, [spec.component("problem", spec.problem).fingerprint()])
+    parts += filter(None, [each.fingerprint() for each in used])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 

@@ -1,5 +1,6 @@
 """Partitions cover exactly what they claim; data sets load as described."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ from problems_cases import make
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import entries
-from hzbench.problems.data import data_mistakes, load, require_finite, standardized
+from hzbench.problems.data import require_finite, standardized, table_of
 from hzbench.problems.partition import partition_from
 
 KINDS = ("first", "zeroth", "zeroth", "first", "zeroth", "zeroth", "zeroth")
@@ -129,7 +130,7 @@ def test_too_few_rows():
     ("name", "rows", "columns"), [("diabetes", 442, 10), ("breast_cancer", 569, 30)]
 )
 def test_data_sets_have_their_known_size(name, rows, columns):
-    features, targets = load(name)
+    features, targets = table_of(name, "real", ())
     assert features.shape == (rows, columns)
     assert targets.shape == (rows,)
     if name == "breast_cancer":
@@ -138,10 +139,10 @@ def test_data_sets_have_their_known_size(name, rows, columns):
 
 
 def test_digits_pairs_in_their_order():
-    features, targets = load("digits", (3, 8))
+    features, targets = table_of("digits", "signs", (3, 8))
     assert features.shape == (183 + 174, 64)
     assert (targets == -1).sum() == 183
-    assert (load("digits", (8, 3))[1] == -targets).all()
+    assert (table_of("digits", "signs", (8, 3))[1] == -targets).all()
 
 
 def test_standardized_columns():
@@ -158,20 +159,27 @@ def test_standardized_columns():
 def test_missing_values_are_named():
     features = np.ones((4, 2))
     features[2, 1] = np.nan
-    with pytest.raises(UserMistakeError, match=r"got 1 rows of survey .* row 2"):
-        require_finite("survey", features, np.ones(4))
+    with pytest.raises(UserMistakeError, match=r"got 1 rows of data .* row 2"):
+        require_finite(features, np.ones(4))
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "needs", "message"),
+    ("name", "classes", "kind", "message"),
     [
-        ("diabetis", (3, 8), False, "did you mean 'diabetes'"),
-        ("diabetes", (3, 8), True, "expected two classes"),
-        ("digits", (3, 3), True, "two different digits"),
-        ("digits", (3, 12), True, "two different digits"),
-        ("digits", (1, 2, 3), False, "two different digits"),
+        ("diabetis", (3, 8), "real", "did you mean 'diabetes'"),
+        ("diabetes", (3, 8), "signs", "got data 'diabetes', whose targets are real numbers"),
+        ("diabetes", (), "counts", "expected counts as targets"),
+        ("digits", (3, 3), "signs", "two different ones of 0 ... 9"),
+        ("digits", (3, 12), "signs", "two different ones of 0 ... 9"),
+        ("digits", (1, 2, 3), "real", "two different ones of 0 ... 9"),
+        ("iris", (3, 8), "signs", "two different ones of 0 ... 2"),
+        ("brackets", (), "signs", "got data whose inputs are tokens"),
+        ({"file": "a9a"}, (), "signs", "got data without a name"),
+        ({"name": "libsvm"}, (), "signs", "file"),
+        ({"name": "brackets", "longest": 10}, (), "classes", "got shortest 20 above longest 10"),
+        ({"name": "brackets", "shortest": 4, "longest": 4}, (), "classes", "raise shortest"),
     ],
 )
-def test_bad_data_words(name, classes, needs, message):
-    (text,) = data_mistakes(name, classes, needs_classes=needs)
-    assert message in text
+def test_bad_data_words(name, classes, kind, message):
+    with pytest.raises(UserMistakeError, match=re.escape(message)):
+        table_of(name, kind, classes)

@@ -1,0 +1,103 @@
+"""Files in the sparse text format of LIBSVM, read as dense rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.registry import register
+from hzbench.problems.examples import DataSet, Examples, Table, every_fifth_aside
+from hzbench.problems.folder import broken, locate
+
+_MOST = 2**28  # numbers in a dense table: 2 GiB
+
+
+@register("data", "libsvm")
+class Libsvm(DataSet):
+    """A file of lines `target index:value ...`, plain, .gz or .bz2; values are left as they are.
+
+    Linear models take all rows of `file`; networks keep `test` aside, or every fifth row of each
+    class. Classes are the different targets in ascending order.
+
+    Source: Chang and Lin, "LIBSVM: a library for support vector machines", 2011 (its README states
+    the format).
+    """
+
+    origin: ClassVar[str] = "a file in --data DIR"
+    content: ClassVar[str] = "what the file holds"
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"file": "a9a"},)
+
+    file: str = Field(min_length=1, description="the file, below the data folder")
+    test: str = Field("", description="a second file, kept aside")
+    rows: int | None = Field(None, ge=1, description="rows that `file` must have")
+    features: int | None = Field(None, ge=1, description="features; default: the largest index")
+
+    def load(self) -> Examples:
+        """Rows and classes.
+
+        Raises:
+            UserMistakeError: a file is missing, damaged, or its targets are no classes.
+        """
+        (inputs, targets), *others = self._tables()
+        known = np.unique(targets)
+        if (known % 1 != 0).any():
+            told = f"with the target {known[known % 1 != 0][0]:g}"
+            raise broken(self.files()[0], told, "whole numbers as classes")
+        labels = np.searchsorted(known, targets)
+        if not others:
+            return every_fifth_aside(inputs, labels, classes=len(known))
+        ((aside, beside),) = others
+        if not np.isin(beside, known).all():
+            other = beside[~np.isin(beside, known)][0]
+            raise broken(self.files()[1], f"with the target {other:g}", f"those of {self.file}")
+        return Examples(
+            inputs=inputs,
+            targets=labels,
+            validation_inputs=aside,
+            validation_targets=np.searchsorted(known, beside),
+            shape=inputs.shape[1:],
+            classes=len(known),
+        )
+
+    def table(self) -> Table:
+        """All rows and their targets as they are written."""
+        return self._tables()[0]
+
+    def files(self) -> tuple[Path, ...]:
+        """The file, and the second one."""
+        return tuple(locate([name]) for name in (self.file, self.test) if name)
+
+    def _tables(self) -> list[Table]:
+        """Features and targets of each file.
+
+        Raises:
+            UserMistakeError: a file is missing or damaged, or too large as a dense table.
+        """
+        from sklearn.datasets import load_svmlight_files
+
+        files = self.files()
+        told = " and ".join(map(str, files))
+        try:
+            found = load_svmlight_files([*map(str, files)], n_features=self.features)
+        except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
+            raise UserMistakeError(
+                f"got {told}, which cannot be read ({error}); expected lines "
+                "`target index:value ...`; take whole files, or raise features"
+            ) from None
+        parts = list(zip(found[::2], found[1::2], strict=True))
+        return [self._dense(path, *part) for path, part in zip(files, parts, strict=True)]
+
+    def _dense(self, path: Path, sparse: Any, targets: Any) -> Table:
+        rows, columns = sparse.shape
+        wanted = self.rows if path == self.files()[0] else None
+        if rows != (wanted or max(rows, 1)):
+            raise broken(path, f"with {rows} rows", f"{wanted or 'at least one'}")
+        if rows * columns > _MOST:
+            raise broken(
+                path, f"with {rows}×{columns} numbers", f"at most {_MOST} in a dense table"
+            )
+        return sparse.toarray(), np.asarray(targets, dtype=np.float64)
