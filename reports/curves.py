@@ -76,6 +76,7 @@ class Panel:
         curves: measured; the first one is the run's own.
         overlays: predictions of it.
         critical: standard errors at which one two-sided test of level α/K rejects.
+        marks: (curve, step, value) of numbers printed elsewhere.
     """
 
     observable: str
@@ -86,6 +87,7 @@ class Panel:
     curves: tuple[Curve, ...]
     overlays: tuple[Overlay, ...] = ()
     critical: float | None = None
+    marks: tuple[tuple[int, float, float], ...] = ()
 
     @property
     def crossing(self) -> float | None:
@@ -112,18 +114,31 @@ def panels(run: Mapping[str, Any], critical: float | None = None) -> tuple[Panel
     return tuple(found[:PANELS_AT_MOST])
 
 
-def race(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Panel | None:
-    """The objective gaps of several runs over common steps (those of the first), or None."""
+def race(
+    runs: Sequence[tuple[str, Mapping[str, Any]]],
+    observable: str = "objective_gap",
+    marks: Sequence[tuple[str, float, float]] = (),
+) -> Panel | None:
+    """One observable of several runs over common steps (those of the first), or None.
+
+    Args:
+        runs: (name, run of results.json).
+        observable: what is drawn.
+        marks: (name of a run, step, value) of numbers printed elsewhere.
+    """
     curves = []
     steps = array(runs[0][1].get("steps") or [])[:, 0] if runs else np.zeros(0)
     for name, run in runs:
         own = array(run.get("steps") or [])[:, 0]
-        measured = curve((run.get("observables") or {}).get("objective_gap"), name)
+        measured = curve((run.get("observables") or {}).get(observable), name)
         if measured is not None and own.shape == steps.shape and (own == steps).all():
             curves.append(measured)
     if len(curves) < 2 or len(steps) < 2:
         return None
-    return thin(_named("objective_gap", shape="race", steps=steps, curves=tuple(curves)))
+    place = {each.name: index for index, each in enumerate(curves)}
+    marked = tuple((place[name], step, value) for name, step, value in marks if name in place)
+    drawn = _named(observable, shape="race", steps=steps, curves=tuple(curves), marks=marked)
+    return thin(drawn)
 
 
 def array(values: Any) -> Array:
@@ -202,6 +217,7 @@ def thin(panel: Panel) -> Panel:
         curves=tuple(_thin_curve(item, keep) for item in panel.curves),
         overlays=tuple(_thin_overlay(item, keep) for item in panel.overlays),
         critical=panel.critical,
+        marks=panel.marks,
     )
 
 

@@ -11,6 +11,7 @@ from statistics import NormalDist, median
 from typing import Any
 
 from hzbench.reports.curves import Panel, panels
+from hzbench.reports.experiment import Experiment, experiment
 from hzbench.reports.formats import duration, finite, slug, words
 from hzbench.reports.leaderboard import Group, leaderboard
 from hzbench.reports.mutation import Study, study
@@ -101,6 +102,7 @@ class Document:
     runs: tuple[RunView, ...]
     claims: tuple[Claim, ...]
     groups: tuple[Group, ...]
+    experiment: Experiment | None
     mutation: Study | None
     p_values: tuple[float, ...]
     provenance: tuple[tuple[str, str], ...]
@@ -131,6 +133,7 @@ def build(results: Mapping[str, Any], mutation: Mapping[str, Any] | None = None)
         runs=_run_views(named, judged, _critical(suite)),
         claims=claims(runs),
         groups=leaderboard(named),
+        experiment=experiment(results),
         mutation=study(mutation) if mutation else None,
         p_values=_p_values(verdicts),
         provenance=_provenance(suite, provenance),

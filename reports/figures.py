@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LINE = {"exact": "-", "upper": (0, (5, 2)), "lower": (0, (5, 2)), "rate": (0, (1, 1.5))}
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1)))
+"""Of the first six series; a later one has another colour and the dash of the series six before."""
 WIDE, TALL = 4.3, 3.4
 NORMAL_95 = 1.96
 
@@ -273,10 +274,14 @@ def _race(figure: Figure, panel: Panel) -> None:
     ax = figure.add_subplot()
     for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
         _measured(ax, panel.steps, Curve(mean=item.mean, error=item.error), svg.SERIES[index])
-        ax.lines[-1].set_linestyle(DASHES[index])  # type: ignore[arg-type]
+        ax.lines[-1].set_linestyle(DASHES[index % len(DASHES)])  # type: ignore[arg-type]
+    look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
+    for index, step, value in panel.marks:
+        ax.plot(step, value, "D", color=svg.SERIES[index], clip_on=False, zorder=5, **look)
     scale_steps(ax, panel.steps)
-    scale_values(ax, [item.mean for item in panel.curves])
-    ax.set(xlabel="step", ylabel="objective gap")
+    printed = np.array([[value] for _, _, value in panel.marks]).reshape(-1, 1)
+    scale_values(ax, [*(item.mean for item in panel.curves), printed])
+    ax.set(xlabel="step", ylabel=panel.observable.replace("_", " "))
 
 
 def _heights(panel: Panel) -> list[Array]:

@@ -10,7 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hzbench.reports import figures, formats
 from hzbench.reports.curves import race
 from hzbench.reports.document import Document, RunView, build
+from hzbench.reports.experiment import Experiment
 from hzbench.reports.leaderboard import Group, title
+from hzbench.reports.svg import SERIES
 from hzbench.reports.tables import GLYPHS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,8 +55,21 @@ def render(document: Document) -> str:
         claim_ids={claim.id for claim in document.claims},
         drawings={run.id: _drawings(run) for run in document.runs},
         races=[_race(index, group) for index, group in enumerate(document.groups, start=1)],
+        figures=_figures(document.experiment),
         p_values=figures.draw_p_values(document.p_values, "p-values") if document.p_values else "",
     )
+
+
+def _figures(found: Experiment | None) -> list[dict[str, Any]]:
+    """The races of an experiment, with the names of their curves."""
+    return [
+        {
+            "drawing": figures.draw(panel, f"figure-{index}"),
+            "names": [curve.name for curve in panel.curves],
+            "panel": panel,
+        }
+        for index, panel in enumerate(found.races if found else (), start=1)
+    ]
 
 
 def _drawings(run: RunView) -> list[str]:
@@ -64,7 +79,7 @@ def _drawings(run: RunView) -> list[str]:
 
 
 def _race(index: int, group: Group) -> dict[str, Any] | None:
-    members = group.members[: len(figures.DASHES)]
+    members = group.members[: len(SERIES)]
     panel = race([(title(run), run) for _, run in members])
     if panel is None:
         return None

@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 # Drawn with these colours, shown with those of the page.
 INK, GRID, GUIDE, ALARM = "#010203", "#020304", "#030405", "#040506"
 MEASURED, REFERENCE, EXACT, BOUND = "#050607", "#060708", "#070809", "#08090a"
-SERIES = ("#090a0b", "#0a0b0c", "#0b0c0d", "#0c0d0e", "#0d0e0f", "#0e0f10")
+SERIES = tuple(f"#{k:02x}{k + 1:02x}{k + 2:02x}" for k in range(9, 21))
 
 PAGE_COLOURS = {
     INK: "currentColor",

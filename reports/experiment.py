@@ -1,0 +1,162 @@
+"""What a paper says of the runs, beside what they do: orderings, readings, and one race a quantity.
+
+A race draws one observable of all runs that an ordering or a reading names over their steps, with
+the numbers read off the paper as diamonds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hzbench.reports.curves import Panel, race
+from hzbench.reports.formats import number
+from hzbench.reports.leaderboard import title
+from hzbench.reports.svg import SERIES
+
+Run = Mapping[str, Any]
+WORDS = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One other run of an ordering, in words."""
+
+    other: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    lasts: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderingRow:
+    """One ordering of the table."""
+
+    text: str
+    source: str
+    outcome: str
+    word: str
+    run: str
+    relation: str
+    observable: str
+    step: int
+    p_value: float | None
+    reason: str
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingRow:
+    """One printed number beside the measured one."""
+
+    run: str
+    observable: str
+    step: int
+    source: str
+    printed: float
+    measured: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """The section of the report."""
+
+    orderings: tuple[OrderingRow, ...]
+    readings: tuple[ReadingRow, ...]
+    races: tuple[Panel, ...]
+    level: float | None
+
+    @property
+    def seen(self) -> int:
+        """Orderings that are seen."""
+        return sum(row.outcome == "consistent" for row in self.orderings)
+
+
+def experiment(results: Mapping[str, Any]) -> Experiment | None:
+    """The section, or None where the suite tells of no paper."""
+    orderings, readings = results.get("orderings") or [], results.get("readings") or []
+    if not orderings and not readings:
+        return None
+    runs = {str(run.get("name")): run for run in results.get("runs") or []}
+    names = {name: title(run) for name, run in runs.items()}
+    asked = dict.fromkeys(str(each["observable"]) for each in (*orderings, *readings))
+    drawn = [_race(name, orderings, readings, runs) for name in asked]
+    return Experiment(
+        orderings=tuple(_ordering(each, names) for each in orderings),
+        readings=tuple(_reading(each, names) for each in readings),
+        races=tuple(panel for panel in drawn if panel is not None),
+        level=orderings[0].get("level") if orderings else None,
+    )
+
+
+def _race(
+    observable: str,
+    orderings: Sequence[Mapping[str, Any]],
+    readings: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, Run],
+) -> Panel | None:
+    """The runs that are spoken of, in the order of the suite."""
+    about = [each for each in orderings if each["observable"] == observable]
+    spoken = {name for each in about for name in (each["run"], *each["than"])}
+    spoken |= {each["run"] for each in readings if each["observable"] == observable}
+    members = [(title(run), run) for name, run in runs.items() if name in spoken]
+    marks = [
+        (title(runs[each["run"]]), float(each["step"]), float(each["value"]))
+        for each in readings
+        if each["observable"] == observable and each["run"] in runs
+    ]
+    return race(members[: len(SERIES)], observable, marks)
+
+
+def _ordering(record: Mapping[str, Any], names: Mapping[str, str]) -> OrderingRow:
+    pairs = record.get("pairs") or {}
+    return OrderingRow(
+        text=record["text"],
+        source=record["source"],
+        outcome=record["outcome"],
+        word=WORDS.get(record["outcome"], record["outcome"]),
+        run=names.get(record["run"], record["run"]),
+        relation=record["relation"],
+        observable=record["observable"].replace("_", " "),
+        step=int(record["step"]),
+        p_value=record.get("p_value"),
+        reason=record["reason"],
+        comparisons=tuple(_comparison(names.get(k, k), pair) for k, pair in pairs.items()),
+    )
+
+
+def _comparison(other: str, pair: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        other=other,
+        difference=pair["difference"],
+        low=pair["low"],
+        high=pair["high"],
+        lasts=_lasts(pair["crossing"]),
+    )
+
+
+def _lasts(crossing: Mapping[str, float | None]) -> str:
+    """From which step the ordering lasts, with the interval over resampled seeds."""
+    step, low, high = (crossing[key] for key in ("step", "low", "high"))
+    if step is None:
+        return "not at the end"
+    upper = number(high, 4) if high is not None else "never"
+    interval = "" if low == high else f" (95 %: {number(low, 4)} ... {upper})"
+    return ("from the start" if step == 0 else f"from step {number(step, 4)} on") + interval
+
+
+def _reading(record: Mapping[str, Any], names: Mapping[str, str]) -> ReadingRow:
+    measured, error = record.get("measured"), record.get("standard_error")
+    half = None if measured is None or error is None else 1.96 * error
+    return ReadingRow(
+        run=names.get(record["run"], record["run"]),
+        observable=record["observable"].replace("_", " "),
+        step=int(record["step"]),
+        source=record["source"],
+        printed=record["value"],
+        measured=measured,
+        low=None if half is None else measured - half,
+        high=None if half is None else measured + half,
+    )
