@@ -20,7 +20,16 @@ METHODS = {
     "no_public_copies": {"name": "choco_sgd", "kept": 2},
     "no_correction": "extra",
     "forgotten_exchange": "second_order",
+    "undivided_push": "push_sum",
+    "transposed_weights": "push_sum",
     "local_step_fewer": {"name": "local_sgd", "local_steps": 3},
+}
+
+
+PUSH = {
+    "graph": {"name": "digraph", "arcs": [[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]]},
+    "weights": "push",
+    "gossip": "matrix",
 }
 
 
@@ -29,7 +38,7 @@ def spec_of(mutant, method, **problem):
         {
             "problem": {"name": "quadratic", "dimension": 3, "heterogeneity": 1.0} | problem,
             "nodes": [{"count": 4, "batch_size": "full"}],
-            "network": {"graph": "ring", "gossip": "matrix"},
+            "network": PUSH if method == "push_sum" else {"graph": "ring", "gossip": "matrix"},
             "method": method,
             "run": {"steps": 6, "replicas": 20, "record": [6]},
             "mutant": mutant,

@@ -29,7 +29,8 @@ def test_every_w_is_symmetric_doubly_stochastic_on_the_graph(rule, graph, parame
 
 def test_all_rules_are_covered():
     directed = {"static-exponential", "one-peer-exponential"}
-    assert {*SPARSE, *directed, "uniform", "fastest-mixing"} == set(entries("weights"))
+    push = {"push", "one-peer-push"}  # test_topology_digraphs.py
+    assert {*SPARSE, *directed, *push, "uniform", "fastest-mixing"} == set(entries("weights"))
 
 
 @pytest.mark.parametrize(
