@@ -78,7 +78,7 @@ class LinearModelComponent(StartedComponent):
         if found:
             return found + self._partition_mistakes(None, placement)
         features, targets = self._table()
-        found += self._partition_mistakes(len(targets), placement)
+        found += self._partition_mistakes(targets, placement)
         dimension = self.unknowns(features, targets)
         found += self.start_mistakes(placement.nodes, dimension)
         return found or self.instance_mistakes(self._shares(placement))
@@ -181,12 +181,12 @@ class LinearModelComponent(StartedComponent):
             return [str(error)]
         return []
 
-    def _partition_mistakes(self, rows: int | None, placement: Placement) -> list[str]:
+    def _partition_mistakes(self, targets: Array | None, placement: Placement) -> list[str]:
         try:
             partition = partition_from(self.partition)
         except UserMistakeError as error:
             return [str(error)]
-        return [] if rows is None else partition.mistakes(rows, placement.kinds)
+        return [] if targets is None else partition.mistakes(targets, placement.kinds)
 
     @property
     def _drawn(self) -> Planted | None:

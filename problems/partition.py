@@ -1,7 +1,7 @@
 """Partitions: which rows of a data set each node holds (registered kind "partition").
 
-The theory of hybrid optimization gives each type of node a full copy of the data, its experiments
-give each node 1/n of it: both are here.
+The theory of hybrid optimization gives each type of node a full copy of the data ("two-copies"),
+its experiments split one copy over all nodes ("iid" and the others): both are here.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Partition(Component):
         """
         raise NotImplementedError
 
-    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
-        """What keeps N rows from being shared out."""
-        return _too_few(rows, len(kinds), "nodes")
+    def mistakes(self, targets: Targets, kinds: Sequence[Kind]) -> list[str]:
+        """What keeps these rows from being shared out so that every node has one."""
+        return _too_few(len(targets), len(kinds), "nodes")
 
     def generator(self, seed: int) -> np.random.Generator:
         """The generator of the draw."""
@@ -52,7 +52,7 @@ class Partition(Component):
 
 @register("partition", "iid")
 class Iid(Partition):
-    """Shuffled rows in shares of near-equal size; every row at exactly one node."""
+    """One copy over all nodes: shuffled rows in shares of near-equal size, each at one node."""
 
     def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
         """The shares."""
@@ -89,7 +89,7 @@ class Dirichlet(Partition):
         """The shares; every row at exactly one node, every node with a row."""
         random, nodes = self.generator(seed), len(kinds)
         owner = np.empty(len(targets), dtype=np.int64)
-        labels = self._labels(targets)
+        labels = labels_of(targets, self.bins)
         for label in np.unique(labels):
             rows = random.permutation(np.flatnonzero(labels == label))
             upper = np.cumsum(random.dirichlet(np.full(nodes, self.alpha)))
@@ -98,12 +98,80 @@ class Dirichlet(Partition):
         _fill_empty(owner, nodes)
         return tuple(np.flatnonzero(owner == node) for node in range(nodes))
 
-    def _labels(self, targets: Targets) -> NDArray[np.int64]:
-        values, labels = np.unique(targets, return_inverse=True)
-        if len(values) <= self.bins:
-            return np.asarray(labels, dtype=np.int64)
-        inner = np.quantile(targets, np.arange(1, self.bins) / self.bins)
-        return np.asarray(np.searchsorted(inner, targets, side="right"), dtype=np.int64)
+
+@register("partition", "by-label")
+class ByLabel(Partition):
+    """Every node holds the same number of labels; each label is split evenly among its nodes.
+
+    The labels are shuffled and dealt to the nodes in turn, so that no two labels differ by more
+    than one in their numbers of nodes. Targets with more than `bins` values are binned first.
+
+    Source: McMahan, Moore, Ramage, Hampson, Agüera y Arcas, "Communication-efficient learning of
+    deep networks from decentralized data", 2017 (two classes a node).
+    """
+
+    labels: int = Field(2, ge=1, description="different labels a node")
+    bins: int = Field(10, ge=2, description="quantile bins when targets have more values")
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares; every row at exactly one node."""
+        random, labels = self.generator(seed), labels_of(targets, self.bins)
+        order = random.permutation(labels.max() + 1)
+        dealt = order[np.arange(len(kinds) * self.labels) % len(order)].reshape(-1, self.labels)
+        parts: list[list[NDArray[np.int64]]] = [[] for _ in kinds]
+        for label in order:
+            holders = np.flatnonzero((dealt == label).any(axis=1))
+            rows = random.permutation(np.flatnonzero(labels == label))
+            for node, share in zip(holders, _shares(rows, len(holders)), strict=True):
+                parts[node].append(share)
+        return tuple(np.sort(np.concatenate(part)) for part in parts)
+
+    def mistakes(self, targets: Targets, kinds: Sequence[Kind]) -> list[str]:
+        """More labels a node than there are, labels without a node, or too few rows of one."""
+        counts = np.bincount(labels_of(targets, self.bins))
+        dealt = len(kinds) * self.labels
+        if not self.labels <= len(counts) <= dealt:
+            return [
+                f"got {self.labels} labels for each of {len(kinds)} nodes and data of "
+                f"{len(counts)}; expected at most {len(counts)} a node and every label at a node; "
+                "change labels of the partition"
+            ]
+        holders = -(-dealt // len(counts))
+        rare = int(counts.argmin())
+        if counts[rare] >= holders:
+            return []
+        return [
+            f"got {counts[rare]} rows of label {rare} for up to {holders} nodes; expected a row a "
+            "node; take fewer nodes, or fewer labels a node"
+        ]
+
+
+@register("partition", "by-quantity")
+class ByQuantity(Partition):
+    """Shuffled rows in shares of unequal size, at least one row a node; nothing else differs.
+
+    Formula: sizes in the proportions q ~ Dirichlet(α, ..., α), or, with `power` p, of
+    1, 2^(−p), 3^(−p), ... at the nodes in their order; N − n rows by the largest remainders, one
+    row a node beside.
+
+    Source: Li, Diao, Chen, He, "Federated learning on non-IID data silos", 2022 (quantity skew).
+    """
+
+    alpha: float = Field(0.5, gt=0, allow_inf_nan=False, description="concentration α")
+    power: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="power law instead of the draw; 0: equal sizes"
+    )
+
+    def members(self, targets: Targets, kinds: Sequence[Kind], seed: int) -> Members:
+        """The shares; every row at exactly one node."""
+        random, nodes = self.generator(seed), len(kinds)
+        if self.power is None:
+            shares = random.dirichlet(np.full(nodes, self.alpha))
+        else:
+            shares = np.arange(1.0, nodes + 1) ** -self.power
+        sizes = 1 + _apportioned(len(targets) - nodes, shares / shares.sum())
+        parts = np.split(random.permutation(len(targets)), np.cumsum(sizes)[:-1])
+        return tuple(np.sort(part) for part in parts)
 
 
 @register("partition", "two-copies")
@@ -124,10 +192,10 @@ class TwoCopies(Partition):
         }
         return tuple(next(shares[kind]) for kind in kinds)
 
-    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
+    def mistakes(self, targets: Targets, kinds: Sequence[Kind]) -> list[str]:
         """Too many nodes of one kind."""
         most = max(kinds.count("first"), kinds.count("zeroth"))
-        return _too_few(rows, most, "nodes of one kind")
+        return _too_few(len(targets), most, "nodes of one kind")
 
 
 @register("partition", "replicated")
@@ -139,9 +207,9 @@ class Replicated(Partition):
         del seed
         return (np.arange(len(targets), dtype=np.int64),) * len(kinds)
 
-    def mistakes(self, rows: int, kinds: Sequence[Kind]) -> list[str]:
+    def mistakes(self, targets: Targets, kinds: Sequence[Kind]) -> list[str]:
         """None."""
-        del rows, kinds
+        del targets, kinds
         return []
 
 
@@ -161,6 +229,24 @@ def partition_from(words: str | dict[str, Any]) -> Partition:
     except ValidationError as error:
         raise UserMistakeError("; ".join(explain(error, "partition"))) from None
     return cast("Partition", made)
+
+
+def labels_of(targets: Targets, bins: int) -> NDArray[np.int64]:
+    """The targets as labels 0, 1, ...; more than `bins` values by their quantiles."""
+    values, labels = np.unique(targets, return_inverse=True)
+    if len(values) <= bins:
+        return np.asarray(labels, dtype=np.int64)
+    inner = np.quantile(targets, np.arange(1, bins) / bins)
+    found = np.searchsorted(inner, targets, side="right")
+    return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.int64)
+
+
+def _apportioned(count: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole numbers of that sum, in these proportions by the largest remainders."""
+    sizes = np.floor(count * shares).astype(np.int64)
+    left = count - int(sizes.sum())
+    sizes[np.argsort(sizes - count * shares, kind="stable")[:left]] += 1
+    return sizes
 
 
 def _too_few(rows: int, nodes: int, what: str) -> list[str]:

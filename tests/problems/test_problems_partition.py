@@ -23,7 +23,13 @@ WORDS = [
     "dirichlet",
     {"name": "dirichlet", "alpha": 0.01, "seed": 4},
     {"name": "dirichlet", "alpha": 100.0, "bins": 3},
+    "by-label",
+    {"name": "by-label", "labels": 1, "bins": 3},
+    "by-quantity",
+    {"name": "by-quantity", "alpha": 0.01, "seed": 4},
+    {"name": "by-quantity", "power": 1.5},
 ]
+TEN = np.repeat(np.arange(10.0), np.arange(11, 21))  # label i in 11 + i rows
 
 
 def members(words, targets=REAL, kinds=KINDS, seed=0):
@@ -118,12 +124,78 @@ def test_bad_words(words, message):
 
 
 def test_too_few_rows():
-    (text,) = partition_from("iid").mistakes(6, KINDS)
-    assert text.startswith("got 6 rows for 7 nodes")
-    assert not partition_from("two-copies").mistakes(6, KINDS)
-    (text,) = partition_from("two-copies").mistakes(4, KINDS)
+    for words in ("iid", "sorted", "dirichlet", "by-quantity"):
+        (text,) = partition_from(words).mistakes(REAL[:6], KINDS)
+        assert text.startswith("got 6 rows for 7 nodes")
+    assert not partition_from("two-copies").mistakes(REAL[:6], KINDS)
+    (text,) = partition_from("two-copies").mistakes(REAL[:4], KINDS)
     assert "5 nodes of one kind" in text
-    assert not partition_from("replicated").mistakes(1, KINDS)
+    assert not partition_from("replicated").mistakes(REAL[:1], KINDS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "targets", "nodes", "message"),
+    [
+        (11, TEN, 7, "11 labels for each of 7 nodes and data of 10"),
+        (1, TEN, 7, "every label at a node"),
+        (2, np.zeros(50), 7, "data of 1"),
+        (5, TEN, 23, "got 11 rows of label 0 for up to 12 nodes"),
+    ],
+)
+def test_labels_that_cannot_be_dealt(labels, targets, nodes, message):
+    partition = partition_from({"name": "by-label", "labels": labels})
+    (text,) = partition.mistakes(targets, ("first",) * nodes)
+    assert message in text
+    assert text.startswith("got ")
+    assert text.count(";") == 2
+
+
+@pytest.mark.parametrize(("labels", "nodes"), [(2, 5), (2, 7), (3, 7), (10, 4), (4, 27), (1, 10)])
+def test_every_node_holds_that_many_labels_and_labels_are_split_evenly(labels, nodes):
+    partition = partition_from({"name": "by-label", "labels": labels})
+    kinds = ("first",) * nodes
+    assert not partition.mistakes(TEN, kinds)
+    parts = partition.members(TEN, kinds, 3)
+    assert covers(parts, len(TEN))
+    counts = np.array([np.bincount(TEN[part].astype(int), minlength=10) for part in parts])
+    assert ((counts > 0).sum(axis=1) == labels).all()
+    holders = (counts > 0).sum(axis=0)
+    assert holders.max() - holders.min() <= 1
+    for column in counts.T:
+        held = column[column > 0]
+        assert held.max() - held.min() <= 1
+    order = [tuple(np.unique(TEN[part])) for part in partition.members(TEN, kinds, 4)]
+    assert labels == 10 or order != [tuple(np.unique(TEN[part])) for part in parts]
+
+
+def test_quantities_follow_the_power_law_with_a_row_a_node_beside():
+    parts = members({"name": "by-quantity", "power": 2.0})
+    law = 1 / np.arange(1.0, 8) ** 2
+    ideal = 1 + (103 - 7) * law / law.sum()
+    sizes = np.array([len(part) for part in parts])
+    assert sizes.sum() == 103
+    assert (abs(sizes - ideal) < 1).all()
+    equal = [len(part) for part in members({"name": "by-quantity", "power": 0.0})]
+    assert max(equal) - min(equal) <= 1
+
+
+def test_quantities_are_spread_as_the_dirichlet_law_says():
+    """Var q_i = (1/n)(1 − 1/n)/(nα + 1) over 2000 seeds; five standard errors of the variance."""
+    alpha, rows, nodes = 0.5, 2_000, 4
+    partition = partition_from({"name": "by-quantity", "alpha": alpha})
+    drawn = [partition.members(np.zeros(rows), ("first",) * nodes, s) for s in range(2000)]
+    shares = np.array([len(parts[0]) / rows for parts in drawn])
+    wanted = (1 / nodes) * (1 - 1 / nodes) / (nodes * alpha + 1)
+    squares = (shares - 1 / nodes) ** 2
+    assert abs(squares.mean() - wanted) < 5 * squares.std() / np.sqrt(len(squares))
+
+
+def test_quantities_leave_the_mixture_alone():
+    """Every share is a random sample: its mean target within five standard errors."""
+    parts = members({"name": "by-quantity", "power": 1.0}, REAL)
+    for part in parts:
+        error = REAL.std() / np.sqrt(len(part))
+        assert abs(REAL[part].mean() - REAL.mean()) < 5 * error
 
 
 @pytest.mark.parametrize(
