@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hzbench.core.setting import Setting
 from hzbench.core.structure import (
     DifferenceLaw,
+    DirectionLaw,
     GeneralizedLinear,
     GradientLaw,
     Quadratic,
@@ -67,6 +68,42 @@ def bias_bound(law: DifferenceLaw, d: int, smoothness: float) -> float:
         return 0.0
     factor = sqrt(d) if law.directions in ROTATION_INVARIANT else 0.5 * d
     return smoothness * law.smoothing * factor
+
+
+def row_bias_bound(structure: GeneralizedLinear, node: int, law: DifferenceLaw) -> float:
+    """A bound b on |E G − ∇f_i| of central differences on one node's rows, at every point.
+
+    Formula:
+        0 for the squared loss and exact derivatives. Logistic: mean_j over rows a of, with
+        z = a'u, the second and third derivatives at most ¼ and M = 1/(6√3):
+        gaussian and sphere (κ = 1, d/(d+2))
+        |a| min(1, ¼ν|a|√κ, ½Mν²κ|a|²); rademacher and coordinate
+        min(ν sqrt(E z⁴)/8, Mν² sqrt(E z⁶)/6).
+
+    Source:
+        own derivation (A12 along a row: only a'u enters, so no factor d).
+    """
+    if structure.loss == "squared" or law.difference == "directional_derivative":
+        return 0.0
+    a, nu = structure.features[structure.members[node]], law.smoothing
+    third = 1.0 / (6.0 * sqrt(3.0))
+    if law.directions in ROTATION_INVARIANT:
+        length = np.linalg.norm(a, axis=1)
+        reach = nu * length * sqrt(direction_moments(law.directions, a.shape[1]).kappa)
+        slope = np.minimum(1.0, np.minimum(reach / 4.0, third / 2.0 * reach**2))
+        return float((length * slope).mean())
+    fourth, sixth = _projections(law.directions, a)
+    limits = nu / 8.0 * np.sqrt(fourth), third * nu**2 / 6.0 * np.sqrt(sixth)
+    return float(np.minimum(*limits).mean())
+
+
+def _projections(directions: DirectionLaw, a: Array) -> tuple[Array, Array]:
+    """E (a'u)⁴ and E (a'u)⁶ for every row a, for rademacher and coordinate."""
+    d = a.shape[1]
+    s2, s4, s6 = ((a**power).sum(1) for power in (2, 4, 6))
+    if directions == "coordinate":
+        return d * s4, d**2 * s6
+    return 3 * s2**2 - 2 * s4, 15 * s2**3 - 30 * s2 * s4 + 16 * s6
 
 
 def _node_bounds(setting: Setting, node: int) -> tuple[float, float, float]:
