@@ -111,7 +111,7 @@ class OnePeerStuck(Mutant):
 
     def spec(self, spec: Spec) -> Spec:
         """Refuse where W does not vary."""
-        varies = spec.network.weights["name"] == "one-peer-exponential"
+        varies = spec.network.weights["name"] in ("one-peer-exponential", "one-peer-push")
         return needs(varies and spec.network.gossip == "matrix", spec, "weights that vary")
 
     def plan(self, plan: Plan) -> Plan:
