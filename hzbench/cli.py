@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hzbench.core.errors import HzbenchError, UserMistakeError
+from hzbench.problems.folder import use_folder
 
 app = typer.Typer(
     name="hzbench",
@@ -18,12 +19,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 OUT = Path("hzbench-out")
+_NO_NUMBERS = ("pilot", "data", "as_json", "figure")
 
 Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a TOML file.")]
 Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core. Results are equal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Folder of data files (list data). [$HZBENCH_DATA]")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore what the store holds.")]
 
 
@@ -33,21 +38,25 @@ def run(
     out: Out = OUT,
     device: Device = "auto",
     workers: Workers = 0,
+    scale: Annotated[float, typer.Option(help="Fraction of the steps, above 0, up to 1.")] = 1.0,
+    data: Data = None,
     as_json: Json = False,
     fresh: Fresh = False,
 ) -> None:
     """Run a suite or a spec, judge it, and write results.json and report.html."""
     from hzbench.commands import run as command
 
-    met = command.run(target, out, device, workers, as_json=as_json, fresh=fresh)
+    use_folder(data)
+    met = command.run(target, out, device, workers, scale, as_json=as_json, fresh=fresh)
     raise typer.Exit(0 if met else 1)
 
 
 @app.command()
-def predict(target: Target, as_json: Json = False) -> None:
+def predict(target: Target, data: Data = None, as_json: Json = False) -> None:
     """Print what theory says of a spec at every record point; runs nothing."""
     from hzbench.commands import predict as command
 
+    use_folder(data)
     command.predict(target, as_json=as_json)
 
 
@@ -59,12 +68,14 @@ def mutants(
     workers: Workers = 0,
     power: Annotated[bool, typer.Option("--power", help="Repeat, to measure power.")] = False,
     repetitions: Annotated[int, typer.Option(min=1, help="Seeds a check, with --power.")] = 59,
+    data: Data = None,
     as_json: Json = False,
     fresh: Fresh = False,
 ) -> None:
     """Plant every mutant that the suite names and see whether its checks find it."""
     from hzbench.commands import mutants as command
 
+    use_folder(data)
     times = repetitions if power else 0
     found = command.mutants(
         target, out, device, workers, as_json=as_json, fresh=fresh, repetitions=times
@@ -80,12 +91,14 @@ def calibrate(
     checks: Annotated[int, typer.Option(min=1, help="Representative checks.")] = 12,
     blocks: Annotated[int, typer.Option(min=1, help="Fresh blocks of 1024 replicas.")] = 200,
     resamples: Annotated[int, typer.Option(min=1, help="Resampled blocks a check.")] = 100_000,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Measure how often the checks of a suite reject what is true."""
     from hzbench.commands import calibrate as command
     from hzbench.harness.calibration import Amount
 
+    use_folder(data)
     amount = Amount(checks=checks, blocks=blocks, resamples=resamples)
     kept = command.calibrate(target, out, workers, amount, as_json=as_json)
     raise typer.Exit(0 if kept else 1)
@@ -108,13 +121,15 @@ def advise(
     smoothness: Annotated[float | None, typer.Option(help="L. [1]")] = None,
     strong_convexity: Annotated[float | None, typer.Option(help="μ. [0.1]")] = None,
     target: Annotated[float | None, typer.Option(help="Floor to reach. [0.01]")] = None,
+    data: Data = None,
     as_json: Json = False,
     figure: Annotated[Path | None, typer.Option(help="Draw floors against n0 (SVG).")] = None,
 ) -> None:
     """Should zeroth-order nodes join, and how: random vectors, step sizes, floor, speed-up."""
-    given = {k: v for k, v in locals().items() if k not in ("pilot", "as_json", "figure")}
+    given = {k: v for k, v in locals().items() if k not in _NO_NUMBERS}
     from hzbench.commands import advise as command
 
+    use_folder(data)
     command.answer(pilot, given, as_json=as_json, figure=figure)
 
 

@@ -20,15 +20,14 @@ _MOST = 0.5  # of all correct sequences of a length that may be drawn
 
 @register("data", "brackets")
 class Brackets(DataSet):
-    """Sequences of one kind of bracket; class 1: correctly nested, class 0: not; all different.
+    """Sequences of brackets; class 1: correctly nested, class 0: not; all different, half and half.
 
-    Even lengths, uniform from `shortest` to `longest`; every correct sequence has a wrong one of
-    the same length beside it, so the length tells nothing. Correct ones are uniform among all of
-    their length. A wrong one is such a sequence with, in one half, one bracket turned round (the
-    count reveals it) and, in the other half, an opening and a closing bracket exchanged (only the
-    order does): counting alone is right for 3 of 4.
-
-    Formula: tokens 1 for "(", 2 for ")", 0 for padding at the end.
+    Formula: tokens 1 for "(", 2 for ")", 0 for padding at the end. Even lengths, uniform from
+    `shortest` to `longest`; beside every correct sequence a wrong one of the same length, so that
+    the length tells nothing. Correct ones are uniform among all of their length. A wrong one is
+    such a sequence in which, in one half of them, one bracket is turned round (the count reveals
+    it) and, in the other half, an opening and a closing bracket are exchanged (only the order
+    reveals it): who only counts is right for 3 of 4.
 
     Source: the task of Ansaripour, Talaei, Nadiradze, Alistarh, "Hybrid Decentralized
     Optimization", AAAI 2025; how its sequences are drawn is stated here, not known from there.

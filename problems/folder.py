@@ -30,8 +30,8 @@ def locate(names: Sequence[str], places: Sequence[str] = ("",)) -> Path:
     named = os.environ.get(VARIABLE)
     if not named:
         raise UserMistakeError(
-            f"got no folder of data, which {names[0]} is read from; expected one; give it with "
-            f"--data DIR or {VARIABLE} (nothing is downloaded)"
+            f"got no data folder, where {names[0]} would be; expected one; name it with --data DIR "
+            f"or {VARIABLE} (nothing is downloaded)"
         )
     folder = Path(named)
     if not folder.is_dir():

