@@ -1,5 +1,6 @@
 """`hzbench advise`: its numbers against simulation, the recursion and arithmetic; its mistakes."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -70,9 +71,56 @@ def test_the_numbers_by_arithmetic():
     assert eight.needed == int(eight.threshold) + 1
     assert 4.0 * edge / (3 * 2 * (2 - edge)) == pytest.approx(0.05)
     plan = eight.weighted
-    assert plan.rounds == pytest.approx(8 / (3 * plan.step_first + 5 * plan.step_zeroth) / 0.2)
+    mean = (3 * plan.step_first + 5 * plan.step_zeroth) / 8
+    factor = (1 - 0.1 * mean) ** 2 + 0.01 * 5 * plan.step_zeroth**2 * (15 / 8) / 64
+    assert plan.rounds == pytest.approx(-1 / np.log(factor))
     assert plan.time == pytest.approx(plan.rounds * 3.0)  # 16 values cost 1.6, a gradient 3
     assert plan.cost == pytest.approx(plan.rounds * (3 * 3.0 + 5 * 1.6))
+
+
+def second_moments(plan, curvatures, m, rounds):
+    """E f(x̄) of noise-free all-reduce, every sign vector of the five helpers enumerated."""
+    d = len(curvatures)
+    A = np.diag(curvatures)
+    signs = [np.array(u) for u in itertools.product((-1.0, 1.0), repeat=d)]
+    single = np.mean([np.kron(np.outer(u, u) @ A, np.outer(u, u) @ A) for u in signs], 0)
+    mean = np.kron(A, A)
+    estimate = mean + (single - mean) / m  # E G ⊗ G of one helper
+    step = np.eye(d) - (3 * plan.step_first + 5 * plan.step_zeroth) / 8 * A
+    one_round = np.kron(step, step) + 5 * plan.step_zeroth**2 * (estimate - mean) / 64
+    M = np.eye(d).ravel()
+    values = [A.ravel() @ M]
+    for _ in range(rounds):
+        M = one_round @ M
+        values.append(A.ravel() @ M)
+    return np.array(values) / values[0]
+
+
+def test_rounds_are_those_of_the_exact_second_moment():
+    asked = Question(first=3, zeroth=5, dimension=4, directions="rademacher", target=0.03)
+    for mu in (1.0, 0.3, 0.1):
+        for option in advise(replace(asked, strong_convexity=mu)).options:
+            for plan in (option.equal, option.weighted):
+                values = second_moments(plan, np.full(4, mu), option.samples, 6)
+                factors = values[1:] / values[:-1]
+                np.testing.assert_allclose(factors, factors[0], rtol=1e-12)
+                expected = max(1.0, -1 / np.log(factors[0]))
+                assert plan.rounds == pytest.approx(expected, rel=1e-9)
+
+
+def test_steeper_modes_hardly_change_the_rounds():
+    asked = Question(first=3, zeroth=5, dimension=4, directions="rademacher", target=0.03)
+    for option in advise(asked).options:
+        for spectrum in ((0.1, 1, 1, 1), (0.1, 0.1, 0.4, 1)):
+            values = second_moments(option.weighted, np.array(spectrum), option.samples, 400)
+            rounds = 100 / np.log(values[300] / values[400])
+            assert option.weighted.rounds == pytest.approx(rounds, rel=0.02)
+
+
+def test_equal_curvatures_give_the_exact_speed_up():
+    """1.75 where 1/(2ημ) gives 1.65: at ημ near ½ a round is worth more than its first order."""
+    asked = Question(first=4, zeroth=12, dimension=20, function_cost=0.2, strong_convexity=1.0)
+    assert advise(asked).speed_up == pytest.approx(1.75, abs=5e-3)
 
 
 def test_limits_are_where_the_moment_stops_shrinking():
@@ -161,7 +209,22 @@ MISTAKES = {
     "nothing": ((), "got no --first, --zeroth, --dimension"),
     "no helpers": (("--first", "1", "--zeroth", "0", "--dimension", "3"), "zeroth = 0"),
     "NaN": ((*BASE, "--noise", "nan"), "noise = nan"),
-    "ratio": ((*BASE, "--ratio", "0.5"), "got ratio 0.5"),
+    "shared NaN": ((*BASE, "--shared", "nan"), "got shared = nan; expected a number from 0 to 1"),
+    "shared inf": ((*BASE, "--shared", "inf", "--ratio", "30"), "got shared = inf"),
+    "shared negative": ((*BASE, "--shared", "-0.5"), "got shared = -0.5"),
+    "shared above 1": ((*BASE, "--shared", "1.5"), "got shared = 1.5; expected a number from 0"),
+    "ratio NaN": ((*BASE, "--ratio", "nan"), "got ratio = nan"),
+    "ratio inf": ((*BASE, "--ratio", "inf"), "got ratio = inf"),
+    "ratio 0": ((*BASE, "--ratio", "0", "--shared", "0"), "got ratio = 0"),
+    "several": (
+        (*BASE, "--target", "-inf", "--gradient-cost", "nan", "--smoothness", "1e200"),
+        "got gradient_cost = nan, smoothness = 1e+200, target = -inf; expected numbers from",
+    ),
+    "no number of this size": (
+        ("--first", "1" + 400 * "0", "--zeroth", "1", "--dimension", "-3"),
+        "dimension = -3; expected a whole number from 1",
+    ),
+    "ratio": ((*BASE, "--ratio", "0.5"), "got ratio = 0.5; expected a number from 1,"),
     "convexity": ((*BASE, "--strong-convexity", "2"), "above smoothness"),
     "samples": ((*BASE, "--samples", "1,b"), "got --samples 1,b"),
     "no samples": ((*BASE, "--samples", "0"), "got samples [0]"),
