@@ -79,6 +79,18 @@ def verdict_table(record: Mapping[str, Any]) -> None:
     console.print(f"{met} of {len(checks)} outcomes as expected ({counts})", highlight=False)
 
 
+def orderings(record: Mapping[str, Any]) -> None:
+    """One line for each ordering that the paper of a suite states."""
+    words = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
+    for each in record["orderings"]:
+        word = words[each["outcome"]]
+        wide_console().print(
+            f"[bold]{word}[/]: {escape(each['text'])}; {escape(each['reason'])}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False))

@@ -11,17 +11,27 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from hzbench.commands.output import print_json, progress, verdict_table
+from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
+from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
 from hzbench.reports.html import write_report
 
 
-def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fresh: bool) -> bool:
+def run(
+    target: str,
+    out: Path,
+    device: str,
+    workers: int,
+    scale: float = 1.0,
+    *,
+    as_json: bool,
+    fresh: bool,
+) -> bool:
     """Run, judge, save, draw; returns whether every outcome equals its expectation."""
-    suite = load(target)
+    suite = scaled(load(target), scale)
     options = options_of(out, device, workers, fresh=fresh)
     console = Console(stderr=True)
     with progress(console, suite.table.name) as report_progress:
@@ -37,6 +47,7 @@ def run(target: str, out: Path, device: str, workers: int, *, as_json: bool, fre
         print_json(record)
     else:
         verdict_table(record)
+        orderings(record)
         print(f"report: {page}")
     return bool(record["met"])
 

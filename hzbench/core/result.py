@@ -3,14 +3,14 @@
 Schema 1, every number JSON-able (non-finite numbers are null):
 
     {"schema": 1,
-     "suite": {"name", "title", "description", "alpha", "checks": K, "level": α/K},
+     "suite": {"name", "title", "description", "alpha", "checks": K (and orderings), "level": α/K},
      "provenance": {"hzbench", "python", "numpy", "torch", ..., "commit", "platform", "device",
                     "created" (ISO 8601), "seconds", "workers"},
      "runs": [run, ...],
      "met": true|false,
-     "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason", "p_value",
-                    "pairs": {other run: {"difference", "low", "high" (95 %), "confirming",
-                              "against", "crossing": {"step", "low", "high"}}}}],
+     "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason",
+                    "p_value", "pairs": {other run: {"difference", "low", "high" (95 %),
+                    "confirming", "against", "crossing": {"step", "low", "high"}}}}],
      "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error"}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",

@@ -30,20 +30,19 @@ QUANTILES = (0.05, 0.5, 0.95)
 def suite_record(
     suite: Suite,
     runs: Sequence[Mapping[str, Any]],
-    checks: int,
-    level: float,
+    tests: int,
     seconds: float,
     workers: int,
 ) -> dict[str, Any]:
-    """Results.json but for its orderings."""
+    """Results.json but for its orderings; `tests` counts them and the checks."""
     spec = suite.specs[0]
     return {
         "schema": SCHEMA,
         "suite": {
             **suite.table.model_dump(exclude={"include", "blind_spots"}),
             "title": suite.table.title or suite.table.name,
-            "checks": checks,
-            "level": level,
+            "checks": tests,
+            "level": suite.table.alpha / tests,
         },
         "provenance": {
             **provenance(spec, str(runs[0]["provenance"]["device"]) if runs else "cpu"),

@@ -61,10 +61,11 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     cases = prepare_all(suite.specs)
     writable(options.out / suite.table.name)
     checks = sum(case.statistical for case in cases)
-    level = suite.table.alpha / max(1, checks + len(suite.orderings))
+    tests = max(1, checks + len(suite.orderings))
+    level = suite.table.alpha / tests
     runs = list(execute_all(cases, level, options, report))
     seconds = time.perf_counter() - began
-    record = suite_record(suite, runs, checks, level, seconds, options.workers)
+    record = suite_record(suite, runs, tests, seconds, options.workers)
     return record | _said(suite, runs, level, options)
 
 

@@ -110,19 +110,19 @@ def crossing(differences: Array, steps: Array) -> Crossing:
     replicas = differences.shape[1]
     random = np.random.default_rng(_SEED)
     drawn = random.integers(0, replicas, (RESAMPLES, replicas))
-    means = differences[:, drawn].mean(axis=2)  # [T', RESAMPLES]
-    sampled = np.array([_settles(column, steps) for column in means.T])
+    sampled = _settles(differences[:, drawn].mean(axis=2), steps)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(sampled, (tail, 1 - tail), method="inverted_cdf")
-    step = _settles(differences.mean(axis=1), steps)
+    step = float(_settles(differences.mean(axis=1, keepdims=True), steps)[0])
     return Crossing(step=step if np.isfinite(step) else nan, low=float(low), high=float(high))
 
 
-def _settles(mean: Array, steps: Array) -> float:
-    """The first record step from which the values stay negative; inf if the last one is not."""
-    wrong = np.flatnonzero(~(mean < 0))
-    first = int(wrong[-1]) + 1 if wrong.size else 0
-    return float(steps[first]) if first < len(steps) else float("inf")
+def _settles(means: Array, steps: Array) -> Array:
+    """The first record step from which a column stays negative, else inf: [T', k] -> [k]."""
+    wrong = ~(means < 0)
+    back = np.where(wrong.any(axis=0), wrong[::-1].argmax(axis=0), len(steps))
+    found: Array = np.append(steps, np.inf)[len(steps) - back]
+    return found
 
 
 def _pair(difference: Array, row: int, steps: Array) -> PairOrder:
@@ -145,12 +145,8 @@ def _pair(difference: Array, row: int, steps: Array) -> PairOrder:
 
 
 def _reason(outcome: Outcome, name: str, pair: PairOrder, sign: int) -> str:
-    interval = sorted((sign * pair.low, sign * pair.high))
-    seen = (
-        f"{number(sign * pair.difference)} from {name!r} "
-        f"(95 %: {number(interval[0])} ... {number(interval[1])})"
-    )
-    return {
-        "consistent": f"the ordering holds, closest at {seen}",
-        "violated": f"the opposite is seen: {seen}",
-    }.get(outcome, f"not decided at {seen}")
+    """The comparison that decides, with its interval."""
+    low, high = sorted((sign * pair.low, sign * pair.high))
+    which = {"consistent": "closest: ", "violated": "farthest off: "}.get(outcome, "")
+    difference = number(sign * pair.difference)
+    return f"{which}{difference} from {name!r} (95 %: {number(low)} ... {number(high)})"

@@ -67,7 +67,8 @@ def test_the_record_has_the_documented_keys_and_is_what_is_saved(shell):
     found = shell.run(shell.spec(**TWO, checks=[check]), "--json")
     record = found.json
     assert record == json.loads((shell.folder / "hzbench-out/spec/results.json").read_text())
-    assert set(record) == {"schema", "suite", "provenance", "runs", "met"}
+    known = {"schema", "suite", "provenance", "runs", "met", "orderings", "readings"}
+    assert set(record) == known
     assert record["schema"] == 1
     suite = record["suite"]
     assert set(suite) == {"name", "title", "description", "alpha", "checks", "level"}

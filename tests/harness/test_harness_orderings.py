@@ -1,0 +1,112 @@
+"""What a paper says of runs: read, checked, measured on the replicas of the store, scaled."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.harness.run import run
+from hzbench.harness.scale import scaled
+from hzbench.harness.suite import parse
+from hzbench.harness.sweep import Options, run_suite
+
+RUN = {"steps": 20, "replicas": 6, "record": {"every": 5}, "observables": ["objective_gap"]}
+QUADRATIC = {"name": "quadratic", "dimension": 2, "noise": 0.2, "initial": 2.0}
+
+
+def table(**changes):
+    cases = [
+        {"name": "slow", "nodes": [{"count": 4, "step_size": 0.02}]},
+        {"name": "fast", "nodes": [{"count": 4, "step_size": 0.2}]},
+    ]
+    return {
+        "suite": {"name": "paper/figure", "alpha": 0.05},
+        "default": {"problem": QUADRATIC, "run": RUN},
+        "case": cases,
+        "ordering": [
+            {"text": "fast wins", "run": "fast", "than": ["slow"], "observable": "objective_gap"}
+        ],
+        "reading": [
+            {"run": "fast", "observable": "objective_gap", "value": 0.1, "at": 0.5},
+        ],
+    } | changes
+
+
+def test_orderings_and_readings_come_from_the_replicas(tmp_path):
+    suite = parse(table(), "here")
+    record = run_suite(suite, Options(out=tmp_path))
+    json.dumps(record, allow_nan=False)
+    (ordering,), (reading,) = record["orderings"], record["readings"]
+    own, other = (
+        run(spec).trace.columns["objective_gap"]
+        for spec in sorted(suite.specs, key=lambda spec: spec.name)
+    )
+    assert ordering["step"] == 20
+    assert ordering["outcome"] == "consistent"
+    pair = ordering["pairs"]["slow"]
+    assert pair["difference"] == pytest.approx((own - other)[-1].mean(), rel=1e-12)
+    expected = stats.ttest_rel(own[-1], other[-1], alternative="less").pvalue
+    assert ordering["p_value"] == pytest.approx(expected, rel=1e-9)
+    assert ordering["level"] == record["suite"]["level"] == 0.05 / record["suite"]["checks"]
+    verdicts = sum(len(each["verdicts"]) for each in record["runs"])
+    assert record["suite"]["checks"] == verdicts + 1
+    assert reading["step"] == 10
+    assert reading["measured"] == pytest.approx(own[2].mean(), rel=1e-12)
+
+
+def test_above_turns_the_signs_back(tmp_path):
+    entry = table()["ordering"][0] | {"run": "slow", "than": ["fast"], "relation": "above"}
+    (ordering,) = run_suite(parse(table(ordering=[entry]), "here"), Options(out=tmp_path))[
+        "orderings"
+    ]
+    pair = ordering["pairs"]["fast"]
+    assert ordering["outcome"] == "consistent"
+    assert pair["low"] < pair["difference"] < pair["high"]
+    assert pair["difference"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"run": "fats"}, "ordering.0: got the run 'fats'"),
+        ({"than": []}, "ordering.0.than"),
+        ({"observable": "objectiv"}, "ordering.0.observable: got 'objectiv'"),
+        ({"observable": "gradient_norm"}, "which fast, slow need not record"),
+        ({"relation": "under"}, "ordering.0.relation"),
+        ({"at": 1.5}, "ordering.0.at"),
+        ({"colour": 1}, "ordering.0.colour"),
+    ],
+)
+def test_mistakes_of_an_ordering(change, words):
+    with pytest.raises(SpecError) as caught:
+        parse(table(ordering=[table()["ordering"][0] | change]), "here")
+    assert any(words in each for each in caught.value.mistakes), caught.value.mistakes
+
+
+def test_runs_that_cannot_be_paired():
+    cases = table()["case"]
+    cases[0]["run"] = {"seed": 3}
+    with pytest.raises(SpecError, match="replicas are compared in pairs"):
+        parse(table(case=cases), "here")
+
+
+def test_scale_shortens_steps_and_nothing_else():
+    changes = {
+        "method": {"name": "hdo", "schedule": {"name": "cosine", "warmup": 8}},
+        "network": {"gossip": "matching", "silent_rounds": 8},
+    }
+    default = table()["default"] | changes
+    suite = parse(table(default=default), "here")
+    half = scaled(suite, 0.5)
+    assert half.table.name == "paper/figure-scale-0.5"
+    spec, whole = half.specs[0], suite.specs[0]
+    assert (spec.run.steps, spec.network.silent_rounds) == (10, 4)
+    assert spec.method["schedule"]["warmup"] == 4
+    assert spec.record_steps == (0, 5, 10)
+    assert (spec.nodes, spec.problem, spec.run.replicas) == (whole.nodes, whole.problem, 6)
+    assert scaled(suite, 1.0) is suite
+    for factor in (0.0, -1.0, 1.5, np.nan):
+        with pytest.raises(UserMistakeError, match="got scale"):
+            scaled(suite, factor)

@@ -1,0 +1,59 @@
+"""The section on the paper: words, intervals, marks; none where nothing was said."""
+
+import pytest
+
+from hzbench.harness.suite import parse
+from hzbench.harness.sweep import Options, run_suite
+from hzbench.reports.document import build
+from hzbench.reports.experiment import experiment
+from hzbench.reports.html import render
+
+SUITE = {
+    "suite": {"name": "figure", "alpha": 0.05},
+    "default": {
+        "problem": {"name": "quadratic", "dimension": 2, "noise": 0.2, "initial": 2.0},
+        "run": {"steps": 20, "replicas": 6, "observables": ["objective_gap"]},
+    },
+    "case": [
+        {"name": "slow", "title": "Slow & steady", "nodes": [{"count": 4, "step_size": 0.02}]},
+        {"name": "fast", "nodes": [{"count": 4, "step_size": 0.2}]},
+    ],
+    "ordering": [
+        {"text": "slow wins", "run": "slow", "than": ["fast"], "observable": "objective_gap"},
+        {"text": "fast wins", "run": "fast", "than": ["slow"], "observable": "objective_gap"},
+    ],
+    "reading": [{"run": "fast", "observable": "objective_gap", "value": 0.125, "source": "p. 9"}],
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return run_suite(parse(SUITE, "here"), Options(out=tmp_path_factory.mktemp("out")))
+
+
+def test_rows_say_what_was_seen(results):
+    found = experiment(results)
+    assert [row.word for row in found.orderings] == ["opposite seen", "seen"]
+    assert found.seen == 1
+    assert found.orderings[0].comparisons[0].lasts == "not at the end"
+    assert found.orderings[1].comparisons[0].lasts.startswith("from step 1 on")
+    (reading,) = found.readings
+    assert (reading.printed, reading.step, reading.source) == (0.125, 20, "p. 9")
+    assert reading.low < reading.measured < reading.high
+    (panel,) = found.races
+    assert [curve.name for curve in panel.curves] == ["Slow & steady", "fast"]
+    assert panel.marks == ((1, 20.0, 0.125),)
+
+
+def test_the_page_shows_section_and_figure(results):
+    page = render(build(results))
+    assert "What the paper says" in page
+    assert "1 of 2 orderings are seen" in page
+    assert "Slow &amp; steady" in page
+    assert "Diamonds: read off the paper" in page
+    assert "checks and orderings declared before running" in page
+
+
+def test_a_suite_without_a_paper_has_no_section(results):
+    assert experiment(results | {"orderings": [], "readings": []}) is None
+    assert "What the paper says" not in render(build(results | {"orderings": [], "readings": []}))
