@@ -132,6 +132,9 @@ USERS = {
     "hzbench.problems.logistic": {"logistic"},
     "hzbench.problems.least_squares": {"ridge"},
     "hzbench.problems.linear_model": {"ridge", "logistic"},
+    "hzbench.problems.partition": {"ridge", "logistic"},
+    "hzbench.problems.scikit_sets": {"ridge", "logistic"},
+    "hzbench.problems.libsvm": set(),
     "hzbench.problems.quadratic_model": ALL - {"ridge", "logistic"},
     "hzbench.mutants.steps": {"mutant"},
     "hzbench.mutants.oracles": {"oracle mutant"},
@@ -204,6 +207,24 @@ def test_the_closure_follows_a_package_of_others(tmp_path, monkeypatch):
     assert own >= {f"{base}.helper", f"{base}.constants", f"{base}.deep.parts", base}
     assert "hzbench.estimators.zeroth_order" in found
     assert "numpy" not in found
+
+
+def test_a_run_is_named_by_what_its_data_files_hold(tmp_path, monkeypatch):
+    """Not by where they lie, when they were written, or what else is there."""
+    data = {"name": "libsvm", "file": "tiny"}
+    spec = Spec.parse(BASE | {"problem": {"name": "ridge", "data": data}})
+
+    def name_of(folder, text):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "tiny").write_text(text)
+        monkeypatch.setenv("HZBENCH_DATA", str(tmp_path / folder))
+        return run_digest(spec, ("a",), "cpu")
+
+    first = name_of("one", "1 1:2\n2 1:3\n")
+    assert name_of("two", "1 1:2\n2 1:3\n") == first
+    assert name_of("one", "1 1:2\n2 1:4\n") != first
+    (tmp_path / "one" / "other").write_text("1 1:2\n")
+    assert name_of("one", "1 1:2\n2 1:3\n") == first
 
 
 def test_what_is_recorded_and_the_device_count():
