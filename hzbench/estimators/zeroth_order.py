@@ -49,10 +49,11 @@ class ZerothOrder(Estimator):
         "shared", description="the m differences share one data sample, or each draws its own"
     )
 
-    sampling: Sampling = Field(
+    sampling: Sampling | Literal["collapsed"] = Field(
         "iid",
         description="the m vectors are independent; orthonormal (Haar) times sqrt(d), with "
-        "directions = sphere; or without_replacement, with directions = coordinate",
+        "directions = sphere; without_replacement, with directions = coordinate; or collapsed: "
+        "the sum over independent Gaussian vectors is drawn from its law, m times cheaper",
     )
 
     @model_validator(mode="after")
@@ -64,6 +65,13 @@ class ZerothOrder(Estimator):
                 f"got sampling {self.sampling!r} with directions {self.directions!r}; expected "
                 f"directions {law!r}, which each of these vectors follows; change one of them"
             )
+        exact = ("gaussian", "directional_derivative", "shared")
+        if self.sampling == "collapsed" and (self.directions, self.difference, self.data) != exact:
+            raise ValueError(
+                "got sampling 'collapsed' without a Gaussian law of G; expected directions = "
+                "'gaussian', difference = 'directional_derivative' and data = 'shared'; set these "
+                "or take sampling 'iid'"
+            )
         return self
 
     @property
@@ -74,7 +82,7 @@ class ZerothOrder(Estimator):
     def mistakes(self, dimension: int, moves: bool) -> list[str]:
         """At most d vectors of R^d are orthogonal."""
         del moves
-        if self.sampling == "iid" or self.samples <= dimension:
+        if self.sampling in ("iid", "collapsed") or self.samples <= dimension:
             return []
         return [
             f"got samples {self.samples} with sampling {self.sampling!r}; expected at most "
@@ -82,14 +90,21 @@ class ZerothOrder(Estimator):
         ]
 
     def law(self, batch_size: BatchSize) -> DifferenceLaw:
-        """The declared law of G."""
-        return DifferenceLaw(**self.model_dump(), batch_size=batch_size)
+        """The declared law of G; a collapsed sum has that of independent vectors."""
+        sampling = "iid" if self.sampling == "collapsed" else self.sampling
+        return DifferenceLaw(
+            **self.model_dump(exclude={"sampling"}), sampling=sampling, batch_size=batch_size
+        )
 
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Average m differences: x [B, d] -> G [B, d]."""
         import torch
 
         m = self.samples
+        if self.sampling == "collapsed":
+            exact = problem.gradients(x, rows.node, problem.sample(rows, batch_size, 1))[:, 0]
+            cost = problem.batch_cost(rows.node, batch_size)
+            return Estimate(gradient=collapsed(exact, rows, m), calls=self._calls(cost))
         u = self.draw(rows, problem.dimension).to(x.dtype)
         count = m if self.data == "fresh" else 1
         sample = problem.sample(rows, batch_size, count)
@@ -132,6 +147,31 @@ class ZerothOrder(Estimator):
         if self.difference == "central":
             return {"function_calls": 2 * m * cost}
         return {"function_calls": (2 * m if self.data == "fresh" else m + 1) * cost}
+
+
+def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
+    """(1/m) Σ_k u_k <u_k, g> for m independent u_k ~ N(0, I), from d + m normals instead of d m.
+
+    With g = |g| e, a_k = <u_k, e> and S = Σ a_k², the parts of the u_k across e are independent of
+    the a_k, so that Σ a_k u_k = S e + sqrt(S) (z − <z, e> e) in law, z ~ N(0, I).
+
+    Arguments:
+        gradient: g, shape [B, d].
+        rows: their addresses.
+        m: random vectors.
+
+    Returns:
+        Shape [B, d].
+    """
+    import torch
+
+    d = gradient.shape[1]
+    drawn = streams.normals(rows, Purpose.DIRECTION, d + m).to(gradient.dtype)
+    z, along = drawn[:, :d], drawn[:, d:].square().sum(1, keepdim=True)
+    length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    unit = gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny)
+    across = z - (z * unit).sum(1, keepdim=True) * unit
+    return (along * gradient + along.sqrt() * length * across) / m
 
 
 def difference(
