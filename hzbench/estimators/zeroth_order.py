@@ -171,7 +171,8 @@ def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
     length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     unit = gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny)
     across = z - (z * unit).sum(1, keepdim=True) * unit
-    return (along * gradient + along.sqrt() * length * across) / m
+    found: Tensor = (along * gradient + along.sqrt() * length * across) / m
+    return found
 
 
 def difference(
