@@ -97,7 +97,7 @@ class RowProblem:
         """The block function over all rows, at most _BLOCK numbers at a time."""
         import torch
 
-        parts = [block(part) for part in _slices(rows, max(1, _BLOCK // max(1, width)))]
+        parts = [block(part) for part in slices(rows, max(1, _BLOCK // max(1, width)))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @cached_property
@@ -153,6 +153,7 @@ def weighted_covariance(gradients: Tensor, weights: Tensor) -> Tensor:
     return centred.mT @ (weights[..., None] * centred)
 
 
-def _slices(rows: int, size: int) -> Iterator[slice]:
+def slices(rows: int, size: int) -> Iterator[slice]:
+    """0 ... rows − 1 in parts of at most `size`; one empty part where there is nothing."""
     for start in range(0, max(rows, 1), size):
         yield slice(start, min(start + size, rows))

@@ -76,13 +76,18 @@ class Shares:
         """Values [m, ...] as [n, ...]."""
         return np.broadcast_to(values, (len(self.members), *values.shape[1:]))
 
+    def padded_rows(self) -> tuple[Integers, Array]:
+        """Rows of M_i [m, M] and weights 1/|M_i| [m, M]; weight 0 beyond |M_i|."""
+        m, largest = len(self.distinct), max(map(len, self.distinct))
+        rows, weights = np.zeros((m, largest), dtype=np.int64), np.zeros((m, largest))
+        for node, held in enumerate(self.distinct):
+            rows[node, : len(held)] = held
+            weights[node, : len(held)] = 1.0 / len(held)
+        return rows, weights
+
     def padded(self) -> tuple[Array, Array, Array]:
         """Features [m, M, d], targets [m, M], weights 1/|M_i| [m, M]; zeros beyond |M_i|."""
-        m, largest = len(self.distinct), max(map(len, self.distinct))
-        features = np.zeros((m, largest, self.features.shape[1]))
-        targets, weights = np.zeros((m, largest)), np.zeros((m, largest))
-        for node, rows in enumerate(self.distinct):
-            features[node, : len(rows)] = self.features[rows]
-            targets[node, : len(rows)] = self.targets[rows]
-            weights[node, : len(rows)] = 1.0 / len(rows)
-        return features, targets, weights
+        rows, weights = self.padded_rows()
+        held = weights > 0
+        features = np.where(held[..., None], self.features[rows], 0.0)
+        return features, np.where(held, self.targets[rows], 0.0), weights

@@ -35,6 +35,14 @@ EXPLICIT: dict[str, Any] = {
     "signs": np.resize([1.0, -1.0, -1.0], 12),
 }
 
+BRACKETS: dict[str, Any] = {
+    "name": "brackets",
+    "training": 40,
+    "validation": 12,
+    "shortest": 12,
+    "longest": 14,
+}
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "isotropic": ("quadratic", {"dimension": 4, "spectrum": "isotropic", "noise": 0.2}),
     "diagonal": (
@@ -197,6 +205,14 @@ LIBRARY: dict[str, tuple[str, dict[str, Any]]] = {  # what declares no structure
     "phase-noisy": ("phase_retrieval", {"planted": {**_CLEAN, "label_noise": 0.5}}),
 }
 
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mlp-tanh": ("mlp", {"hidden": [3], "activation": "tanh"}),
+    "mlp-relu": ("mlp", {"hidden": [4, 3], "regularization": 0.1, "partition": "replicated"}),
+    "cnn": ("cnn", {"channels": [2, 2], "hidden": [4], "activation": "tanh"}),
+    "resnet18": ("resnet18", {"data": "digits", "channels": 2}),
+    "transformer": ("transformer", {"data": BRACKETS, "feedforward": 4}),
+}
+
 
 def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem:
     """A problem by its registered name."""
@@ -207,8 +223,8 @@ def make(name: str, dtype: str = "float64", kinds=KINDS, **keys: Any) -> Problem
 
 @lru_cache
 def case(label: str, dtype: str = "float64") -> Problem:
-    """One of CASES or LIBRARY on the nodes KINDS."""
-    name, keys = {**CASES, **LIBRARY}[label]
+    """One of CASES, LIBRARY or NETWORKS on the nodes KINDS."""
+    name, keys = {**CASES, **LIBRARY, **NETWORKS}[label]
     return make(name, dtype, **keys)
 
 
