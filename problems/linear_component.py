@@ -27,7 +27,7 @@ from hzbench.problems.examples import Words, data_set
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
 from hzbench.problems.losses import LOSSES, Loss, Targets
-from hzbench.problems.partition import Members, partition_from
+from hzbench.problems.partition import partition_from, share_out
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.planted import Planted
 from hzbench.problems.shares import Shares
@@ -81,7 +81,10 @@ class LinearModelComponent(StartedComponent):
         found += self._partition_mistakes(targets, placement)
         dimension = self.unknowns(features, targets)
         found += self.start_mistakes(placement.nodes, dimension)
-        return found or self.instance_mistakes(self._shares(placement))
+        try:
+            return found or self.instance_mistakes(self._shares(placement))
+        except UserMistakeError as error:
+            return [str(error)]
 
     def instance_mistakes(self, shares: Shares) -> list[str]:
         """Mistakes that only show in the data (a singular Hessian)."""
@@ -207,7 +210,5 @@ class LinearModelComponent(StartedComponent):
 
     def _shares(self, placement: Placement) -> Shares:
         features, targets = self._table()
-        members: Members = partition_from(self.partition).members(
-            targets, placement.kinds, self.instance_seed
-        )
+        members = share_out(self.partition, targets, placement.kinds, self.instance_seed)
         return Shares(features=features, targets=targets, members=members)

@@ -231,6 +231,24 @@ def partition_from(words: str | dict[str, Any]) -> Partition:
     return cast("Partition", made)
 
 
+def share_out(
+    words: str | dict[str, Any], targets: Targets, kinds: Sequence[Kind], seed: int
+) -> Members:
+    """Row numbers that every node holds, by the partition that a spec names.
+
+    Raises:
+        UserMistakeError: an unknown partition, or one that leaves a node without rows.
+    """
+    found = partition_from(words).members(targets, kinds, seed)
+    empty = [node for node, rows in enumerate(found) if not len(rows)]
+    if empty:
+        raise UserMistakeError(
+            f"got a partition that leaves the nodes {empty} without rows; expected a row a node; "
+            "take fewer nodes, or another partition or seed"
+        )
+    return found
+
+
 def labels_of(targets: Targets, bins: int) -> NDArray[np.int64]:
     """The targets as labels 0, 1, ...; more than `bins` values by their quantiles."""
     values, labels = np.unique(targets, return_inverse=True)

@@ -198,3 +198,12 @@ def test_specs_survive_their_normal_form(name):
     again = type(component).model_validate(component.model_dump(mode="json", exclude_defaults=True))
     assert again == component
     assert make(name, **keys).initial.shape[0] == N
+
+
+def test_a_partition_of_others_that_leaves_a_node_empty_is_named(monkeypatch):
+    def members(_self, targets, kinds, _seed):
+        return (np.arange(len(targets)), *(np.arange(0) for _ in kinds[1:]))
+
+    monkeypatch.setattr("hzbench.problems.partition.Iid.members", members)
+    (text,) = find("problem", "ridge").target().mistakes(Placement(kinds=KINDS[:3]))
+    assert text.startswith("got a partition that leaves the nodes [1, 2] without rows; expected")
