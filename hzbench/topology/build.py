@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hzbench.core.errors import UserMistakeError
+from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.explain import explain
 from hzbench.core.network import Network
 from hzbench.core.normal_form import component_of
@@ -62,7 +62,11 @@ def _with_pauses(weights: NDArray[np.float64], period: int) -> NDArray[np.float6
 
 def _graph(facts: NetworkFacts, nodes: int) -> Graph:
     if facts.edges:
-        return from_edges(nodes, facts.edges)
+        try:
+            return from_edges(nodes, facts.edges)
+        except SpecError as error:
+            found = [f"network.edges: {mistake}" for mistake in error.mistakes]
+            raise SpecError(found, "the network") from None
     if facts.graph == "explicit":
         if nodes == 1:
             return from_edges(1, ())

@@ -16,7 +16,7 @@ import networkx as nx
 from pydantic import Field
 
 from hzbench.core.component import Component
-from hzbench.core.errors import UserMistakeError
+from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -41,17 +41,22 @@ def from_edges(nodes: int, edges: Iterable[Sequence[int]]) -> Graph:
     """The simple graph with exactly these edges, in this order.
 
     Raises:
-        UserMistakeError: an edge that is no pair, leaves 0 ... n−1, is a loop, or comes twice.
+        SpecError: every edge that is no pair, leaves 0 ... n−1 or is a loop, or those that come
+            twice.
     """
     pairs = [tuple(edge) for edge in edges]
     mistakes = [text for edge in pairs if (text := _edge_mistake(nodes, edge))]
     if mistakes:
-        raise UserMistakeError("; ".join(mistakes))
+        raise SpecError(mistakes, "the edges")
     ordered = [(min(edge), max(edge)) for edge in pairs]
     twice = [edge for edge, times in Counter(ordered).items() if times > 1]
     if twice:
-        raise UserMistakeError(
-            f"got the edges {twice} more than once; expected every edge once; drop the repetitions"
+        raise SpecError(
+            [
+                f"got the edges {twice} more than once; expected every edge once; drop the "
+                "repetitions"
+            ],
+            "the edges",
         )
     return _graph(nodes, ordered)
 

@@ -78,10 +78,20 @@ MISTAKES = {
         {"network": {"edges": [[0, 1], [2, 3]]}},
         "got a graph with 2 components",
     ),
-    "edge out of range": ({"network": {"edges": [*LINE, [3, 4]]}}, "got the edge [3, 4]"),
-    "negative node": ({"network": {"edges": [*LINE, [-1, 0]]}}, "got the edge [-1, 0]"),
+    "edge out of range": (
+        {"network": {"edges": [*LINE, [3, 4]]}},
+        "network.edges: got the edge [3, 4]",
+    ),
+    "negative node": (
+        {"network": {"edges": [*LINE, [-1, 0]]}},
+        "network.edges: got the edge [-1, 0]",
+    ),
     "self-loop": ({"network": {"edges": [*LINE, [2, 2]]}}, "drop the loop"),
-    "edge twice": ({"network": {"edges": [*LINE, [1, 0]]}}, "more than once"),
+    "edge twice": (
+        {"network": {"edges": [*LINE, [1, 0]]}},
+        "network.edges: got the edges [(0, 1)] more than once",
+    ),
+    "two bad edges": ({"network": {"edges": [*LINE, [2, 2], [0, 9]]}}, "2 mistakes"),
     "graph and edges": ({"network": {"edges": LINE, "graph": "ring"}}, "edges would win"),
     "W of another size": (
         DSGD | {"network": {"matrix": [[1.0]]}},
