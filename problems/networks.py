@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.problem import Placement, ProblemComponent
@@ -21,7 +22,7 @@ from hzbench.problems.arrays import Array, raise_mistakes, when
 from hzbench.problems.convolutional import Convolutional
 from hzbench.problems.examples import Examples, data_set, load_examples
 from hzbench.problems.network_model import NetworkProblem
-from hzbench.problems.partition import partition_from
+from hzbench.problems.partition import partition_from, share_out
 from hzbench.problems.perceptron import Activation, Perceptron
 from hzbench.problems.pretrained import Pretrained, fingerprint, read
 from hzbench.problems.residual import Residual, Stem, statistics_of
@@ -96,9 +97,7 @@ class NetworkComponent(ProblemComponent):
         raise_mistakes(self.mistakes(placement), self.label)
         examples = load_examples(self.data)
         labels = examples.targets.astype(np.float64)
-        members = partition_from(self.partition).members(
-            labels, placement.kinds, self.instance_seed
-        )
+        members = share_out(self.partition, labels, placement.kinds, self.instance_seed)
         rows = np.zeros((len(examples.targets), 0))  # the inputs stay with the examples
         shares = Shares(features=rows, targets=labels, members=members)
         architecture = self.network(examples)
@@ -125,13 +124,13 @@ class NetworkComponent(ProblemComponent):
         """The file of weights and what is expected of it."""
         return Pretrained(file=self.weights, architecture=architecture)
 
+    def parts(self) -> tuple[Component, ...]:
+        """The data set and the partition."""
+        return data_set(self.data), partition_from(self.partition)
+
     def fingerprint(self) -> str:
-        """The files that are read, so that changing one runs afresh."""
-        try:
-            data = data_set(self.data).fingerprint()
-        except UserMistakeError:
-            data = ""
-        return data + (fingerprint(self.weights) if self.weights else "")
+        """The file of weights, so that changing it runs afresh."""
+        return fingerprint(self.weights) if self.weights else ""
 
 
 @register("problem", "mlp")

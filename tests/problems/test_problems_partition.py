@@ -169,11 +169,11 @@ def test_every_node_holds_that_many_labels_and_labels_are_split_evenly(labels, n
 
 
 def test_quantities_follow_the_power_law_with_a_row_a_node_beside():
-    parts = members({"name": "by-quantity", "power": 2.0})
+    parts = members({"name": "by-quantity", "power": 2.0}, np.zeros(5000))
     law = 1 / np.arange(1.0, 8) ** 2
-    ideal = 1 + (103 - 7) * law / law.sum()
+    ideal = 1 + (5000 - 7) * law / law.sum()
     sizes = np.array([len(part) for part in parts])
-    assert sizes.sum() == 103
+    assert sizes.sum() == 5000
     assert (abs(sizes - ideal) < 1).all()
     equal = [len(part) for part in members({"name": "by-quantity", "power": 0.0})]
     assert max(equal) - min(equal) <= 1
