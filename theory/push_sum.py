@@ -61,7 +61,8 @@ def settled(period: tuple[AffineSystem, ...]) -> tuple[AffineSystem, ...]:
 def sums_of(setting: Setting) -> Assumption:
     """Push-sum keeps mass, columns of W sum to 1; all others keep agreement, rows do."""
     pushes = setting.update.rule == "push-sum"
-    text = f"the {'columns' if pushes else 'rows'} of W sum to 1"
+    line = "column" if pushes else "row"
+    text = f"the {line}s of W sum to 1"
     if setting.protocol != "matrix":
         return assume(text, True)
     try:
@@ -69,7 +70,7 @@ def sums_of(setting: Setting) -> Assumption:
     except GraphError as error:
         return assume(text, False, str(error))
     worst = float(abs(cycle.sum(1 if pushes else 2) - 1.0).max())
-    fine, detail = worst < 1e-9, f"largest deviation of a sum = {worst:.3g}"
+    fine, detail = worst < 1e-9, f"largest deviation of a {line} sum = {worst:.3g}"
     if pushes:
         text += ", none is negative, and every node keeps a share"
         kept = float(min(W.diagonal().min() for W in cycle))

@@ -202,7 +202,7 @@ def test_what_push_sum_cannot_use_is_inapplicable_and_says_why():
     cases = {
         "weights are random": NetworkFacts(matrix=PAIR, exchange_probability=0.5),
         "link failure": NetworkFacts(graph="complete", link_failure=0.2),
-        "deviation of a sum = 0.1": NetworkFacts(matrix=PAIR.T),
+        "deviation of a column sum = 0.1": NetworkFacts(matrix=PAIR.T),
         "least entry = -0.1": NetworkFacts(matrix=np.array([[1.1, 0.3], [-0.1, 0.7]])),
         "least share kept = 0": NetworkFacts(matrix=np.array([[0.0, 0.3], [1.0, 0.7]])),
     }
