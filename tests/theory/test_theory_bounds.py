@@ -176,7 +176,7 @@ def failed(prediction):
 
 SMALL = "the step size is below every limit of the theorem"
 FAILURES = {
-    "the iterates move by local steps and exchanges alone": {"moves": False},
+    "the iterates move by local steps and exchanges alone, in every round": {"moves": False},
     "adapt, then combine": {"order": "simultaneous"},
     "momentum = 0": {"momentum": 0.5},
     "the step size is constant in time": {"schedule": ScheduleFacts(name="inverse-time")},

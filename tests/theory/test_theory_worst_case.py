@@ -266,7 +266,7 @@ def test_differences_in_one_dimension(monkeypatch):
 
 LAST = "the worst case is cached or can be solved for"
 FAILURES = {
-    "the iterates move by local steps and exchanges alone": {"moves": False},
+    "the iterates move by local steps and exchanges alone, in every round": {"moves": False},
     "adapt, then combine": {"order": "simultaneous"},
     "momentum = 0": {"momentum": 0.5},
     "the step size is constant in time": {"schedule": ScheduleFacts(name="cosine")},
