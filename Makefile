@@ -24,8 +24,8 @@ test-slow: $(STAMP)  ## run the tests that take minutes
 test-gpu: $(STAMP)  ## run the tests that need CUDA (make TORCH=cuda test-gpu)
 	$(BIN)/python -m pytest -m gpu
 
-bench: $(STAMP)  ## time the exact recursions at n = 256, d = 1000
-	$(BIN)/python -m pytest -m benchmark tests/benchmarks
+bench: $(STAMP)  ## time exact recursions at n = 256, d = 1000, and batched networks
+	$(BIN)/python -m pytest -s -m benchmark tests/benchmarks
 
 check-core: $(STAMP)  ## judge the whole theory: the suite core (minutes)
 	$(BIN)/hzbench run core

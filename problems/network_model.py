@@ -170,7 +170,7 @@ class NetworkProblem(RowProblem):
         """Its derivative along a direction: [M, d], [M, d] -> [M]."""
         forward = _forward_mode()
         with forward.dual_level():
-            dual = forward.make_dual(flat, direction)
+            dual = forward.make_dual(flat.contiguous(), direction)
             loss = forward.unpack_dual(self._loss(dual, batch))
         found: Tensor = loss.tangent
         return found

@@ -19,7 +19,13 @@ Array = NDArray[np.float64]
 Shape = Literal["trajectory", "static", "pair", "race"]
 
 # Without a prediction these are drawn, as far as they were recorded.
-TELLING = ("objective_gap", "consensus_potential", "node_distance", "gradient_norm")
+TELLING = ("objective_gap", "objective", "consensus_potential", "node_distance", "gradient_norm")
+VALIDATION = (  # drawn wherever it was recorded
+    "validation_accuracy",
+    "validation_loss",
+    "validation_accuracy_spread",
+    "validation_loss_spread",
+)
 DIFFERENCE = "objective_gap_difference"
 LINES_AT_MOST = 8
 STATIC = ("laplacian_spectrum", "slem", "adjacency_slem")  # of the network: the same at every step
@@ -109,6 +115,7 @@ def panels(run: Mapping[str, Any], critical: float | None = None) -> tuple[Panel
         names = [name for name in names if name != DIFFERENCE]
     elif not names:
         names = [name for name in TELLING if name in recorded][:3]
+    names += [name for name in VALIDATION if name in recorded and name not in names]
     drawn = [_panel(run, name, critical) for name in names]
     found = [panel for panel in (paired, *drawn) if panel is not None]
     return tuple(found[:PANELS_AT_MOST])

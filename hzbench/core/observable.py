@@ -33,6 +33,18 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="|mean − mean at the previous record point|²", unit="squared length"
     ),
     "gradient_norm": Observable(meaning="|∇f(mean)|²", unit="squared gradient"),
+    "validation_loss": Observable(
+        meaning="mean over the nodes of their models' loss on data set aside", unit="objective"
+    ),
+    "validation_loss_spread": Observable(
+        meaning="standard deviation over the nodes of that loss", unit="objective"
+    ),
+    "validation_accuracy": Observable(
+        meaning="mean over the nodes of their models' share of right answers there", unit="1"
+    ),
+    "validation_accuracy_spread": Observable(
+        meaning="standard deviation over the nodes of that share", unit="1"
+    ),
     "path_gradient_norm": Observable(
         meaning="(1/t) Σ_{s<t} |∇f(mean_s)|², unbiased at t = T", unit="squared gradient"
     ),

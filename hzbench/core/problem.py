@@ -105,6 +105,27 @@ class StableDifferences(Protocol):
         """
 
 
+@runtime_checkable
+class DirectionalDerivatives(Protocol):
+    """A problem with a forward mode of its own (asked for by name; others take gradients)."""
+
+    def directional_derivatives(
+        self, x: Tensor, directions: Tensor, node: Tensor, sample: Sample
+    ) -> Tensor:
+        """<∇F_i(x; sample), directions>, exactly and over all of x.
+
+        [B, d], [B, s, p, d], [B] -> [B, s, p].
+        """
+
+
+@runtime_checkable
+class Validates(Protocol):
+    """A problem with data set aside, on which every node's model is tried (asked for by name)."""
+
+    def validation(self, x: Tensor) -> dict[str, Tensor]:
+        """validation_loss and validation_accuracy of every node: [R, n, d] -> [R, n] each."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """Where a problem is built.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_AT_ONCE = 1 << 24  # numbers of random vectors that are differenced at once
+
+
 @register("estimator", "zeroth_order")
 class ZerothOrder(Estimator):
     """Mean over m random vectors u of u times a difference of function values along u.
@@ -97,21 +100,38 @@ class ZerothOrder(Estimator):
         )
 
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
-        """Average m differences: x [B, d] -> G [B, d]."""
+        """Average m differences: x [B, d] -> G [B, d], as many rows at once as memory holds."""
         import torch
 
-        m = self.samples
+        calls = self._calls(problem.batch_cost(rows.node, batch_size))
         if self.sampling == "collapsed":
             exact = problem.gradients(x, rows.node, problem.sample(rows, batch_size, 1))[:, 0]
-            cost = problem.batch_cost(rows.node, batch_size)
-            return Estimate(gradient=collapsed(exact, rows, m), calls=self._calls(cost))
+            return Estimate(gradient=collapsed(exact, rows, self.samples), calls=calls)
+        size = max(1, _AT_ONCE // (self.samples * problem.dimension))
+        if len(rows) <= size:
+            return Estimate(gradient=self._average(problem, x, rows, batch_size), calls=calls)
+        parts = torch.split(torch.arange(len(rows), device=x.device), size)
+        found = [self._average(problem, x[part], rows.take(part), batch_size) for part in parts]
+        return Estimate(gradient=torch.cat(found), calls=calls)
+
+    def _average(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Tensor:
+        """The mean of m differences times their vectors, so many vectors at once as memory holds.
+
+        Vectors that share a data sample are taken in parts, unless evaluations have noise: its
+        draws belong to places among all m.
+        """
+        import torch
+
+        m, fresh = self.samples, self.data == "fresh"
         u = self.draw(rows, problem.dimension).to(x.dtype)
-        count = m if self.data == "fresh" else 1
-        sample = problem.sample(rows, batch_size, count)
-        along = self._differences(problem, x, u, rows, sample)
-        gradient = torch.bmm(along[:, None, :], u)[:, 0] / m
-        cost = problem.batch_cost(rows.node, batch_size)
-        return Estimate(gradient=gradient, calls=self._calls(cost))
+        sample = problem.sample(rows, batch_size, m if fresh else 1)
+        if fresh or problem.evaluation_noise or u.numel() <= _AT_ONCE:
+            along = self._differences(problem, x, u, rows, sample)
+        else:
+            some = torch.split(u, max(1, _AT_ONCE // x.numel()), dim=1)
+            parts = [self._differences(problem, x, part, rows, sample) for part in some]
+            along = torch.cat(parts, dim=1)
+        return torch.bmm(along[:, None, :], u)[:, 0] / m
 
     def draw(self, rows: Rows, d: int) -> Tensor:
         """The random vectors, E uu' = I, shape [B, m, d]."""
@@ -125,12 +145,18 @@ class ZerothOrder(Estimator):
         """Differences along u [B, m, d], shape [B, m]."""
         import torch
 
-        if self.difference == "directional_derivative":
-            exact = problem.gradients(x, rows.node, sample)
-            if exact.shape[1] == 1:
-                return torch.bmm(u, exact.transpose(1, 2))[:, :, 0]
-            return (u * exact).sum(-1)
         fresh = self.data == "fresh"
+        if self.difference == "directional_derivative":
+            forward = getattr(problem, "directional_derivatives", None)
+            if forward is not None:
+                exact: Tensor = forward(
+                    x, u[:, :, None] if fresh else u[:, None], rows.node, sample
+                )
+                return exact.flatten(1)
+            slopes = problem.gradients(x, rows.node, sample)
+            if slopes.shape[1] == 1:
+                return torch.bmm(u, slopes.transpose(1, 2))[:, :, 0]
+            return (u * slopes).sum(-1)
         step = self.smoothing * (u[:, :, None] if fresh else u[:, None])  # [B, s, p, d]
         base = x[:, None, None]
         if self.difference == "central":

@@ -15,6 +15,7 @@ from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
 from hzbench.engine.torch_executor import Event
+from hzbench.harness.measurable import VALIDATION, validated
 from hzbench.harness.path_averages import PATHS, PathAverages
 from hzbench.harness.ticks import TickProbe
 
@@ -50,6 +51,7 @@ class BlockRecorder:
         self.path = PathAverages(observables, self.probes, problem, weights)
         self.previous: Tensor | None = None
         self.invariants: dict[str, Tensor] = {}
+        self.validated: dict[str, Tensor] = {}
         wanted = any(name in INVARIANTS for name in self.observables)
         self.watch: Callable[[Event], None] | None = self._watch if wanted else None
 
@@ -64,6 +66,8 @@ class BlockRecorder:
             self.ticks.finish(state)
             self.ticks.begin(state)
         if state.step in self.record_steps:
+            asked = any(name in VALIDATION for name in self.observables)
+            self.validated = validated(state, self.problem) if asked else {}
             for name in self.observables:
                 value = self._measure(name, state).double().cpu().numpy()
                 self.seen[name].append(value)
@@ -76,6 +80,8 @@ class BlockRecorder:
         replicas = state.x.shape[0]
         if name in state.counters:
             return state.counters[name].clone()
+        if name in self.validated:
+            return self.validated[name]
         if name in PATHS:
             return self.path.value(name, state)
         if name == SHIFT:

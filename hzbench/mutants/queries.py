@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from hzbench.core.estimator import Estimate, Estimator
@@ -120,33 +121,47 @@ class FrozenDirections(Mutant):
 
 
 class _Part(ZerothOrder):
-    second: bool
+    first: int
+    last: int
 
     def draw(self, rows: Rows, d: int) -> Tensor:
         u = super().draw(rows, d).clone()
-        half = d // 2
-        u[..., (slice(half) if self.second else slice(half, d))] = 0.0
+        u[..., : self.first] = 0.0
+        u[..., self.last :] = 0.0
         return u
 
 
 class _PerTensor(ZerothOrder):
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
-        halves = (_Part(second=second, **self.model_dump()) for second in (False, True))
-        first, second = (half.estimate(problem, x, rows, batch_size) for half in halves)
-        return replace(first, gradient=first.gradient + second.gradient)
+        half = problem.dimension // 2
+        sizes = getattr(problem, "tensors", (half, problem.dimension - half))
+        ends = list(accumulate(sizes))
+        found = [
+            _Part(first=end - size, last=end, **self.model_dump()).estimate(
+                problem, x, rows, batch_size
+            )
+            for end, size in zip(ends, sizes, strict=True)
+        ]
+        gradient = found[0].gradient
+        for part in found[1:]:
+            gradient = gradient + part.gradient
+        return replace(found[0], gradient=gradient)
 
 
 @register("mutant", "dot_per_tensor")
 class DotPerTensor(Mutant):
-    """The product <∇f, u> is taken tensor by tensor (two halves of x) instead of over all of x.
+    """The product <∇f, u> is taken tensor by tensor instead of over all of x.
 
-    Formula: G_a = u_a D(u_a), G_b = u_b D(u_b): the mean is right, the second moment too small.
+    The tensors are those of a network; elsewhere two halves of x.
+
+    Formula: G_t = u_t D(u_t) for every tensor t: the mean is right, the second moment is that of
+    |t| dimensions instead of d: Σ_t (|t| + 2)|∇_t f|² instead of (d + 2)|∇f|² (Gaussian, m = 1).
 
     Source: the HDO authors' simulated variant.
     """
 
     def estimator(self, estimator: Estimator) -> Estimator:
-        """Take the halves apart."""
+        """Take the tensors apart."""
         if not isinstance(estimator, ZerothOrder):
             return estimator
         return _PerTensor(**estimator.model_dump())

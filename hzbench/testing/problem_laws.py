@@ -50,6 +50,7 @@ def problem_laws(component: ProblemComponent) -> None:
     if getattr(problem, "gradient_free", False):
         return
     _gradients_match_values(problem, near)
+    _forward_mode_matches_gradients(problem, near)
     _optimum_is_one(problem, near)
     for points in (near, far):
         _curvature_is_bounded(problem, points)
@@ -91,6 +92,25 @@ def _gradients_match_values(problem: Problem, x: Tensor) -> None:
         f"gradients differ from central differences of values by {gap:.2g} (relative), on the same "
         "data sample; make them derivatives of each other",
     )
+
+
+def _forward_mode_matches_gradients(problem: Problem, x: Tensor) -> None:
+    """<∇F, u> over all of x, on the same data sample."""
+    forward = getattr(problem, "directional_derivatives", None)
+    if forward is None:
+        return
+    rows = addresses(2, problem.nodes)
+    at, u = x[: len(rows)], x.roll(5, 0)[: len(rows), None, None] * torch.ones(1, 2, 3, 1)
+    for batch_size in (2, "full"):
+        sample = problem.sample(rows, batch_size, 2)
+        terms = problem.gradients(at, rows.node, sample)[:, :, None] * u
+        gap = (forward(at, u, rows.node, sample) - terms.sum(-1)).abs()
+        most = float((gap / (1 + terms.abs().sum(-1))).max())
+        require(
+            most < 1e-10,
+            f"directional_derivatives differ from <∇F, u> by {most:.2g} (relative) on one data "
+            "sample; take the product over all of x",
+        )
 
 
 def _directions(d: int) -> Tensor:

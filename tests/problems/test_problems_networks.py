@@ -1,6 +1,7 @@
 """Networks against plain modules of torch.nn with the same parameters, one model at a time."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,6 +192,47 @@ def test_directional_derivatives_are_exact_over_all_parameters(label):
         expected = (slopes[:, :, None] * u).sum(-1)
         scale = (slopes[:, :, None] * u).abs().sum(-1)
         assert float(((found - expected).abs() / scale).max()) < 1e-12
+
+
+@pytest.mark.parametrize("data", ["shared", "fresh"])
+@EACH
+def test_zeroth_order_nodes_take_the_forward_mode(label, data, monkeypatch):
+    problem, at = case(label), rows(2)
+    keys = {"difference": "directional_derivative", "samples": 3, "data": data}
+    estimator = find("estimator", "zeroth_order").target(**keys)
+    x = somewhere(problem, 2 * N)
+    found = estimator.estimate(problem, x, at, 4).gradient
+    sample = problem.sample(at, 4, 3 if data == "fresh" else 1)
+    slopes, u = problem.gradients(x, at.node, sample), estimator.draw(at, problem.dimension)
+    expected = ((slopes * u).sum(-1, keepdim=True) * u).mean(1)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    monkeypatch.setattr(type(problem), "gradients", None)
+    assert torch.equal(estimator.estimate(problem, x, at, 4).gradient, found)
+
+
+def test_the_product_tensor_by_tensor_has_the_second_moment_of_a_tensor():
+    """Its mean is the gradient, its second moment Σ_t (|t| + 2)|g_t|², far below (d + 2)|g|²."""
+    problem, count = case("mlp-tanh"), 1500
+    law = {"difference": "directional_derivative", "directions": "gaussian"}
+    right = find("estimator", "zeroth_order").target(**law)
+    wrong = find("mutant", "dot_per_tensor").target().estimator(right)
+    every = rows(count // N)
+    at = replace(every, node=0 * every.node, step=torch.arange(count))
+    x = torch.as_tensor(problem.initial)[0].expand(count, -1)
+    one = at.take(torch.tensor([0]))
+    slope = problem.gradients(x[:1], one.node, problem.sample(one, "full", 1))[0, 0]
+    pieces = slope.split(problem.tensors)
+    moments = {
+        "right": (right, (problem.dimension + 2) * float(slope @ slope)),
+        "wrong": (wrong, sum((len(g) + 2) * float(g @ g) for g in pieces)),
+    }
+    for estimator, moment in moments.values():
+        drawn = estimator.estimate(problem, x, at, "full").gradient
+        squares = drawn.square().sum(1)
+        assert abs(float(squares.mean()) - moment) < 5 * float(squares.std()) / count**0.5
+        error = (drawn.mean(0) - slope).norm() ** 2
+        assert float(error) < 1.5 * moment / count
+    assert moments["wrong"][1] < 0.8 * moments["right"][1]
 
 
 @EACH
