@@ -48,20 +48,17 @@ def max_pool(x: Tensor, kernel: int = 2, stride: int = 2, padding: int = 0) -> T
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
     """Normalise an image within groups of channels: [b, M, c, h, w], [M, c], [M, c] -> the same."""
-    import torch
+    from torch.nn.functional import group_norm as normalised
 
-    parts = x.reshape(*x.shape[:2], groups, -1)
-    variance, mean = torch.var_mean(parts, dim=-1, correction=0, keepdim=True)
-    normal: Tensor = ((parts - mean) * torch.rsqrt(variance + EPSILON)).view_as(x)
+    normal = normalised(x.flatten(1, 2), x.shape[1] * groups, eps=EPSILON).view_as(x)
     return normal * weight[..., None, None] + bias[..., None, None]
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Normalise the last axis: [M, b, l, e], [M, e], [M, e] -> the same."""
-    import torch
+    from torch.nn.functional import layer_norm as normalised
 
-    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-    normal = (x - mean) * torch.rsqrt(variance + EPSILON)
+    normal = normalised(x, x.shape[-1:], eps=EPSILON)
     return normal * weight[:, None, None] + bias[:, None, None]
 
 
@@ -77,7 +74,7 @@ def attention(x: Tensor, heads: int, absent: Tensor, weights: tuple[Tensor, ...]
     projected = linear(x.flatten(1, 2), *weights[:2])
     split = projected.view(models, examples, length, 3, heads, width // heads)
     query, key, value = split.permute(3, 0, 1, 4, 2, 5)  # each [M, b, heads, l, e/heads]
-    scores = query @ key.mT / math.sqrt(width // heads)
+    scores = query / math.sqrt(width // heads) @ key.mT
     scores = scores.masked_fill(absent[:, :, None, None, :], -math.inf)
     mixed = (scores.softmax(-1) @ value).transpose(2, 3).reshape(models, -1, width)
     return linear(mixed, *weights[2:]).view_as(x)
