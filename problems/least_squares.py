@@ -47,7 +47,7 @@ class RidgeComponent(LinearModelComponent):
         optimum = optimum + np.linalg.solve(hessian, cross - hessian @ optimum)
         convexity = float(np.linalg.eigvalsh(hessian)[0])
         gradient = hessian @ optimum - cross
-        largest = float(np.linalg.eigvalsh(shares.second_moments).max()) + penalty
+        largest = float(shares.curvatures.max()) + penalty
         lengths = (shares.features[np.unique(shares.flat)] ** 2).sum(axis=1)
         certificate = float(gradient @ gradient) / (2 * convexity)
         shared = len(shares.distinct) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,6 +41,9 @@ class MultinomialComponent(LinearModelComponent):
     classes: tuple[int, ...] = Field((), description="classes kept, in this order; none: all")
     regularization: float = Field(
         0.01, gt=0, allow_inf_nan=False, description="λ of the penalty (λ/2)|W|²"
+    )
+    solve_optimum: bool = Field(
+        True, description="whether x* and f* are solved for; without them a run is ready sooner"
     )
 
     @property
@@ -79,26 +83,25 @@ class MultinomialComponent(LinearModelComponent):
         (p − e_y) ⊗ a is at most sqrt(2)|a| long and p within sqrt(1 − 1/C) of its centre 1/C.
         """
         penalty, objective = self.regularization, _Objective(shares, self.regularization)
-        start = np.zeros(objective.classes * shares.features.shape[1])
-        if len(start) <= _DENSE:
-            optimum = newton(objective.value, objective.gradient, objective.hessian, start)
-        else:
-            optimum = quasi_newton(objective.value, objective.gradient, start)
-        slope = objective.gradient(optimum)
-        gap = float(slope @ slope) / (2 * penalty)
+        optimum, minimum, gap, how = np.empty(0), nan, nan, {}
+        if self.solve_optimum:
+            optimum, way = objective.solve()
+            slope = objective.gradient(optimum)
+            minimum, gap = objective.value(optimum), float(slope @ slope) / (2 * penalty)
+            how = {"minimum": f"{way}; f(x) − f* ≤ |∇f(x)|²/(2μ) = {gap:.1g}"}
         lengths = np.linalg.norm(shares.features, axis=1)
         cubes = max(float((lengths[rows] ** 3).mean()) for rows in shares.distinct)
-        traces = np.trace(shares.second_moments, axis1=1, axis2=2)
+        traces = np.array([(lengths[rows] ** 2).mean() for rows in shares.distinct])
         noise = np.where(shares.counts > 1, 2 * shares.per_node(traces), 0.0)
         constants = Constants(
-            smoothness=0.5 * float(np.linalg.eigvalsh(shares.second_moments).max()) + penalty,
+            smoothness=0.5 * float(shares.curvatures.max()) + penalty,
             sample_smoothness=0.5 * float((lengths[np.unique(shares.flat)] ** 2).max()) + penalty,
             strong_convexity=penalty,
             polyak_lojasiewicz=penalty,
             noise=tuple(map(float, noise)),
             heterogeneity=_heterogeneity(shares, objective.classes),
             hessian_lipschitz=float(np.sqrt(2.0) ** 3 / (6 * np.sqrt(3.0))) * cubes,
-            minimum=objective.value(optimum),
+            minimum=minimum,
             how={
                 "smoothness": "½ largest eigenvalue of a node's mean of aa', + λ (Böhning)",
                 "sample_smoothness": "½ largest |a|² + λ (Böhning)",
@@ -107,8 +110,7 @@ class MultinomialComponent(LinearModelComponent):
                 "noise": "mean 2|a|² per node",
                 "heterogeneity": "softmax within its range",
                 "hessian_lipschitz": "third cumulant of the softmax times mean |a|³",
-                "minimum": f"{'Newton' if len(start) <= _DENSE else 'L-BFGS'}; "
-                f"f(x) − f* ≤ |∇f(x)|²/(2μ) = {gap:.1g}",
+                **how,
             },
         )
         return optimum, gap, constants
@@ -121,6 +123,13 @@ class _Objective:
         self._a, self._weights, self._penalty = shares.features, shares.row_weights, penalty
         self.classes = int(shares.targets.max()) + 1
         self._one_hot = np.eye(self.classes)[shares.targets.astype(int)]
+
+    def solve(self) -> tuple[Array, str]:
+        """The minimiser, and the method that found it."""
+        start = np.zeros(self.classes * self._a.shape[1])
+        if len(start) <= _DENSE:
+            return newton(self.value, self.gradient, self.hessian, start), "Newton"
+        return quasi_newton(self.value, self.gradient, start), "L-BFGS"
 
     def value(self, x: Array) -> float:
         top, z, terms = self._terms(x)
@@ -158,7 +167,7 @@ def _heterogeneity(shares: Shares, classes: int) -> float:
         return 0.0
     excess = shares.probabilities - shares.row_weights
     centre = 1.0 / classes - np.eye(classes)[shares.targets.astype(int)]
-    drift = np.einsum("ij,jc,jk->ick", excess, centre, shares.features)
+    drift = np.stack([(excess * column) @ shares.features for column in centre.T], axis=1)
     size = np.sqrt((drift**2).sum(axis=(1, 2)))
     spread = np.abs(excess) @ np.linalg.norm(shares.features, axis=1)
     return float(((size + np.sqrt(1.0 - 1.0 / classes) * spread) ** 2).mean())

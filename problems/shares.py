@@ -68,6 +68,18 @@ class Shares:
         return np.stack([part.T @ part / len(part) for part in parts])
 
     @cached_property
+    def curvatures(self) -> Array:
+        """Largest eigenvalue of each second moment, from the smaller Gram matrix, shape [m]."""
+        parts = [self.features[rows] for rows in self.distinct]
+        grams = [part @ part.T if len(part) < part.shape[1] else part.T @ part for part in parts]
+        return np.array(
+            [
+                np.linalg.eigvalsh(gram)[-1] / len(part)
+                for gram, part in zip(grams, parts, strict=True)
+            ]
+        )
+
+    @cached_property
     def cross_moments(self) -> Array:
         """Mean of y a over M_i, shape [m, d]."""
         return np.stack([self.targets[r] @ self.features[r] / len(r) for r in self.distinct])

@@ -7,6 +7,7 @@ from problems_cases import CASES, case, make
 
 from hzbench.core.errors import HzbenchError
 from hzbench.problems.reference import conic_minimum, conic_regression, newton
+from hzbench.problems.shares import Shares
 
 DATA = [label for label, (name, _) in CASES.items() if name in ("ridge", "logistic")]
 
@@ -70,3 +71,28 @@ def test_newton_damps_where_full_steps_diverge():
 def test_newton_refuses_to_certify_a_failure():
     with pytest.raises(HzbenchError, match="raise the regularization"):
         newton(lambda _: 0.0, lambda _: np.ones(1), lambda _: np.eye(1), np.zeros(1))
+
+
+def test_without_solving_the_optimum_is_unknown_and_nothing_else_changes():
+    parts = ({}, {"solve_optimum": False})
+    solved, left = (make("multinomial", partition="sorted", **part) for part in parts)
+    assert left.optimum.size == 0
+    assert np.isnan(left.constants.minimum)
+    assert "minimum" not in left.constants.how
+    for name in ("smoothness", "sample_smoothness", "heterogeneity", "noise"):
+        assert getattr(left.constants, name) == getattr(solved.constants, name)
+    x = torch.ones(2, left.dimension, dtype=torch.float64)
+    torch.testing.assert_close(left.objective(x), solved.objective(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("label", ["multinomial", "multinomial-raw"])
+def test_curvatures_are_largest_eigenvalues_and_drift_is_the_sum_written_out(label):
+    """From the smaller Gram matrix as from the larger one."""
+    shares = case(label).shares
+    large = [np.linalg.eigvalsh(moment)[-1] for moment in shares.second_moments]
+    np.testing.assert_allclose(shares.curvatures, large, rtol=1e-12)
+    few = Shares(
+        features=shares.features, targets=shares.targets, members=(np.arange(2), np.arange(2, 9))
+    )
+    large = [np.linalg.eigvalsh(moment)[-1] for moment in few.second_moments]
+    np.testing.assert_allclose(few.curvatures, large, rtol=1e-12)
