@@ -95,11 +95,12 @@ def require_finite(features: Array, targets: Array) -> None:
         )
 
 
-def standardized(values: Array) -> Array:
-    """Columns of mean 0 and standard deviation 1; constant columns become 0."""
-    centred = values - values.mean(axis=0)
-    spread = centred.std(axis=0)
-    constant = spread <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
+def standardized(values: Array, like: Array | None = None) -> Array:
+    """Columns of mean 0 and standard deviation 1, those of `like` if given; constant ones 0."""
+    of = values if like is None else like
+    centred = values - of.mean(axis=0)
+    spread = of.std(axis=0)
+    constant = spread <= 1e-12 * np.abs(of).max(axis=0, initial=0.0)
     return np.asarray(np.where(constant, 0.0, centred / np.where(constant, 1.0, spread)))
 
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hzbench.core.constants import Constants
+from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import register
 from hzbench.problems.arrays import when
-from hzbench.problems.examples import Words
+from hzbench.problems.data import standardized
+from hzbench.problems.examples import Table, Words, load_examples
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.losses import Targets
-from hzbench.problems.multinomial_model import MultinomialModel
+from hzbench.problems.multinomial_model import MultinomialModel, ValidatedMultinomial
 from hzbench.problems.reference import newton, quasi_newton
 from hzbench.problems.shares import Shares
 
@@ -35,7 +37,11 @@ class MultinomialComponent(LinearModelComponent):
     Source: Böhning, "Multinomial logistic regression algorithm", 1992 (its bound on the Hessian).
     """
 
-    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"data": "wine", "classes": [2, 0]})
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"data": "wine", "classes": [2, 0]},
+        {"hold_out": True, "regularization": 0.1},
+    )
     label: ClassVar[str] = "multinomial"
     data: Words = Field("iris", description="data set of classes: a name or a table")
     classes: tuple[int, ...] = Field((), description="classes kept, in this order; none: all")
@@ -44,6 +50,12 @@ class MultinomialComponent(LinearModelComponent):
     )
     solve_optimum: bool = Field(
         True, description="whether x* and f* are solved for; without them a run is ready sooner"
+    )
+
+    hold_out: bool = Field(
+        False,
+        description="share out the training part of the data alone, and record how every node's "
+        "model does on its validation part; images are rows of pixels",
     )
 
     @property
@@ -58,7 +70,9 @@ class MultinomialComponent(LinearModelComponent):
     def model(self, **parts: Any) -> MultinomialModel:
         """The problem of these parts."""
         classes = int(parts["shares"].targets.max()) + 1
-        return MultinomialModel(classes=classes, **parts)
+        if not self.hold_out:
+            return MultinomialModel(classes=classes, **parts)
+        return ValidatedMultinomial(classes=classes, aside=self._parts()[1], **parts)
 
     def instance_mistakes(self, shares: Shares) -> list[str]:
         """Rows of one class only, or drawn rows."""
@@ -73,7 +87,30 @@ class MultinomialComponent(LinearModelComponent):
             "got planted rows; expected a data set, or features and targets, since no truth with "
             "several classes is drawn; drop planted",
         )
+        refused += when(
+            self.hold_out and (self.features is not None or bool(self.classes)),
+            "got hold_out with rows of its own or classes; expected a whole data set, whose "
+            "validation part is known; drop hold_out or the others",
+        )
         return refused or super()._data_mistakes()
+
+    def _table(self) -> Table:
+        return self._parts()[0] if self.hold_out else super()._table()
+
+    def _parts(self) -> tuple[Table, Table]:
+        """Both parts, scaled alike by the mean and the deviation of the training part."""
+        it = load_examples(self.data)
+        if it.vocabulary:
+            raise UserMistakeError(
+                "got data of tokens; expected numbers, which problem multinomial reads; take "
+                "problem transformer, or data digits"
+            )
+        kept = it.inputs.reshape(len(it.targets), -1).astype(np.float64)
+        aside = it.validation_inputs.reshape(len(it.validation_targets), -1).astype(np.float64)
+        if self.standardize:
+            kept, aside = standardized(kept), standardized(aside, like=kept)
+        targets = (it.targets.astype(np.float64), it.validation_targets.astype(np.float64))
+        return (kept, targets[0]), (aside, targets[1])
 
     def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
         """Optimum by Newton's method or L-BFGS; every constant holds everywhere.

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hzbench.problems.batching import node_matmul
-from hzbench.problems.row_model import RowProblem, RowSample, of_node, weighted_covariance
+from hzbench.problems.row_model import Array, RowProblem, RowSample, of_node, weighted_covariance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,6 +150,38 @@ class MultinomialModel(RowProblem):
     @cached_property
     def _width(self) -> int:
         return int(self.shares.features.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidatedMultinomial(MultinomialModel):
+    """The same with rows set aside.
+
+    Attributes:
+        aside: features [V, d'] and classes [V] that no node holds.
+    """
+
+    aside: tuple[Array, Array]
+
+    def validation(self, x: Tensor) -> dict[str, Tensor]:
+        """Loss and accuracy of every node's model on the rows set aside: [R, n, d] -> [R, n]."""
+        import torch
+
+        features, targets = self._aside
+
+        def block(part: slice) -> Tensor:
+            z = features @ x.flatten(0, 1)[part].view(-1, self.classes, self._width).mT
+            loss = (z.logsumexp(-1) - _picked(z, targets[None])).mean(-1)
+            right = (z.argmax(-1) == targets).to(z).mean(-1)
+            return torch.stack([loss, right], dim=-1)
+
+        width = self.classes * len(targets)
+        found = self._blocks(block, x.shape[0] * x.shape[1], width).view(*x.shape[:2], 2)
+        return {"validation_loss": found[..., 0], "validation_accuracy": found[..., 1]}
+
+    @cached_property
+    def _aside(self) -> tuple[Tensor, Tensor]:
+        features, targets = self.aside
+        return self._tensor(features), self._tensor(targets)
 
 
 def _picked(z: Tensor, targets: Tensor) -> Tensor:
