@@ -355,10 +355,11 @@ def _constants(shares: Shares) -> Constants:
 
 def _width_mistakes(key: str, widths: tuple[int, ...], otherwise: str = "") -> list[str]:
     """Widths below 1, or none where one is needed."""
-    least = f"; {otherwise}" if otherwise else ""
+    if not widths:
+        return [f"got {key} = []; expected at least one width; add one ({otherwise})"]
     return when(
-        not widths or min(widths) < 1,
-        f"got {key} = {list(widths)}; expected at least one width of 1 or more; add one{least}",
+        min(widths) < 1,
+        f"got {key} = {list(widths)}; expected widths of 1 or more; raise {min(widths)}",
     )
 
 

@@ -294,7 +294,7 @@ def remade(label, **changes):
     ("name", "keys", "words"),
     [
         ("mlp", {"hidden": []}, "at least one width"),
-        ("mlp", {"hidden": [3, 0]}, "at least one width"),
+        ("mlp", {"hidden": [3, 0]}, "widths of 1 or more; raise 0"),
         ("mlp", {"data": "brackets"}, "got data of tokens"),
         ("mlp", {"data": "nothing"}, "nothing"),
         ("mlp", {"hidden": [10**7, 10**6]}, "GiB"),
