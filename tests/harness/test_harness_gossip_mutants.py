@@ -8,8 +8,9 @@ from hzbench.core.errors import SpecError
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build, build_plan
-from hzbench.harness.run import prepare
+from hzbench.harness.run import prepare, run
 from hzbench.harness.simulate import simulate
+from hzbench.topology.fastest_mixing import FastestMixing
 
 RUNS = {
     "ignored_pair_weight": ("hdo", {"graph": "ring", "gossip": "pair", "pair_weight": 0.3}),
@@ -94,3 +95,40 @@ def test_matrices_of_mutants():
     assert wrong.matrix.sum(1) == pytest.approx(np.full(6, 4 / 5))
     assert set(np.unique(wrong.matrix)) == {0.0, 0.2}
     assert plans("ignored_pair_weight", range(2))[1].pair_weight == 0.5
+
+
+FASTEST = {
+    "star-13": (13, "star"),
+    "star-20": (20, "star"),
+    "complete-9": (9, "complete"),
+    "complete-11": (11, "complete"),
+    "path-21": (21, "path"),
+    "torus-16": (16, {"name": "torus", "rows": 4, "columns": 4}),
+    "complete-bipartite-7-5": (12, {"name": "complete-bipartite", "left": 7}),
+}
+
+
+def spectrum_verdict(nodes, graph):
+    network = {"graph": graph, "gossip": "matrix", "weights": "fastest-mixing"}
+    table = {
+        "problem": {"name": "quadratic", "dimension": 1},
+        "nodes": [{"count": nodes}],
+        "network": network,
+        "method": {"name": "dsgd", "step_size": 0.0},
+        "run": {"steps": 1, "replicas": 4, "record": [0, 1]},
+        "checks": [{"theorem": "graph_spectrum", "observables": ["slem"]}],
+    }
+    (verdict,) = run(table).verdicts
+    return verdict.outcome
+
+
+@pytest.mark.parametrize("name", FASTEST)
+def test_fastest_mixing_is_judged_to_the_last_digit_and_one_percent_is_refuted(name, monkeypatch):
+    assert spectrum_verdict(*FASTEST[name]) == "consistent"
+    right = FastestMixing.build
+
+    def wrong(self, graph):
+        return np.eye(len(graph)) - 0.99 * (np.eye(len(graph)) - right(self, graph))
+
+    monkeypatch.setattr(FastestMixing, "build", wrong)
+    assert spectrum_verdict(*FASTEST[name]) == "violated"
