@@ -9,6 +9,7 @@ from hzbench.core.spec import Spec
 from hzbench.harness.build import build, build_plan, build_problem
 from hzbench.harness.run import predict, prepare, run
 from hzbench.harness.setting import setting_of
+from hzbench.harness.simulate import simulate
 
 KNOWN = {  # exact recursions, and what silence does not touch
     "quadratic_dynamics",
@@ -112,3 +113,19 @@ def test_the_plan_is_silent_and_draws_the_same_matchings_later():
 def test_pairs_do_not_read_silent_rounds():
     with pytest.raises(SpecError, match=r"network\.silent_rounds: got 3 with protocol 'pair'"):
         prepare(spec_of("matching", network={"gossip": "pair", "silent_rounds": 3}))
+
+
+def test_a_warmup_that_talks_is_another_run_and_theory_does_not_see_it():
+    right, wrong = (spec_of("matching", mutant=name) for name in (None, "talking_warmup"))
+    assert build_plan(build(wrong), range(3)).silent == 0
+    columns = [simulate(s, ("consensus_potential",)).columns for s in (right, wrong)]
+    found, other = (each["consensus_potential"][1] for each in columns)
+    assert (found > 0).all()
+    assert (found != other).all()
+    assert (
+        prepare(wrong).predictions[0].values.keys() == prepare(right).predictions[0].values.keys()
+    )
+    for name, value in prepare(right).predictions[0].values.items():
+        np.testing.assert_array_equal(prepare(wrong).predictions[0].values[name], value)
+    with pytest.raises(SpecError, match="means nothing"):
+        build(spec_of("matching", silent=0, mutant="talking_warmup"))
