@@ -62,7 +62,7 @@ def check(
     against: str = "",
     alpha: float = ALPHA,
     tolerance: float = 0.05,
-    nodes: int = 8,
+    nodes: int | None = None,
     problem: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
@@ -77,7 +77,8 @@ def check(
         against: name of the declared estimator or method ("zeroth_order", "hdo", "dsgd", ...).
         alpha: probability that a correct component is called violated.
         tolerance: the error that matters.
-        nodes: n.
+        nodes: n; 8 unless told, 2 for an estimator that is a plain function, which is called once
+            a replica and node (what is seen hardly depends on n).
         problem, run, network: tables of the spec, instead of the defaults.
         parameters: of the declared component (directions = "sphere", samples = 4, ...).
 
@@ -95,10 +96,12 @@ def check(
 
         problem_laws(suspect)
         return None
-    spec = _spec(against, parameters, tolerance, nodes, problem, run, network)
+    plain = against in registry.entries("estimator") and not isinstance(suspect, Estimator)
+    size = nodes or (2 if plain else 8)
+    spec = _spec(against, parameters, tolerance, size, problem, run, network)
     result = _judge(spec, Substitute(_component(suspect, spec)), alpha)
     if not result.met:
-        raise CheckFailed(paragraph(result, f"{_name(suspect)} against {against}"))
+        raise CheckFailed(paragraph(result, f"{_name(suspect)} against {against}"), result)
     return result
 
 

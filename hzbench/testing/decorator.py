@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ def checked(
     against: str = "", **options: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Return a decorator for a test function that returns the component to be checked.
+
+    The decorated test asks for the fixture `hz` besides its own, so it is selected, judged and
+    reported as one that calls `hz.check`.
 
     >>> from hzbench.testing import checked
     >>> @checked(against="zeroth_order", directions="rademacher", samples=4)
@@ -24,18 +28,22 @@ def checked(
     """
 
     def decorate(test: Callable[..., Any]) -> Callable[..., None]:
+        own = inspect.signature(test)
+
         @functools.wraps(test)
-        def run(*args: Any, **kwargs: Any) -> None:
-            import pytest
+        def run(*args: Any, hz: Any, **kwargs: Any) -> None:
+            given = {**kwargs, "hz": hz} if "hz" in own.parameters else kwargs
+            hz.check(test(*args, **given), against=against, **options)
 
-            from hzbench.testing.checking import check
-            from hzbench.testing.laws import CheckFailed
-
-            try:
-                check(test(*args, **kwargs), against=against, **options)
-            except CheckFailed as failure:
-                pytest.fail(str(failure), pytrace=False)
-
+        run.__signature__ = _with_fixture(own)  # type: ignore[attr-defined]
         return run
 
     return decorate
+
+
+def _with_fixture(own: inspect.Signature) -> inspect.Signature:
+    """The signature that asks for `hz` too."""
+    if "hz" in own.parameters:
+        return own
+    asked = inspect.Parameter("hz", inspect.Parameter.KEYWORD_ONLY)
+    return own.replace(parameters=[*own.parameters.values(), asked])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -21,11 +21,22 @@ from hzbench.core.streams import Rows, replica_keys
 from hzbench.harness.simulate import simulate
 from hzbench.topology.build import build_network
 
+if TYPE_CHECKING:
+    from hzbench.harness.run import Result
+
 NODES = 4
 
 
 class CheckFailed(AssertionError):  # noqa: N818 (an assertion, read in a test report)
-    """A law or a check that does not hold; the message is a readable paragraph."""
+    """A law or a check that does not hold; the message is a readable paragraph.
+
+    Attributes:
+        result: the run behind it, if there was one.
+    """
+
+    def __init__(self, paragraph: str, result: Result | None = None) -> None:
+        super().__init__(paragraph)
+        self.result = result
 
 
 def require(holds: bool, sentence: str) -> None:

@@ -5,7 +5,8 @@ Imported by every pytest run of the environment, so nothing but pytest is import
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from hzbench.core.spec import Spec
+    from hzbench.core.verdict import Statistic
     from hzbench.harness.run import Result
 
 SUFFIX = ".hz.toml"
@@ -27,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker that every item of ours carries: pytest -m hzbench."""
     config.addinivalue_line("markers", "hzbench: a check of measurement against theory")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test that asks for `hz`, before markers select."""
+    if "hz" in getattr(item, "fixturenames", ()):
+        item.add_marker(KEY)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -57,7 +65,7 @@ class SuiteFile(pytest.File):
             item = RunItem.from_parent(
                 self, name=spec.name, spec=spec, level=alpha / max(1, checks)
             )
-            item.add_marker("hzbench")
+            item.add_marker(KEY)
             yield item
 
 
@@ -104,34 +112,51 @@ class Checker:
         from hzbench.testing.checking import check
         from hzbench.testing.laws import CheckFailed
 
-        try:
-            result = check(suspect, **{"alpha": self.alpha, **options})
-        except CheckFailed as failure:
-            pytest.fail(str(failure), pytrace=False)
+        with readable():
+            try:
+                result = check(suspect, **{"alpha": self.alpha, **options})
+            except CheckFailed as failure:
+                self._report(failure.result)
+                raise
+        self._report(result)
+        return result
+
+    def _report(self, result: Result | None) -> None:
         if result is not None:
             self.item.user_properties.extend(properties(result))
-        return result
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn a law that does not hold, or a user's mistake, into a failure that is its paragraph."""
+    from hzbench.core.errors import HzbenchError
+    from hzbench.testing.laws import CheckFailed
+
+    try:
+        yield
+    except (CheckFailed, HzbenchError) as failure:
+        raise pytest.fail.Exception(str(failure), pytrace=False) from None
 
 
 @pytest.fixture
 def hz(request: pytest.FixtureRequest) -> Checker:
     """Check your own estimator, method or problem against theory."""
-    request.node.add_marker("hzbench")
     return Checker(request.node, float(request.config.getini("hzbench_alpha")))
 
 
 def properties(result: Result) -> list[tuple[str, object]]:
-    """What junit and the table show: one property a tested number."""
+    """What junit and the table show: one property a tested number, or one for a check without."""
     return [
-        (
-            KEY,
-            f"{result.spec.name} | {verdict.theorem} | {statistic.observable} | {statistic.step} | "
-            f"{statistic.measured:.6g} ± {statistic.standard_error:.2g} | "
-            f"{statistic.predicted:.6g} | {verdict.outcome}",
-        )
+        (KEY, " | ".join([result.spec.name, verdict.theorem, *cells, verdict.outcome]))
         for verdict in result.verdicts
-        for statistic in verdict.statistics
+        for cells in [_cells(statistic) for statistic in verdict.statistics] or [["–"] * 4]
     ]
+
+
+def _cells(statistic: Statistic) -> list[str]:
+    """Observable, step, measured, predicted."""
+    measured = f"{statistic.measured:.6g} ± {statistic.standard_error:.2g}"
+    return [statistic.observable, str(statistic.step), measured, f"{statistic.predicted:.6g}"]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

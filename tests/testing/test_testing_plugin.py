@@ -43,6 +43,9 @@ def clean():
         ("rate.hz.toml::run[network.graph=ring]", "PASSED"),
         ("test_mine.py::test_wrong_estimator", "FAILED"),
         ("test_mine.py::test_wrong_step", "FAILED"),
+        ("test_mine.py::test_wrong_with_a_fixture", "FAILED"),
+        ("test_mine.py::test_too_few", "FAILED"),
+        ("test_mine.py::test_typo", "FAILED"),
         ("planted.hz.toml::run[network.graph=complete]", "FAILED"),
         ("planted.hz.toml::run[network.graph=ring]", "FAILED"),
     ],
@@ -58,6 +61,14 @@ def test_failures_are_paragraphs(outcome):
     assert "checking.py" not in text
     assert "forgetful against zeroth_order: 0 of 2 as expected" in text
     assert "expected consistent, got violated" in text
+    assert "got against = 'zeroth_ordr'; expected an estimator or a method" in text
+
+
+def test_every_paragraph_stands_once(outcome):
+    text, _ = outcome
+    assert "During handling" not in text
+    failed = "test_wrong_estimator", "test_wrong_with_a_fixture"
+    assert text.count("forgetful against zeroth_order: 0 of 2 as expected\n") == len(failed)
 
 
 def test_table_and_junit_properties(outcome):
@@ -68,10 +79,41 @@ def test_table_and_junit_properties(outcome):
     assert any("objective_gap | 10" in value and "violated" in value for value in values)
 
 
+def rows(folder):
+    """Test name -> its junit properties."""
+    cases = ET.parse(folder / "report.xml").iter("testcase")  # noqa: S314
+    return {case.get("name"): [p.get("value") for p in case.iter("property")] for case in cases}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "outcome_word"),
+    [
+        ("test_right_estimator", 6, "consistent"),
+        ("test_wrong_estimator", 6, "violated"),
+        ("test_right_component", 2, "consistent"),
+        ("test_wrong_with_a_fixture", 6, "violated"),
+        ("test_too_few", 2, "inconclusive"),
+        ("test_problem", 0, ""),
+    ],
+)
+def test_every_check_leaves_its_rows(outcome, name, count, outcome_word):
+    text, folder = outcome
+    found = rows(folder)[name]
+    assert len(found) == count
+    for row in found:
+        assert row.endswith(f"| {outcome_word}")
+        pattern = " +".join(re.escape(cell) for cell in row.split(" | "))
+        assert re.search(f"^{pattern}$", text, re.MULTILINE)
+
+
 def test_marker_selects(outcome):
     _, folder = outcome
-    text = run(folder, "--collect-only", "-q", "-m", "hzbench", "rate.hz.toml")
-    assert text.count("rate.hz.toml::run[") == 2
+    text = run(folder, "--collect-only", "-q", "-m", "hzbench")
+    assert text.count(".hz.toml::run[") == 4
+    tests = re.findall(r"^def (test_\w+)", (folder / "test_mine.py").read_text(), re.MULTILINE)
+    for name in tests:
+        selected = f"test_mine.py::{name}\n" in text
+        assert selected == (name != "test_without_checks"), text
 
 
 def test_a_mistake_in_a_file_is_a_sentence(tmp_path):

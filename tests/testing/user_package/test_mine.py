@@ -44,3 +44,21 @@ def test_wrong_step():
 
 def test_problem(hz):
     hz.check(QuadraticComponent(dimension=3, rotation=True))
+
+
+@checked(against="zeroth_order", directions="sphere", **OPTIONS)
+def test_wrong_with_a_fixture(tmp_path):
+    assert tmp_path.exists()
+    return forgetful
+
+
+def test_too_few(hz):
+    hz.check(sphere, against="zeroth_order", **{**OPTIONS, "run": {"replicas": 20}})
+
+
+def test_typo(hz):
+    hz.check(sphere, against="zeroth_ordr")
+
+
+def test_without_checks():
+    assert OPTIONS
