@@ -45,8 +45,13 @@ def lacking(problem: Problem) -> dict[str, str]:
 
 
 def always(problem: Problem) -> tuple[str, ...]:
-    """What every run records: the gap (f itself where f* is unknown), Γ, |∇f|² and validation."""
+    """What every run records: the gap (f itself where f* is unknown), Γ and |∇f|².
+
+    Where data is set aside, validation stands for these passes over all training data.
+    """
     missing = lacking(problem)
+    if isinstance(problem, Validates):
+        return ("consensus_potential", *VALIDATION)
     value = "objective" if "objective_gap" in missing else "objective_gap"
-    names = (value, "consensus_potential", "gradient_norm", *VALIDATION)
+    names = (value, "consensus_potential", "gradient_norm")
     return tuple(name for name in names if name not in missing)
