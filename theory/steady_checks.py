@@ -198,10 +198,15 @@ def traces(case: Case) -> tuple[Array, Array]:
 
 
 def late_observables(setting: Setting) -> Values:
-    """Exact values at the last record step, by symmetry wherever there is enough of it."""
-    late = replace(setting, record=setting.record[-1:])
-    reduced = reduction(late)
-    return reduced.observables()[0] if reduced is not None else exact_observables(late)[0]
+    """Exact values at the last record step."""
+    return observables_at(setting, setting.record[-1:])
+
+
+def observables_at(setting: Setting, record: tuple[int, ...]) -> Values:
+    """Exact values at these steps, by symmetry wherever there is enough of it."""
+    there = replace(setting, record=record)
+    reduced = reduction(there)
+    return reduced.observables()[0] if reduced is not None else exact_observables(there)[0]
 
 
 def forgotten(case: Case) -> tuple[bool, str]:

@@ -70,17 +70,20 @@ def all_reduce_gap(noises, growths, steps=STEPS):
     ],
 )
 def test_threshold_and_sign(law, threshold, s0, tau):
-    for n0 in (1, 3, 4, 5, 7, 9, 12):
+    for n0 in (1, 4, 5, 9):
         given = population(3, n0, law)
         numbers = crossover(given)
         assert numbers.threshold == pytest.approx(threshold, abs=1e-9)
         assert numbers.zeroth == pytest.approx(s0)
-        assert numbers.shift == pytest.approx(ETA * tau / (2 - ETA))
         prediction = hybrid_crossover(given)
         assert prediction.kind == "order"
-        assert prediction.applies
         exact = all_reduce_gap([3.0] * 3 + [s0] * n0, [0] * 3 + [tau] * n0)
-        difference = exact - all_reduce_gap([3.0] * 3, [0] * 3)
+        alone = all_reduce_gap([3.0] * 3, [0] * 3)
+        difference = exact - alone
+        assert numbers.difference == pytest.approx(difference, rel=1e-9)
+        assert prediction.applies == (abs(difference) > 0.05 * alone)
+        if not prediction.applies:
+            continue
         sign = prediction.values["objective_gap_difference"]
         assert sign.shape == (1,)
         assert sign[0] in {-1.0, 1.0}
@@ -102,7 +105,7 @@ def test_own_noise_of_a_difference_counts():
 def test_the_crossover_itself_is_not_decided():
     given = population(4, 6, zeroth(samples=2))  # n_0* = 4 · 3/2 = 6
     texts = [a.text for a in hybrid_crossover(given).assumptions if not a.holds]
-    assert "n_0 is farther from n_0* than its finite-step shift" in texts
+    assert texts[0] == "the two exact gaps differ by 5 %"
 
 
 def test_matchings_apply_and_pairs_do_not():
@@ -123,7 +126,7 @@ def test_rows_apply_when_all_nodes_hold_the_same():
         )
 
     def make(same):
-        words = {"steps": 2000, "record": (2000,), "network": NetworkFacts(weights="uniform")}
+        words = {"steps": 800, "record": (800,), "network": NetworkFacts(weights="uniform")}
         alone = setting(
             rows(2, same),
             (FIRST,) * 2,
@@ -182,8 +185,9 @@ def test_where_it_does_not_apply():
     assert not hybrid_crossover(silent).applies
 
 
-def test_how_much_of_the_start_is_left():
+def test_how_much_of_the_start_may_be_left():
     given = population(3, 9, steps=100, record=(0, 100))
-    floor = ETA / 4 * abs((3 * 3.0 + 9 * 10.5) / 144 - 1.0)
-    left = 0.5 * D * (1 - ETA) ** 200
-    assert crossover(given).transient == pytest.approx(left / floor, rel=1e-10)
+    assert crossover(given).left == pytest.approx((1 - ETA) ** 200, rel=1e-10)
+    early = population(3, 9, steps=100, record=(0, 100))
+    failed = [a.text for a in hybrid_crossover(early).assumptions if not a.holds]
+    assert failed[0] == "the start is forgotten"
