@@ -27,6 +27,7 @@ from hzbench.theory.estimator_bounds import objective, row_bias_bound
 from hzbench.theory.fixed_points import fixed_point, fixed_point_known
 from hzbench.theory.gradients import row_gradients
 from hzbench.theory.hybrid import equally_often, noise_growth, run_alike, start_factor
+from hzbench.theory.noise_spread import finite_step_factor, spread_known
 from hzbench.theory.oracles import averaging, batch_factor
 
 Array = NDArray[np.float64]
@@ -78,9 +79,10 @@ def noise_floor_order(setting: Setting) -> Prediction:
         near the optimum E f(x̄) − f* → (η/4) Σ s_i/n², with s_i = tr Σ_i/b for a gradient and
         tr Σ_i/b + ((ω−1)/m)(|∇f_i|² + tr Σ_i/b) for differences: for equal data the hybrid is
         lower iff n_0 > n_0* = n_1((ω−1)/m − 1). The mean settles where ∇f = −(1/n) Σ bias_i, so
-        smoothing costs |∇f|²/(2μ) <= B²/(2μ); finite steps multiply a floor by at most
-        2/(2 − ηL(1 + Στ_i/n²)) (all-reduce, quadratic f, noise growing with |∇f|² alone). Means
-        that move by gaps g_j move together by at most (Σ sqrt g_j)².
+        smoothing costs |∇f|²/(2μ) <= B²/(2μ); finite steps multiply a floor by at most the factor
+        of `finite_step_factor`, 2/(2 − ηL(1 + Στ_i/n²)) for W = J/n and more the slower W mixes
+        (quadratic f, noise growing with |∇f_i(x_i)|² alone). Means that move by gaps g_j move
+        together by at most (Σ sqrt g_j)².
 
     Source:
         own derivation (D1, locally); the question is that of Ansaripour et al. 2025.
@@ -118,7 +120,8 @@ def floors(setting: Setting) -> Floors:
     theirs = estimate_noise(other, there.queries)
     first = np.array([kind == "first" for kind in setting.kinds])
     hybrid, reference = (float(s.sum()) / len(s) ** 2 for s in (mine, theirs))
-    lower, floor = (setting, hybrid) if hybrid < reference else (other, reference)
+    lower, noise = (setting, mine) if hybrid < reference else (other, theirs)
+    factor = finite_step_factor(lower, noise, noise_growth(lower))
     best = objective(setting, setting.problem.optimum)
     bias = mean_bias(setting) ** 2 / (2 * setting.problem.constants.strong_convexity)
     return Floors(
@@ -129,7 +132,7 @@ def floors(setting: Setting) -> Floors:
         start=max(_start(setting), _start(other)) / unit,
         offset=(objective(setting, there.mean) - best) / unit,
         shift=(objective(setting, here.mean) - best) / unit,
-        excess=floor * (_finite(lower) - 1.0),
+        excess=min(hybrid, reference) * (factor - 1.0),
     )
 
 
@@ -172,13 +175,6 @@ def _start(setting: Setting) -> float:
     return float(gap) * start_factor(setting, constants.strong_convexity, constants.smoothness)
 
 
-def _finite(setting: Setting) -> float:
-    """2/(2 − ηL(1 + Στ_i/n²)): the most that finite steps multiply a floor by."""
-    edge = step_range(setting)[1] * setting.problem.constants.smoothness
-    edge *= 1.0 + float(noise_growth(setting).sum()) / setting.nodes**2
-    return 2.0 / (2.0 - edge) if edge < 2.0 else inf
-
-
 def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     n1, n0 = setting.kinds.count("first"), setting.kinds.count("zeroth")
     low, high = step_range(setting)
@@ -202,6 +198,7 @@ def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
         assume("both kinds of nodes are present", n1 > 0 and n0 > 0, f"n_1 = {n1}, n_0 = {n0}"),
         assume("no forward differences", not bad, f"nodes {bad}" if bad else ""),
         equally_often(setting),
+        spread_known(setting),
         assume("one positive step size", 0 < low == high, f"from {low:g} to {high:g}"),
         assume("constant in time", setting.schedule.constant, str(setting.schedule)),
         assume("the step size is small: η L < 1", edge < 1, f"η L = {edge:.3g}"),
@@ -218,7 +215,8 @@ def _reference(setting: Setting, n1: int) -> Assumption:
     first = {law for law, k in zip(setting.laws, setting.kinds, strict=True) if k == "first"}
     fits = other.nodes == n1 and set(other.laws) == first and len(first) == 1
     same = type(other.problem.structure) is type(setting.problem.structure)
-    alike = same and run_alike(setting) and equally_often(other).holds
+    shared = equally_often(other).holds and spread_known(other).holds
+    alike = same and shared and run_alike(setting)
     detail = f"reference of {other.nodes} nodes, n_1 = {n1}"
     return assume(text, fits and alike, detail + ("" if alike else ", not run alike"))
 

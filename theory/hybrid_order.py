@@ -72,8 +72,8 @@ def all_reduce_growth(setting: Setting) -> Prediction:
 def all_reduce_order(setting: Setting) -> Prediction:
     """Which of two populations has the lower gap under all-reduce, at any step sizes.
 
-    Setting and assumptions: those of `all_reduce_growth` for the run and for its reference; the two
-    exact gaps differ by 5 %.
+    Setting and assumptions: those of `all_reduce_growth` for the run and for its reference; both
+    stable, since few replicas carry a mean that diverges; the two exact gaps differ by 5 %.
 
     Formula:
         sign of E f(x̄_T) − E f(x̄'_T), both in closed form. One step size, late: the hybrid is lower
@@ -100,6 +100,11 @@ def all_reduce_order(setting: Setting) -> Prediction:
         detail = f"{failed[0].text}: {failed[0].detail}" if failed else f"{other.nodes} nodes"
         return same and not failed, detail
 
+    def stable() -> tuple[bool, str]:
+        assert other is not None
+        mine, theirs = _factor(case), _factor(Case(other))
+        return max(mine, theirs) < 1, f"F = {mine:.4g} and {theirs:.4g}"
+
     def apart() -> tuple[bool, str]:
         mine, theirs = _last_gaps(case)
         case.values = {"objective_gap_difference": np.array([np.sign(mine - theirs)])}
@@ -108,6 +113,7 @@ def all_reduce_order(setting: Setting) -> Prediction:
 
     checks += [
         ("the reference fulfils the same assumptions", reference_fits),
+        ("both populations are stable: F < 1", stable),
         ("the two exact gaps differ by 5 %", apart),
     ]
     return conclude(
@@ -118,7 +124,7 @@ def all_reduce_order(setting: Setting) -> Prediction:
         assumptions=chain(checks),
         steps=setting.record[-1:],
         compute=lambda: (case.values, {}),
-        validity="any step sizes",
+        validity="any stable step sizes",
         mutants=(),
     )
 
@@ -157,12 +163,15 @@ def pair_floor_order(setting: Setting) -> Prediction:
     def apart() -> tuple[bool, str]:
         assert other is not None
         mine, theirs = _pair_floor(case), _pair_floor(Case(other))
+        gap, its = (float(late_observables(s)["objective_gap"][0]) for s in (setting, other))
         case.values = {"objective_gap_difference": np.array([np.sign(mine - theirs)])}
-        return abs(mine - theirs) > _ASYMPTOTIC * theirs, f"floors {mine:.4g} and {theirs:.4g}"
+        enough = abs(mine - theirs) > _ASYMPTOTIC * theirs and abs(gap - its) > _MARGIN * its
+        detail = f"floors {mine:.4g} and {theirs:.4g}, exact gaps {gap:.4g} and {its:.4g}"
+        return enough and (mine - theirs) * (gap - its) > 0, detail
 
     checks += [
         ("the reference fulfils the same assumptions, with the same step size", reference_fits),
-        ("the two floors differ by 10 %", apart),
+        ("the two floors differ by 10 %, the exact gaps by 5 % the same way", apart),
     ]
     return conclude(
         "pair_floor_order",

@@ -214,3 +214,18 @@ def test_the_order_of_pairs_counts_heterogeneity():
         signs.append(prediction.values["objective_gap_difference"][0])
         assert signs[-1] * difference > 0
     assert signs == [1.0, -1.0]
+
+
+def test_no_order_where_a_population_diverges():
+    """F > 1: the mean grows, but few replicas carry it, and most of them end lower."""
+    target = find("theorem", "all_reduce_order").target
+    alone = run((FIRST,) * FIRSTS, 1.5, 30, start=1.0)
+    seen = set()
+    for n0 in (1, 3, 20, 60):
+        given = run(hybrid(n0), 1.5, 30, start=1.0, reference=alone)
+        n = FIRSTS + n0
+        factor = (1 - 1.5 * A) ** 2 + (1.5 * A) ** 2 * 3 * n0 / n**2
+        stable = [a for a in target(given).assumptions if a.text.startswith("both populations are")]
+        assert stable[0].holds == (factor < 1), n0
+        seen.add(stable[0].holds)
+    assert seen == {True, False}
