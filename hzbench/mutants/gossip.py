@@ -176,3 +176,41 @@ class OneExchangeFewer(Mutant):
         rounds = spec.component("method", spec.method).model_dump().get("rounds", 0)
         needs(rounds > 1, spec, "method chebyshev with at least 2 rounds")
         return spec.replace(method={**spec.method, "rounds": rounds - 1})
+
+
+@register("mutant", "two_exchanges")
+class TwoExchanges(Mutant):
+    """Every round exchanges twice.
+
+    Formula: W → W².
+
+    Source: averaging called by the optimizer and again by a hook; a run that mixes faster than its
+    graph permits.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse other protocols."""
+        return needs(spec.network.gossip == "matrix", spec, "gossip 'matrix'")
+
+    def plan(self, plan: Plan) -> Plan:
+        """Square every matrix."""
+        assert plan.matrix is not None
+        return replace(plan, matrix=plan.matrix @ plan.matrix)
+
+
+@register("mutant", "edges_drawn_twice")
+class EdgesDrawnTwice(Mutant):
+    """A random graph gets an edge from the draw of (i, j) or from that of (j, i).
+
+    Formula: p → 1 − (1 − p)².
+
+    Source: a loop over ordered pairs that adds undirected edges.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Raise the probability."""
+        graph = spec.network.graph
+        needs(graph["name"] == "erdos-renyi", spec, "graph 'erdos-renyi'")
+        p = float(spec.component("graph", graph).model_dump()["probability"])
+        network = spec.network.model_dump(mode="json")
+        return spec.replace(network={**network, "graph": {**graph, "probability": p * (2 - p)}})

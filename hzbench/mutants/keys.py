@@ -93,6 +93,27 @@ class OneZerothAsFirst(Mutant):
         return spec.replace(nodes=nodes)
 
 
+@register("mutant", "step_over_nodes")
+class StepOverNodes(Mutant):
+    """Step sizes are divided by n, though the nodes average as well.
+
+    Formula: η → η/n.
+
+    Source: a loss divided by the number of workers whose gradients are then averaged, as in
+    data-parallel training.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Divide the method's step size and those of the groups."""
+        n, step = spec.node_count, spec.component("method", spec.method).model_dump()["step_size"]
+        needs(n > 1 and step > 0, spec, "at least two nodes and a positive step size")
+        nodes = [_table(group) for group in spec.nodes]
+        for table in nodes:
+            if table.get("step_size") is not None:
+                table["step_size"] /= n
+        return spec.replace(method={**spec.method, "step_size": step / n}, nodes=nodes)
+
+
 def _table(group: NodeGroup, *dropped: str) -> dict[str, Any]:
     """The keys of a group as a spec writes them."""
     return group.model_dump(mode="json", exclude=set(dropped))

@@ -91,6 +91,28 @@ def _radius(estimator: Estimator, factor: float) -> Estimator:
     return estimator.model_copy(update={"smoothing": factor * estimator.model_dump()["smoothing"]})
 
 
+class _OverRadius(ZerothOrder):
+    def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
+        found = super().estimate(problem, x, rows, batch_size)
+        return replace(found, gradient=2 * found.gradient)
+
+
+@register("mutant", "central_over_radius")
+class CentralOverRadius(Mutant):
+    """A central difference is divided by ν instead of 2ν.
+
+    Formula: G → 2G.
+
+    Source: the divisor of a forward difference kept when the second value moved.
+    """
+
+    def estimator(self, estimator: Estimator) -> Estimator:
+        """Double what a central difference gives."""
+        if not isinstance(estimator, ZerothOrder) or estimator.difference != "central":
+            return estimator
+        return _OverRadius(**estimator.model_dump())
+
+
 class _FirstStep(ZerothOrder):
     def draw(self, rows: Rows, d: int) -> Tensor:
         return super().draw(replace(rows, step=0 * rows.step), d)

@@ -175,6 +175,24 @@ class GossipWeight45(Mutant):
         return wrap(_Lopsided, method).model_copy(update={"weight": 0.45})
 
 
+@register("mutant", "lost_average")
+class LostAverage(Mutant):
+    """Partners compute their average on copies that nobody writes back.
+
+    Formula: x_i+ = y_i.
+
+    Source: parameters averaged out of place; every node trains alone.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Refuse where there are no partners."""
+        return needs(spec.network.gossip != "matrix", spec, "gossip 'pair' or 'matching'")
+
+    def method(self, method: Method) -> Method:
+        """Give the partner no weight."""
+        return wrap(_Lopsided, method).model_copy(update={"weight": 0.0})
+
+
 @register("mutant", "self_pairs")
 class SelfPairs(Mutant):
     """The two nodes of a tick are drawn independently, so i = j happens.

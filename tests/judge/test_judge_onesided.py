@@ -163,3 +163,11 @@ def test_too_few_replicas_decide_nothing():
     for value in (0.1, 100.0):
         verdict = ask(trace, value, "upper")
         assert (verdict.outcome, verdict.replicas_needed) == ("inconclusive", LEAST_REPLICAS)
+
+
+def test_a_value_that_vanishes_beside_its_bound_is_below_it():
+    """1e-23 varies, but 1e-23 - 1.5e-3 does not, in floats."""
+    tiny = 1e-23 * squares(np.random.default_rng(53), 4096, 3)
+    verdict = ask(make_trace({"objective_gap": tiny}, STEPS), 1.5e-3, "upper")
+    assert verdict.outcome == "consistent"
+    assert ask(make_trace({"objective_gap": tiny}, STEPS), 1.5e-3, "lower").outcome == "violated"
