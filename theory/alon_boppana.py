@@ -13,10 +13,11 @@ from hzbench.theory import sources
 from hzbench.theory.checks import Values, assume, conclude
 from hzbench.theory.graphs import Edges, GraphError, edge_list, words
 
+MUTANTS = ("two_exchanges",)
 _WEIGHT = {"metropolis": 1.0, "max-degree": 1.0, "lazy": 0.5}
 
 
-@register("theorem", "alon_boppana")
+@register("theorem", "alon_boppana", mutants=MUTANTS)
 def alon_boppana(setting: Setting) -> Prediction:
     """Lower bound on the second largest |eigenvalue| of W on a δ-regular graph.
 
@@ -65,7 +66,7 @@ def alon_boppana(setting: Setting) -> Prediction:
         steps=(0,),
         compute=compute,
         validity="every n; nearly tight for large random regular graphs only",
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 

@@ -24,6 +24,9 @@ from hzbench.theory.estimator_bounds import EstimatorBounds, estimator_bounds, o
 from hzbench.theory.graphs import GraphError, uniform_pairs
 from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
 
+MUTANTS = ("step_over_nodes",)
+"""What a bound on progress must refute on an instance on which it is tight enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoundInputs:

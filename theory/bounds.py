@@ -9,6 +9,7 @@ from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
 from hzbench.theory.bound_checks import (
+    MUTANTS,
     BoundInputs,
     all_pairs,
     bound_inputs,
@@ -25,7 +26,7 @@ from hzbench.theory.estimator_bounds import estimator_bounds
 VALIDITY = "all smooth f; a bound is not tight, so agreement is a sanity check only"
 
 
-@register("theorem", "dsgd_nonconvex_bound")
+@register("theorem", "dsgd_nonconvex_bound", mutants=MUTANTS)
 def dsgd_nonconvex_bound(setting: Setting) -> Prediction:
     """Upper bound on the path's mean squared gradient in synchronous rounds.
 
@@ -51,7 +52,7 @@ def dsgd_nonconvex_bound(setting: Setting) -> Prediction:
     return _bound(setting, "dsgd_nonconvex_bound", sources.DSGD_BOUND, rounds)
 
 
-@register("theorem", "pair_nonconvex_bound")
+@register("theorem", "pair_nonconvex_bound", mutants=MUTANTS)
 def pair_nonconvex_bound(setting: Setting) -> Prediction:
     """Upper bound on the path's mean squared gradient in the pair protocol.
 
@@ -141,7 +142,7 @@ def _bound(
         steps=(setting.steps,),
         compute=lambda: ({"path_gradient_norm": np.array([formula(bound_inputs(setting))])}, {}),
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 

@@ -12,6 +12,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory import sources
 from hzbench.theory.bound_checks import (
+    MUTANTS,
     BoundInputs,
     bound_inputs,
     constants_known,
@@ -23,13 +24,14 @@ from hzbench.theory.bound_checks import (
 )
 from hzbench.theory.bounds import VALIDITY, dsgd_step_limits
 from hzbench.theory.checks import assume, conclude, step_range
+from hzbench.theory.coordinates import eigenvalue_range
 from hzbench.theory.estimator_bounds import estimator_bounds
 
 Array = NDArray[np.float64]
 Limits = Callable[[float, int, float, float], tuple[float, ...]]
 
 
-@register("theorem", "dsgd_pl_bound")
+@register("theorem", "dsgd_pl_bound", mutants=MUTANTS)
 def dsgd_pl_bound(setting: Setting) -> Prediction:
     """Upper bound on the optimality gap in synchronous rounds when f is strongly convex (or PL).
 
@@ -66,11 +68,11 @@ def dsgd_pl_bound(setting: Setting) -> Prediction:
             {},
         ),
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 
-@register("theorem", "dsgd_convex_bound")
+@register("theorem", "dsgd_convex_bound", mutants=MUTANTS)
 def dsgd_convex_bound(setting: Setting) -> Prediction:
     """Upper bound on the path's mean optimality gap in synchronous rounds when every f_i is convex.
 
@@ -109,7 +111,7 @@ def dsgd_convex_bound(setting: Setting) -> Prediction:
             {},
         ),
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 
@@ -173,8 +175,8 @@ def all_convex(setting: Setting) -> Assumption:
     structure = setting.problem.structure
     text = "every f_i is convex"
     if isinstance(structure, Quadratic):
-        least = float(np.linalg.eigvalsh(structure.hessians).min())
-        scale = float(np.abs(structure.hessians).max())
+        least, greatest = eigenvalue_range(structure.hessians)
+        scale = max(abs(least), abs(greatest))
         return assume(text, least >= -1e-12 * scale, f"smallest eigenvalue = {least:.3g}")
     fine = isinstance(structure, GeneralizedLinear) and structure.regularization >= 0
     return assume(text, fine, f"structure = {type(structure).__name__}")

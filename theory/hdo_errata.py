@@ -22,9 +22,10 @@ from hzbench.theory.hdo_states import MeanState
 
 Weigh = Callable[[Setting], Array]
 MOST_STEP = 1 / 16
+BIASED = ("unsigned_coordinate",)
 
 
-@register("theorem", "hdo_mean_recursion_as_printed")
+@register("theorem", "hdo_mean_recursion_as_printed", mutants=("one_endpoint",))
 def hdo_mean_recursion_as_printed(setting: Setting) -> Prediction:
     """Lemma 13 of the HDO paper with the bias at order η², as eq. (39) has it; does not hold.
 
@@ -55,6 +56,7 @@ def hdo_mean_recursion_as_printed(setting: Setting) -> Prediction:
         mean_recursion_as_printed,
         sources.HDO_MEAN_AS_PRINTED,
         extra=(strongly_convex(setting), optimum_known(setting), small),
+        mutants=("one_endpoint",),
     )
 
 
@@ -65,7 +67,7 @@ def mean_recursion_as_printed(state: MeanState, eta: float, c: HdoConstants) -> 
     return keep * state.distance + common_terms(state, eta, c) + bias
 
 
-@register("theorem", "hdo_fixed_point")
+@register("theorem", "hdo_fixed_point", mutants=BIASED)
 def hdo_fixed_point(setting: Setting) -> Prediction:
     """Exact mean of a run of HDO that starts, in the mean, at the minimiser of (1/n) Σ f_i.
 
@@ -88,7 +90,7 @@ def hdo_fixed_point(setting: Setting) -> Prediction:
     return _stays(setting, "hdo_fixed_point", "(1/n) Σ f_i", _equal, sources.HDO_OBJECTIVE)
 
 
-@register("theorem", "hdo_fixed_point_as_printed")
+@register("theorem", "hdo_fixed_point_as_printed", mutants=BIASED)
 def hdo_fixed_point_as_printed(setting: Setting) -> Prediction:
     """The same with the objective as defined in print, F_0 + F_1; holds only where they agree.
 
@@ -137,7 +139,7 @@ def _stays(setting: Setting, theorem: str, of: str, weigh: Weigh, source: Source
         steps=steps,
         compute=lambda: ({"mean_iterate": np.tile(point, (len(steps), 1))}, {}),
         validity="quadratics with one Hessian; any noise, smoothing radius and number of steps",
-        mutants=(),
+        mutants=BIASED,
     )
 
 

@@ -28,12 +28,13 @@ from hzbench.theory.hdo_states import (
     steps_after,
 )
 
+LARGER = ("central_over_radius", "ignored_batch_size")
 VALIDITY = "pairs uniform among all nodes; one step; a bound, so agreement is a sanity check only"
 Array = NDArray[np.float64]
 StepBound = Callable[[MeanState, float, HdoConstants], float]
 
 
-@register("theorem", "hdo_consensus_step")
+@register("theorem", "hdo_consensus_step", mutants=("lost_average",))
 def hdo_consensus_step(setting: Setting) -> Prediction:
     """Upper bound on the disagreement after one pair has acted (Lemma 2 of the HDO paper).
 
@@ -58,10 +59,11 @@ def hdo_consensus_step(setting: Setting) -> Prediction:
         "consensus_potential",
         consensus_step,
         sources.HDO_CONSENSUS_STEP,
+        mutants=("lost_average",),
     )
 
 
-@register("theorem", "hdo_mean_step")
+@register("theorem", "hdo_mean_step", mutants=("step_size_plus_2",))
 def hdo_mean_step(setting: Setting) -> Prediction:
     """Upper bound on how far the mean moves in one step (Lemma 14 of the HDO paper).
 
@@ -82,11 +84,17 @@ def hdo_mean_step(setting: Setting) -> Prediction:
         Kind upper at the record steps whose predecessor is a known record step: mean_shift.
     """
     return one_step(
-        setting, "hdo_mean_step", "mean_shift", mean_step, sources.HDO_MEAN_STEP, adjacent=True
+        setting,
+        "hdo_mean_step",
+        "mean_shift",
+        mean_step,
+        sources.HDO_MEAN_STEP,
+        adjacent=True,
+        mutants=("step_size_plus_2",),
     )
 
 
-@register("theorem", "hdo_mean_recursion")
+@register("theorem", "hdo_mean_recursion", mutants=("one_endpoint",))
 def hdo_mean_recursion(setting: Setting) -> Prediction:
     """Upper bound on the mean's distance to the optimum after one step (Lemma 13, repaired).
 
@@ -114,10 +122,11 @@ def hdo_mean_recursion(setting: Setting) -> Prediction:
         mean_recursion,
         sources.HDO_MEAN_RECURSION,
         extra=(strongly_convex(setting), optimum_known(setting)),
+        mutants=("one_endpoint",),
     )
 
 
-@register("theorem", "hdo_estimate_power")
+@register("theorem", "hdo_estimate_power", mutants=LARGER)
 def hdo_estimate_power(setting: Setting) -> Prediction:
     """Upper bound on the second moment of the estimates at fixed points (Lemma 5).
 
@@ -144,7 +153,7 @@ def hdo_estimate_power(setting: Setting) -> Prediction:
     )
 
 
-@register("theorem", "hdo_second_moment")
+@register("theorem", "hdo_second_moment", mutants=LARGER)
 def hdo_second_moment(setting: Setting) -> Prediction:
     """Upper bound on the second moment of the estimates by disagreement and gap (Lemma 3).
 
@@ -239,6 +248,7 @@ def one_step(
     *,
     extra: tuple[Assumption, ...] = (),
     adjacent: bool = False,
+    mutants: tuple[str, ...],
 ) -> Prediction:
     """A bound on one observable after one step, at every record step that follows a known state."""
     assumptions = (*pair_assumptions(setting), *extra)
@@ -263,7 +273,7 @@ def one_step(
         steps=kept,
         compute=compute,
         validity=VALIDITY,
-        mutants=(),
+        mutants=mutants,
     )
 
 
@@ -299,5 +309,5 @@ def _at_start(
         steps=steps,
         compute=lambda: ({"estimate_power": np.full(len(steps), bound())}, {}),
         validity="any points; a bound, so agreement is a sanity check only",
-        mutants=(),
+        mutants=LARGER,
     )

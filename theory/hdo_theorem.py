@@ -14,7 +14,7 @@ from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.theory import sources
-from hzbench.theory.bound_checks import last_recorded
+from hzbench.theory.bound_checks import MUTANTS, last_recorded
 from hzbench.theory.checks import assume, conclude, step_range
 from hzbench.theory.hdo_constants import HdoConstants, hdo_constants, node_convexity
 from hzbench.theory.hdo_lemmas import optimum_known, pair_assumptions, strongly_convex
@@ -25,7 +25,7 @@ Limits = Callable[[HdoConstants], tuple[float, ...]]
 VALIDITY = "pairs uniform among all nodes; a bound is not tight, so agreement is a sanity check"
 
 
-@register("theorem", "hdo_nonconvex_bound")
+@register("theorem", "hdo_nonconvex_bound", mutants=MUTANTS)
 def hdo_nonconvex_bound(setting: Setting) -> Prediction:
     """Upper bound on the path's mean squared gradient of HDO (Theorem 1, nonconvex, explicit).
 
@@ -57,11 +57,11 @@ def hdo_nonconvex_bound(setting: Setting) -> Prediction:
         steps=(setting.steps,),
         compute=lambda: ({"path_gradient_norm": np.array([_nonconvex(setting)])}, {}),
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 
-@register("theorem", "hdo_convex_bound")
+@register("theorem", "hdo_convex_bound", mutants=MUTANTS)
 def hdo_convex_bound(setting: Setting) -> Prediction:
     """Upper bound on weighted gap and last distance of HDO (Theorem 1, strongly convex, explicit).
 
@@ -94,7 +94,7 @@ def hdo_convex_bound(setting: Setting) -> Prediction:
         steps=(setting.steps,),
         compute=lambda: (_convex(setting), {}),
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 

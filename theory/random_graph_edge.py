@@ -11,8 +11,10 @@ from hzbench.theory import sources
 from hzbench.theory.checks import Values, assume, conclude
 from hzbench.theory.graphs import Edges, GraphError, edge_list
 
+MUTANTS = ("edges_drawn_twice",)
 
-@register("theorem", "random_graph_edge")
+
+@register("theorem", "random_graph_edge", mutants=MUTANTS)
 def random_graph_edge(setting: Setting) -> Prediction:
     """Lower bound on the second largest |eigenvalue| of the normalised adjacency of a drawn graph.
 
@@ -62,7 +64,7 @@ def random_graph_edge(setting: Setting) -> Prediction:
         steps=(0,),
         compute=compute,
         validity="every n; half of the measured value for large random graphs",
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 

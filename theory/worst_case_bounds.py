@@ -20,8 +20,10 @@ VALIDITY = (
     f"{TOLERANCE:g} for the solver"
 )
 
+MUTANTS = ("step_size_plus_2",)
 
-@register("theorem", "worst_case_gradient_descent")
+
+@register("theorem", "worst_case_gradient_descent", mutants=MUTANTS)
 def worst_case_gradient_descent(setting: Setting) -> Prediction:
     """Worst optimality gap of gradient descent over all L-smooth μ-strongly convex f.
 
@@ -44,7 +46,7 @@ def worst_case_gradient_descent(setting: Setting) -> Prediction:
     return _worst(setting, "worst_case_gradient_descent", "gradient-descent", exact, 0.0)
 
 
-@register("theorem", "worst_case_noisy_descent")
+@register("theorem", "worst_case_noisy_descent", mutants=MUTANTS)
 def worst_case_noisy_descent(setting: Setting) -> Prediction:
     """Worst optimality gap of gradient descent whose gradients are off by at most ε.
 
@@ -68,7 +70,7 @@ def worst_case_noisy_descent(setting: Setting) -> Prediction:
     return _worst(setting, "worst_case_noisy_descent", "noisy-descent", bounded, error)
 
 
-@register("theorem", "worst_case_decentralized_descent")
+@register("theorem", "worst_case_decentralized_descent", mutants=MUTANTS)
 def worst_case_decentralized_descent(setting: Setting) -> Prediction:
     """Worst optimality gap of decentralized gradient descent with a fixed W, n ≤ 8.
 
@@ -131,7 +133,7 @@ def _worst(
         steps=(setting.steps,),
         compute=compute,
         validity=VALIDITY,
-        mutants=(),
+        mutants=MUTANTS,
     )
 
 

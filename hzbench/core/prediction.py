@@ -70,7 +70,7 @@ class Prediction:
         spread: observable -> predicted standard deviation over replicas, same shapes, if known.
         assumptions: each with the result of checking it; all must hold for the theorem to apply.
         validity: the range of validity in words.
-        mutants: names of the mutants this prediction must refute.
+        mutants: names of the mutants this prediction must refute (a bound: where it is tight).
         contrasts: observable -> how it follows from a recorded vector, for those not recorded.
         fit: kind rate: which number is fitted to the means over `steps` and to `values` alike:
             "power" (the log-log slope) or "floor" (r in c exp(−r t) + floor).
