@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +29,7 @@ class CoordinateDifference(Estimator):
     """
 
     kind: ClassVar[Kind] = "zeroth"
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"difference": "forward"})
 
     difference: Literal["central", "forward"] = Field("central", description="which difference")
     smoothing: float = Field(

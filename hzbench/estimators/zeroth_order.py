@@ -7,8 +7,8 @@ G is unbiased and its variance is that of uu'∇f; elsewhere the smoothing ν tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,19 @@ class ZerothOrder(Estimator):
     """
 
     kind: ClassVar[Kind] = "zeroth"
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"directions": "gaussian", "difference": "forward", "samples": 4, "smoothing": 0.1},
+        {"directions": "rademacher", "samples": 2, "data": "fresh"},
+        {"directions": "coordinate", "samples": 3, "sampling": "without_replacement"},
+        {"difference": "directional_derivative", "samples": 2, "sampling": "orthonormal"},
+        {
+            "directions": "gaussian",
+            "difference": "directional_derivative",
+            "samples": 8,
+            "sampling": "collapsed",
+        },
+    )
 
     directions: DirectionLaw = Field("sphere", description="law of the random vectors u")
     difference: Difference = Field("central", description="which difference along u")

@@ -18,6 +18,7 @@ from hzbench.core.trace import Trace
 from hzbench.core.verdict import Statistic, Verdict
 from hzbench.judge import fits
 from hzbench.judge.exact import judge_exact
+from hzbench.judge.rounding import Rounding, rounding_of
 from hzbench.judge.select import MOST_STATISTICS, Selection
 from hzbench.judge.statistics import Against
 from hzbench.judge.wording import number
@@ -79,15 +80,32 @@ def rate_selection(
         measured = np.stack([trace.at(name, point) for point in points])
         values.append(fits.replica_values(fitted, exact, measured))
         predicted.append(fitted.value)
-    size = len(names)
+    size, rounding = len(names), _rounding(trace, prediction, names, points)
+    fitted_values = np.array(values)
+    spans = np.ptp(fitted_values, axis=1)
+    still = spans <= rounding_of(trace).relative * np.abs(fitted_values).max(axis=1)
     return Selection(
         observables=tuple(_WORDS[kind].format(name) for name in names),
         steps=(points[-1],) * size,
-        values=np.array(values),
+        values=fitted_values,
         predicted=np.array(predicted),
         spread=np.zeros(size),  # the error that matters is a fraction of the number itself
-        certain=np.zeros(size, dtype=np.bool_),
+        certain=still & (trace.replicas > 1),
+        rounding=rounding,
     )
+
+
+def _rounding(
+    trace: Trace, prediction: Prediction, names: Sequence[str], points: Sequence[int]
+) -> Rounding:
+    """What rounding may do to a fit of values that do not vary.
+
+    Its smallest value carries the residue of its largest one.
+    """
+    rounding = rounding_of(trace)
+    curves = [_curve(prediction, name, points) for name in names]
+    span = max(float(curve.max() / curve.min()) for curve in curves)
+    return replace(rounding, relative=max(rounding.relative, rounding.residue * span))
 
 
 def window(trace: Trace, prediction: Prediction, wanted: Sequence[int] | None) -> list[int]:

@@ -132,14 +132,14 @@ def replicas_until(visible: Callable[[int], float], least: int) -> int:
         visible: largest ratio of visible error to tolerance at R replicas.
         least: smallest R allowed.
     """
-    if not isfinite(visible(least)):
+    ratio = visible(least)
+    if not isfinite(ratio):
         raise ValueError("got a visible error that is not finite; expected a positive tolerance")
-    replicas = least
-    for _ in range(50):
-        wanted = max(least, ceil(replicas * visible(replicas) ** 2 * (1.0 - 1e-12)))
-        if wanted == replicas:
-            break
-        replicas = wanted
-    while visible(replicas) > 1.0:
-        replicas += 1
-    return replicas
+    low, high = least - 1, least
+    while ratio > 1.0:
+        low, high = high, max(high + 1, ceil(high * ratio**2))
+        ratio = visible(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if visible(middle) <= 1.0 else (middle, high)
+    return high

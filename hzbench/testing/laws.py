@@ -11,14 +11,10 @@ import torch
 
 from hzbench.core import registry
 from hzbench.core.component import Component
-from hzbench.core.estimator import Estimator
-from hzbench.core.method import Method
 from hzbench.core.network import Network
 from hzbench.core.problem import Kind, Placement, Problem, ProblemComponent
 from hzbench.core.setting import NetworkFacts
-from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
-from hzbench.harness.simulate import simulate
 from hzbench.topology.build import build_network
 
 if TYPE_CHECKING:
@@ -83,69 +79,6 @@ def weights_laws(component: Any) -> None:
     require(network.slem < 1, f"|W − J/n| is {network.slem:.4g}: repeated averaging never agrees")
 
 
-def estimator_laws(estimator: Estimator) -> None:
-    """The shape of x, oracle calls counted, and no dependence on which rows run together."""
-    problem = build_problem(_quadratic())
-    rows = addresses(6, problem.nodes)
-    x = torch.as_tensor(problem.initial).repeat(6, 1)
-    found = estimator.estimate(problem, x, rows, 1)
-    require(found.gradient.shape == x.shape, f"got shape {tuple(found.gradient.shape)}")
-    calls = sum(int(count.sum()) for count in found.calls.values())
-    require(calls > 0, "no oracle calls were counted; report them in `calls`")
-    last = torch.arange(len(rows) // 2, len(rows))
-    again = estimator.estimate(problem, x[last], rows.take(last), 1)
-    require(
-        bool(torch.allclose(found.gradient[last], again.gradient, rtol=1e-9, atol=1e-9)),
-        "estimates depend on which rows are computed together; draw from the rows' addresses",
-    )
-
-
-def method_laws(name: str, method: Method) -> None:
-    """The optimum is a fixed point, and one node alone does gradient descent at the first step."""
-    if not method.moves:
-        return
-    protocol = method.protocols[0]
-    table = {"name": name, **method.model_dump(mode="json", exclude_defaults=True)}
-    if method.step_size:
-        start = Spec.parse(
-            {
-                "problem": {"name": "quadratic", "dimension": 3, "initial": 0.0},
-                "nodes": [{"count": NODES, "batch_size": "full"}],
-                "network": {"gossip": protocol},
-                "method": table,
-                "run": {"steps": 5, "replicas": 2, "record": [5]},
-            }
-        )
-        away = simulate(start, ["node_distance"]).at("node_distance", 5).max()
-        require(away < 1e-20, f"the optimum is not a fixed point: after 5 steps |x|² = {away:.2g}")
-    if protocol == "matrix":
-        _descends_alone(table, method)
-
-
-def _descends_alone(table: dict[str, Any], method: Method) -> None:
-    """N = 1: x+ = x − η (1 − m) ∇f(x) at the first step."""
-    spec = Spec.parse(
-        {
-            "problem": {
-                "name": "quadratic",
-                "hessian": [[2.0, 0.5], [0.5, 1.0]],
-                "initial": [1, 2],
-            },
-            "nodes": [{"count": 1, "batch_size": "full"}],
-            "network": {"gossip": "matrix"},
-            "method": {**table, "step_size": 0.1},
-            "run": {"steps": 1, "replicas": 1, "record": [1]},
-        }
-    )
-    found = simulate(spec, ["mean_iterate"]).at("mean_iterate", 1)[0]
-    x, hessian = np.array([1.0, 2.0]), np.array([[2.0, 0.5], [0.5, 1.0]])
-    expected = x - 0.1 * (1 - method.momentum) * hessian @ x
-    require(
-        bool(np.allclose(found, expected, rtol=1e-12)),
-        f"one node alone went to {found}; gradient descent goes to {expected}",
-    )
-
-
 def network_laws(graph: str, parameters: dict[str, Any], nodes: int) -> None:
     """A registered graph builds a checked network; push weights keep mass if it is directed."""
     component = registry.find("graph", graph).target.model_validate(parameters)
@@ -161,9 +94,3 @@ def examples(kind: str, name: str) -> list[Component]:
     """The example components of a registered class."""
     target = registry.find(kind, name).target
     return [target.model_validate(dict(table)) for table in target.examples]
-
-
-def _quadratic() -> ProblemComponent:
-    component = registry.find("problem", "quadratic").target(dimension=3, noise=0.5)
-    assert isinstance(component, ProblemComponent)
-    return component

@@ -1,0 +1,214 @@
+"""Laws that every method must obey, under every protocol that it knows.
+
+- The exact recursion: what the method declares (`update_order`, `update_facts`, `network_facts`,
+  momentum, schedule) predicts the means of a run on quadratics, and the run must show them: without
+  noise step by step to 1e-9, and with noise and random exchanges in mean, where an error of a tenth
+  would be seen with power 0.9.
+- Where nothing is known of its recursion: it stays at, or comes back to, an optimum that is not 0;
+  it descends; and its nodes agree and keep their mean once nobody takes steps, unless it declares
+  that it never exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hzbench.core.method import Method
+from hzbench.core.normal_form import component_of
+from hzbench.core.setting import Protocol
+from hzbench.core.spec import Spec
+from hzbench.harness.run import ALPHA, execute_case, prepare
+from hzbench.harness.setting import network_facts
+from hzbench.harness.simulate import simulate
+from hzbench.testing.checking import paragraph
+from hzbench.testing.laws import CheckFailed, require
+from hzbench.topology.build import build_network
+
+Table = dict[str, Any]
+
+NODES, LONG = 4, 300
+SEEN = 0.1  # the error of a mean that must be visible
+CURVATURES = ((1.0, 0.6, 0.3), (0.5, 1.0, 0.8), (0.9, 0.4, 0.7), (0.6, 0.8, 1.0))
+TILTS = ((1.0, 0.5, -0.4), (-0.3, 0.8, 0.9), (0.6, -0.7, 0.2), (0.1, 0.4, 1.1))
+STARTS = ((2.0, -1.0, 0.5), (0.5, 1.5, -2.0), (-1.0, 0.0, 1.0), (3.0, 1.0, 2.0))
+OPTIMUM = (0.8, -0.5, 1.2)
+HEAVY_BALL = {"momentum": 0.4, "schedule": {"name": "inverse-time", "offset": 4.0, "warmup": 2}}
+
+
+def method_laws(name: str, method: Method) -> None:
+    """Every law above, under every protocol.
+
+    Raises:
+        CheckFailed: a law does not hold.
+    """
+    if not method.moves:
+        return
+    table = {"name": name, **method.model_dump(mode="json", exclude_defaults=True)}
+    for protocol in method.protocols:
+        for extra in ({}, HEAVY_BALL):
+            _moves_as_declared({**table, **extra}, protocol)
+        _moments_as_declared(table, protocol)
+        _rests(table, protocol)
+        _descends(table, protocol)
+        _agrees(table, protocol)
+
+
+def _moves_as_declared(table: Table, protocol: Protocol) -> None:
+    """Without noise, between fixed partners: every replica follows the recursion, to 1e-9.
+
+    A method that draws masks or coins varies; `_moments_as_declared` has it.
+    """
+    nodes = NODES if protocol == "matrix" else 2
+    checks = [{"theorem": "quadratic_dynamics", "steps": [1, 2, 6]}]
+    run = {"steps": 6, "replicas": 4, "record": [1, 2, 6]}
+    problem = _quadratics(nodes)
+    _judge(_spec(table, protocol, problem, run, nodes=nodes, checks=checks), "without noise")
+
+
+def _moments_as_declared(table: Table, protocol: Protocol) -> None:
+    """With noise and random exchanges: the means are those of the recursion."""
+    named = (["objective_gap"], ["consensus_potential"])
+    check = {"theorem": "quadratic_dynamics", "steps": [12], "tolerance": SEEN}
+    checks = [{**check, "observables": each} for each in named]
+    run = {"steps": 12, "replicas": 4096, "max_replicas": 32768, "record": [12]}
+    problem = {**_quadratics(NODES), "noise": 0.2}
+    _judge(_spec(table, protocol, problem, run, checks=checks, batch_size=1), "with noise")
+
+
+def _judge(spec: Spec, how: str) -> None:
+    """Refuse a run that the judge calls violated, or that is to show a mean and cannot."""
+    case = prepare(spec)
+    result = execute_case(case, ALPHA / case.statistical)
+    refused = {"violated"} if how == "without noise" else {"violated", "inconclusive"}
+    if refused.isdisjoint(verdict.outcome for verdict in result.verdicts):
+        return
+    title = (
+        f"{_where(spec)}, {spec.node_count} nodes on quadratics {how}, does not move as its "
+        "update_order, update_facts and network_facts declare"
+    )
+    raise CheckFailed(paragraph(result, title), result)
+
+
+def _rests(table: Table, protocol: Protocol) -> None:
+    """From the optimum of nodes that are all alike, it stays there or comes back.
+
+    It may leave: copies that neighbours hold (`choco_sgd`) begin at 0.
+    """
+    spec = _spec({**table, "step_size": 0.1}, protocol, _alike(OPTIMUM), _long(LONG))
+    away = _last(spec, "node_distance")
+    require(
+        away < 1e-9,
+        f"{_where(spec)} does not keep the optimum: started there, its nodes are at a mean squared "
+        f"distance of {away:.3g} after {LONG} steps without noise; expected 0",
+    )
+
+
+def _descends(table: Table, protocol: Protocol) -> None:
+    """From elsewhere it comes nearer, with steps small enough for delays of dozens of rounds."""
+    start = tuple(value + 1.0 for value in OPTIMUM)
+    spec = _spec({**table, "step_size": 0.02}, protocol, _alike(start), _long(LONG))
+    before, after = float(len(start)), _last(spec, "node_distance")
+    require(
+        after < before / 2,
+        f"{_where(spec)} does not descend: {LONG} steps of size 0.02 without noise take the mean "
+        f"squared distance to the optimum from {before:.3g} to {after:.3g}; expected half at most",
+    )
+
+
+def _agrees(table: Table, protocol: Protocol) -> None:
+    """With step size 0 exchanges bring all nodes to the mean of where they started."""
+    problem = {**_alike(OPTIMUM), "initial": STARTS}
+    spec = _spec({**table, "step_size": 0.0}, protocol, problem, _long(LONG))
+    facts = network_facts(spec)
+    if facts.exchange_period > 1:
+        steps = LONG * facts.exchange_period
+        spec = _spec({**table, "step_size": 0.0}, protocol, problem, _long(steps))
+    mean = np.array(STARTS).mean(0)
+    shift = np.abs(_values(spec, "mean_iterate") - mean).max()
+    require(
+        shift < 1e-9,
+        f"{_where(spec)} does not keep the mean: with step size 0 it moves by {shift:.3g}; "
+        "expected exchanges that only redistribute",
+    )
+    if protocol == "matrix" and build_network(facts, NODES).slem >= 1:
+        return  # it declares that it never exchanges
+    apart = _last(spec, "consensus_potential")
+    first = ((np.array(STARTS) - mean) ** 2).sum()
+    require(
+        apart < 1e-3 * first,
+        f"{_where(spec)} does not mix: with step size 0 the disagreement is {apart:.3g} after "
+        f"{spec.run.steps} steps; expected next to nothing of the {first:.3g} at the start, since "
+        "its network connects all nodes",
+    )
+
+
+def _last(spec: Spec, observable: str) -> float:
+    """The largest value over replicas at the last step (inf if it is no number)."""
+    return float(np.nan_to_num(_values(spec, observable), nan=np.inf).max())
+
+
+def _values(spec: Spec, observable: str) -> Any:
+    return simulate(spec, [observable]).at(observable, spec.run.steps)
+
+
+def _where(spec: Spec) -> str:
+    return f"{spec.method['name']} under {spec.network.gossip!r}"
+
+
+def _long(steps: int) -> Table:
+    return {"steps": steps, "replicas": 2, "record": [steps]}
+
+
+def _quadratics(nodes: int) -> Table:
+    """Different quadratics, diagonal, so that masks of coordinates can be followed too."""
+    return {
+        "name": "quadratic",
+        "hessians": [np.diag(row).tolist() for row in CURVATURES[:nodes]],
+        "linear_terms": TILTS[:nodes],
+        "initial": STARTS[:nodes],
+    }
+
+
+def _alike(start: tuple[float, ...]) -> Table:
+    """The same quadratic at every node, with its optimum away from 0."""
+    curvature = np.array(CURVATURES[3])
+    return {
+        "name": "quadratic",
+        "hessian": np.diag(curvature).tolist(),
+        "linear_terms": [(curvature * OPTIMUM).tolist()] * NODES,
+        "initial": start,
+    }
+
+
+def _spec(
+    table: Table,
+    protocol: Protocol,
+    problem: Mapping[str, Any],
+    run: Mapping[str, Any],
+    *,
+    nodes: int = NODES,
+    checks: Any = (),
+    batch_size: int | str = "full",
+) -> Spec:
+    """A run of the method; nodes of the second half take half the step."""
+    group = {"count": nodes // 2, "batch_size": batch_size}
+    network = {"gossip": protocol, "graph": "path"}
+    if protocol == "matching":
+        network = {"gossip": protocol}
+    if protocol != "matrix" and nodes == 2:
+        network["pair_weight"] = 0.3  # type: ignore[assignment]
+    size = component_of("method", table).step_size  # type: ignore[attr-defined]
+    return Spec.parse(
+        {
+            "name": str(table["name"]),
+            "problem": dict(problem),
+            "nodes": [group, {**group, "step_size": size / 2}],
+            "network": network,
+            "method": table,
+            "run": dict(run),
+            "checks": list(checks),
+        }
+    )

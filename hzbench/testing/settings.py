@@ -1,0 +1,151 @@
+"""Small standard settings in which every theorem is asked what it says, and is held to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+REPLICAS = 2048
+ROWS = [[1, 0], [0, 1], [1, 1], [1, 2]]
+HALVES = [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}]
+ROUND = {"name": "quadratic", "dimension": 2, "spectrum": "isotropic", "noise": 0.5}
+SMOOTH = {"name": "zeroth_order", "directions": "gaussian", "difference": "forward"}
+
+_TABLES: dict[str, dict[str, Any]] = {
+    "hybrid pairs": {
+        "problem": {"name": "quadratic", "dimension": 3, "noise": 0.1},
+        "nodes": HALVES,
+    },
+    "matching": {
+        "problem": {"name": "quadratic", "dimension": 2},
+        "nodes": [{"count": 5}],
+        "network": {"gossip": "matching"},
+    },
+    "ring of least squares": {
+        "problem": {"name": "ridge", "features": ROWS, "targets": [1, 2, 0, 1]},
+        "nodes": [{"count": 4}],
+        "network": {"graph": "ring"},
+        "method": "dsgd",
+    },
+    "logistic": {
+        "problem": {"name": "logistic", "features": ROWS, "targets": [1, -1, 1, -1]},
+        "nodes": HALVES,
+    },
+    "constants alone": {
+        "problem": {"name": "sine_square", "noise": 0.1},
+        "nodes": HALVES,
+        "method": "dsgd",
+    },
+    "nothing known": {
+        "problem": {
+            "name": "blackbox",
+            "function": "hzbench.problems.blackbox:bowl",
+            "dimension": 2,
+        },
+        "nodes": [{"count": 4, "estimator": "zeroth_order"}],
+        "run": {"replicas": 64},
+    },
+    "an estimator alone": {
+        "problem": {"name": "quadratic", "dimension": 2},
+        "nodes": [{"count": 1, "estimator": "zeroth_order"}],
+        "method": "probe",
+    },
+    "biased estimates alone": {
+        "problem": {"name": "separable", "dimension": 2, "rates": 0.5},
+        "nodes": [{"count": 2, "estimator": {**SMOOTH, "smoothing": 0.8}}],
+        "method": "probe",
+        "run": {"steps": 2},
+    },
+    "gossip alone": {
+        "problem": {"name": "quadratic", "dimension": 2, "initial_spread": 1.0},
+        "nodes": [{"count": 4}],
+        "network": {"graph": "path"},
+        "method": {"name": "hdo", "step_size": 0.0},
+    },
+    "gradient descent": {
+        "problem": {"name": "quadratic", "dimension": 2},
+        "nodes": [{"count": 1, "batch_size": "full"}],
+        "network": {"gossip": "matrix"},
+        "method": {"name": "dsgd", "step_size": 0.5},
+        "run": {"replicas": 4},
+    },
+    "all-reduce": {
+        "problem": ROUND,
+        "nodes": HALVES,
+        "method": {"name": "centralized", "step_size": 0.5},
+        "run": {"steps": 20},
+        "versus": {"nodes": [{"count": 2}]},
+    },
+    "noisy ring": {
+        "problem": ROUND,
+        "nodes": [{"count": 4}],
+        "network": {"graph": "ring", "gossip": "matrix"},
+        "method": {"name": "dsgd", "step_size": 0.3},
+        "run": {"steps": 20},
+    },
+    "heterogeneous ring": {
+        "problem": {**ROUND, "noise": 0.0, "heterogeneity": 1.0},
+        "nodes": [{"count": 4}],
+        "network": {"graph": "ring", "gossip": "matrix"},
+        "method": {"name": "dsgd", "step_size": 0.2},
+        "run": {"steps": 45, "replicas": 64},
+    },
+    "noisy pairs": {
+        "problem": ROUND,
+        "nodes": [{"count": 4}],
+        "method": {"name": "hdo", "step_size": 0.4},
+        "run": {"steps": 40},
+    },
+    "noisy hybrid pairs": {
+        "problem": ROUND,
+        "nodes": HALVES,
+        "method": {"name": "hdo", "step_size": 0.4},
+        "run": {"steps": 40},
+    },
+    "hybrid pairs at rest": {
+        "problem": {**ROUND, "initial": 0.0},
+        "nodes": HALVES,
+        "method": {"name": "hdo", "step_size": 0.1},
+        "run": {"replicas": 8192},
+    },
+    "small steps in pairs": {
+        "problem": ROUND,
+        "nodes": [{"count": 4}],
+        "method": {"name": "hdo", "step_size": 0.01},
+    },
+    "small steps on a ring": {
+        "problem": ROUND,
+        "nodes": [{"count": 4}],
+        "network": {"graph": "ring", "gossip": "matrix"},
+        "method": {"name": "dsgd", "step_size": 0.02},
+    },
+    "regular graph": {
+        "problem": {"name": "quadratic", "dimension": 1},
+        "nodes": [{"count": 20}],
+        "network": {
+            "graph": {"name": "random-regular", "degree": 3},
+            "gossip": "matrix",
+            "weights": "max-degree",
+        },
+        "method": "dsgd",
+        "run": {"replicas": 4},
+    },
+    "random graph": {
+        "problem": {"name": "quadratic", "dimension": 1},
+        "nodes": [{"count": 20}],
+        "network": {
+            "graph": {"name": "erdos-renyi", "probability": 0.3},
+            "gossip": "matrix",
+            "weights": "max-degree",
+        },
+        "method": "dsgd",
+        "run": {"replicas": 64},
+    },
+}
+
+
+def _table(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {**own, "run": {"steps": 8, "replicas": REPLICAS, **own.get("run", {})}}
+
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {name: _table(own) for name, own in _TABLES.items()}
