@@ -65,7 +65,7 @@ class Floors:
         return self.hybrid - self.reference
 
 
-@register("theorem", "noise_floor_order", mutants=())
+@register("theorem", "noise_floor_order", mutants=("missing_sqrt_d",))
 def noise_floor_order(setting: Setting) -> Prediction:
     """Sign of the hybrid's late gap minus that of its first-order nodes alone, on real data.
 
@@ -106,7 +106,7 @@ def noise_floor_order(setting: Setting) -> Prediction:
         steps=setting.record[-1:],
         compute=lambda: ({"objective_gap_difference": np.array([sign])}, {}),
         validity="asymptotic: small step sizes, near the optimum, late; nothing is claimed early",
-        mutants=(),
+        mutants=("missing_sqrt_d",),
     )
 
 

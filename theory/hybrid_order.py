@@ -27,6 +27,7 @@ from hzbench.theory.steady_forms import all_reduce_factor
 
 Array = NDArray[np.float64]
 
+REVERSING = ("central_over_radius", "ignored_step_size")
 _MARGIN = 0.05  # two gaps must differ by this fraction of the reference's
 _ASYMPTOTIC = 0.1
 
@@ -68,7 +69,7 @@ def all_reduce_growth(setting: Setting) -> Prediction:
     )
 
 
-@register("theorem", "all_reduce_order", mutants=())
+@register("theorem", "all_reduce_order", mutants=REVERSING)
 def all_reduce_order(setting: Setting) -> Prediction:
     """Which of two populations has the lower gap under all-reduce, at any step sizes.
 
@@ -125,11 +126,11 @@ def all_reduce_order(setting: Setting) -> Prediction:
         steps=setting.record[-1:],
         compute=lambda: (case.values, {}),
         validity="any stable step sizes",
-        mutants=(),
+        mutants=REVERSING,
     )
 
 
-@register("theorem", "pair_floor_order", mutants=())
+@register("theorem", "pair_floor_order", mutants=REVERSING[:1])
 def pair_floor_order(setting: Setting) -> Prediction:
     """Which of two populations has the lower floor when random pairs average, unequal f_i included.
 
@@ -182,7 +183,7 @@ def pair_floor_order(setting: Setting) -> Prediction:
         steps=setting.record[-1:],
         compute=lambda: (case.values, {}),
         validity="asymptotic: small step sizes, late",
-        mutants=(),
+        mutants=REVERSING[:1],
     )
 
 
