@@ -87,8 +87,8 @@ _TABLES: dict[str, dict[str, Any]] = {
         "problem": {**ROUND, "noise": 0.0, "heterogeneity": 1.0},
         "nodes": [{"count": 4}],
         "network": {"graph": "ring", "gossip": "matrix"},
-        "method": {"name": "dsgd", "step_size": 0.2},
-        "run": {"steps": 45, "replicas": 64},
+        "method": {"name": "dsgd", "step_size": 0.4},
+        "run": {"steps": 60, "replicas": 64},
     },
     "noisy pairs": {
         "problem": ROUND,

@@ -34,7 +34,7 @@ def theorem_laws(name: str, setting: str) -> Verdict | None:
     Raises:
         CheckFailed: a law does not hold.
     """
-    case = _case(setting, (name,))
+    case = prepared(setting, (name,))
     (prediction,) = case.predictions
     _shape(name, prediction)
     if not prediction.applies:
@@ -50,7 +50,8 @@ def theorem_laws(name: str, setting: str) -> Verdict | None:
     return verdict
 
 
-def _case(setting: str, names: Sequence[str]) -> Case:
+def prepared(setting: str, names: Sequence[str]) -> Case:
+    """A standard setting with one check a theorem."""
     checks = [{"theorem": name, "tolerance": TOLERANCE} for name in names]
     return prepare(Spec.parse({**SETTINGS[setting], "checks": checks}))
 
@@ -65,7 +66,7 @@ def _measured(setting: str, observables: frozenset[str]) -> Trace:
 def _common(setting: str) -> frozenset[str]:
     entries = registry.entries("theorem").items()
     own = [name for name, entry in entries if entry.target.__module__.startswith("hzbench.")]
-    return frozenset(_case(setting, own).observables)
+    return frozenset(prepared(setting, own).observables)
 
 
 @lru_cache

@@ -1,0 +1,1 @@
+"""Somebody else's package: right components, and the same with one mistake each."""
