@@ -36,6 +36,9 @@ def spec_of(mutant=None, estimator=ZEROTH, batch=1, **changes):
 
 
 SETTINGS = {
+    "central_over_radius": {},
+    "lost_average": {},
+    "step_over_nodes": {},
     "averaged_momentum": {"method": {**METHOD, "momentum": 0.5}},
     "dot_per_tensor": {},
     "frozen_directions": {},
@@ -80,6 +83,7 @@ def test_it_changes_the_run_and_theory_does_not_see_it(name):
         ("ignored_edge_law", {"network": PATH}, {"network": {"graph": "path", "gossip": "pair"}}),
         ("ignored_schedule", {"method": SLOWING}, {}),
         ("smoothing_halved", {"estimator": FORWARD}, {"estimator": {**FORWARD, "smoothing": 0.15}}),
+        ("step_over_nodes", {}, {"method": {**METHOD, "step_size": 0.025}}),
         ("step_size_plus_2", {}, {"method": {**METHOD, "step_size": 0.102}}),
         (
             "undamped_momentum",
@@ -184,3 +188,28 @@ def test_buffers_are_averaged_too():
     start = 2.5
     assert shift in (start, start - optimum)
     assert found.at("mean_iterate", 2)[0, 0] - shift == pytest.approx(x.mean() - start, abs=1e-12)
+
+
+def test_a_central_difference_over_its_radius_is_twice_as_large():
+    run = {"steps": 1, "replicas": 8, "record": [1]}
+    probe = {"method": "probe", "run": run, "nodes": [{"count": 3, "estimator": ZEROTH}]}
+    right, wrong = (
+        simulate(spec_of(name, checks=[], **probe), ("estimate",)).at("estimate", 1)
+        for name in (None, "central_over_radius")
+    )
+    np.testing.assert_allclose(wrong, 2 * right, rtol=1e-12)
+
+
+def test_a_lost_average_leaves_all_nodes_where_they_are():
+    still = {**METHOD, "step_size": 0.0}
+    trace = iterates(spec_of("lost_average", method=still))
+    gamma = trace.columns["consensus_potential"]
+    assert (gamma == gamma[:, :1]).all()
+    assert gamma.min() > 0
+
+
+def test_every_group_steps_by_less():
+    slow = [{"count": 2, "step_size": 0.2}, {"count": 2, "estimator": ZEROTH}]
+    slower = [{"count": 2, "step_size": 0.05}, {"count": 2, "estimator": ZEROTH}]
+    other = spec_of(None, nodes=slower, method={**METHOD, "step_size": 0.025})
+    assert same(spec_of("step_over_nodes", nodes=slow), other, 1e-12)

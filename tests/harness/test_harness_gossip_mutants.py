@@ -132,3 +132,20 @@ def test_fastest_mixing_is_judged_to_the_last_digit_and_one_percent_is_refuted(n
 
     monkeypatch.setattr(FastestMixing, "build", wrong)
     assert spectrum_verdict(*FASTEST[name]) == "violated"
+
+
+def test_two_exchanges_square_w():
+    ring = ("dsgd", {"graph": "ring", "gossip": "matrix"})
+    right, wrong = (build_plan(build(spec_of(m, *ring)), range(2)) for m in (None, "two_exchanges"))
+    np.testing.assert_allclose(wrong.matrix, right.matrix @ right.matrix, rtol=1e-15)
+
+
+def test_edges_drawn_twice_are_edges_of_a_denser_graph():
+    """Drawn over ordered pairs, an edge is missing only if both draws miss: (1 − p)²."""
+
+    def graph(probability, mutant=None):
+        network = {"graph": {"name": "erdos-renyi", "probability": probability}, "gossip": "matrix"}
+        return build(spec_of(mutant, "dsgd", network, 12)).network.adjacency
+
+    assert np.array_equal(graph(0.4, "edges_drawn_twice"), graph(0.64))
+    assert not np.array_equal(graph(0.4), graph(0.64))

@@ -151,7 +151,7 @@ def test_where_nothing_varies_one_repetition_is_enough():
 
 
 def test_core_judges_every_theorem_and_plants_every_mutant():
-    """What a theorem says that it must refute, some check of it in core is asked to refute."""
+    """Every theorem says what it must refute, and some check of it in core is asked to do it."""
     core = load("core")
     assert unplanted(core) == []
     named = {}
@@ -165,6 +165,7 @@ def test_core_judges_every_theorem_and_plants_every_mutant():
     assert set(named) == set(declared)
     missing = {name: promised - named[name] for name, promised in declared.items()}
     assert {name: found for name, found in missing.items() if found} == {}
+    assert [name for name, promised in declared.items() if not promised] == []
 
 
 def test_a_blind_spot_is_declared_with_its_reason():
