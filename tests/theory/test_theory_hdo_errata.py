@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from theory_settings import setting, zeroth
 
 from hzbench.core.constants import Constants
 from hzbench.core.structure import GeneralizedLinear, Quadratic
+from hzbench.harness.run import prepare
 from hzbench.harness.suite import load
 from hzbench.theory.hdo_errata import (
     hdo_fixed_point,
@@ -168,3 +170,39 @@ def test_fixed_point_assumptions():
     assert "all nodes share one Hessian" in [a.text for a in found.assumptions if not a.holds]
     found = hdo_fixed_point(at([1.5, 1.5], protocol="matrix"))
     assert [a.text for a in found.assumptions if not a.holds] == ["one pair acts at each tick"]
+
+
+def test_the_documented_increments_are_those_of_quadrature():
+    """E|mean+ − x*|² − |mean − x*|² = η² E|(G_1 + G_2)/2|² where E G = 0."""
+    x, eta = SMOOTHED, 1e-7
+    estimates = {
+        "4.886": lambda u: u * (f(x + NU * u) - f(x - NU * u)) / (2 * NU),
+        "7.997": lambda u: u * (f(x + NU * u) - f(x)) / NU,
+    }
+    text = (Path(__file__).parents[2] / "docs" / "errata.md").read_text(encoding="utf-8")
+    for (printed, estimate), (power, unit) in zip(
+        estimates.items(), (("⁻¹⁰", 1e-10), ("⁻⁸", 1e-8)), strict=True
+    ):
+        assert gaussian(estimate) == pytest.approx(0.0, abs=1e-12)
+        increment = eta * gaussian(lambda u, g=estimate: g(u) ** 2) / 2
+        assert f"{increment / unit:.3f}" == printed
+        assert f"{printed}·10{power} η" in text
+    (reason,) = [c.reason for c in load("hdo-errata").specs[0].checks if c.reason]
+    assert "4.886e-10 η" in reason
+
+
+def test_the_documented_demonstrations_are_what_theory_predicts():
+    runs = {spec.name: spec for spec in load("hdo-errata").specs}
+
+    def predicted(name, observable, theorem="quadratic_dynamics"):
+        found = {p.theorem: p for p in prepare(runs[name]).predictions}
+        return found[theorem].values[observable]
+
+    for name, gap in (("bias-of-one-in-four", 0.0625), ("bias-of-two-in-four", 0.25)):
+        mean = predicted(name, "mean_iterate")[-1]
+        assert 0.5 * mean @ mean == pytest.approx(gap, rel=1e-6)
+    for name, kept in (("exchange-alone", 6 / 7), ("exchange-in-matchings", 3 / 7)):
+        before, after = predicted(name, "consensus_potential")
+        assert after / before == pytest.approx(kept, rel=1e-4)
+    (granted,) = predicted("exchange-alone", "consensus_potential", "hdo_consensus_step")
+    assert granted / before == pytest.approx(15 / 16, rel=1e-4)
