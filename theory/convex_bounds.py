@@ -24,8 +24,8 @@ from hzbench.theory.bound_checks import (
 )
 from hzbench.theory.bounds import VALIDITY, dsgd_step_limits
 from hzbench.theory.checks import assume, conclude, step_range
-from hzbench.theory.coordinates import eigenvalue_range
 from hzbench.theory.estimator_bounds import estimator_bounds
+from hzbench.theory.stacks import eigenvalue_range
 
 Array = NDArray[np.float64]
 Limits = Callable[[float, int, float, float], tuple[float, ...]]

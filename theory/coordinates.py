@@ -17,6 +17,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, EstimatorLaw, GradientLaw, Quadratic
 from hzbench.theory.directions import ROTATION_INVARIANT
 from hzbench.theory.oracles import covariance_diagonal, law_constants, quadratic_constants
+from hzbench.theory.stacks import is_diagonal, minimiser, one_if_shared
 
 Array = NDArray[np.float64]
 _COMMUTE = 1e-12
@@ -81,7 +82,7 @@ def coordinates(setting: Setting) -> Coordinates | None:
     basis = found if found.size else None
     n, d = structure.linear.shape
     a = np.broadcast_to(_diagonals(A, basis), (n, d))
-    optimum = np.linalg.solve(structure.hessians.mean(0), structure.linear.mean(0))
+    optimum = minimiser(structure.hessians, structure.linear)
     offset = structure.linear - A @ optimum
     start = setting.problem.initial - optimum
     constant, own, shared = _noise(setting, structure, basis)
@@ -96,19 +97,6 @@ def coordinates(setting: Setting) -> Coordinates | None:
         optimum=optimum,
         basis=basis,
     )
-
-
-def one_if_shared(stack: Array) -> Array:
-    """The first matrix alone, shape [1, d, d], if all nodes share it (a read-only view does)."""
-    if stack.strides[0] == 0 or len(stack) == 1:
-        return stack[:1]
-    same = all(np.array_equal(matrix, stack[0]) for matrix in stack[1:])
-    return stack[:1] if same else stack
-
-
-def is_diagonal(stack: Array) -> bool:
-    """Whether every matrix of a stack [m, d, d] is diagonal (without a copy of the stack)."""
-    return all(np.count_nonzero(m) == np.count_nonzero(m.diagonal()) for m in one_if_shared(stack))
 
 
 def _basis(A: Array, laws: tuple[EstimatorLaw, ...]) -> Array | None:
@@ -141,7 +129,7 @@ def _noise(
     laws = law_constants(setting.laws, d)
     S = np.broadcast_to(_diagonals(one_if_shared(structure.noise), basis), (n, d))
     S, zero = S.T * laws.batch, np.zeros((d, n))
-    constant = covariance_diagonal(laws, zero, S, _call_constants(setting, structure, basis).T)
+    constant = covariance_diagonal(laws, zero, S, call_noise(setting.laws, structure, basis).T)
     unit = zero.copy()
     unit[0] = 1.0
     response = covariance_diagonal(laws, unit, zero, zero)
@@ -149,13 +137,15 @@ def _noise(
     return constant.T, response[0] - shared, shared
 
 
-def _call_constants(setting: Setting, structure: Quadratic, basis: Array | None) -> Array:
+def call_noise(
+    laws: tuple[EstimatorLaw, ...], structure: Quadratic, basis: Array | None = None
+) -> Array:
     """Diagonals of the curvature and call noise of every node, each distinct node once, [n, d]."""
     n, d = structure.linear.shape
     alike = len(one_if_shared(structure.hessians)) == 1
     known: dict[tuple[EstimatorLaw, int], Array] = {}
     rows = np.empty((n, d))
-    for i, law in enumerate(setting.laws):
+    for i, law in enumerate(laws):
         key = (law, 0 if alike else i)
         if key not in known:
             single = Quadratic(

@@ -25,7 +25,6 @@ from hzbench.theory.affine_system import (
 )
 from hzbench.theory.checks import Values, assume
 from hzbench.theory.commuting import Reduction, reduction
-from hzbench.theory.coordinates import is_diagonal
 from hzbench.theory.directions import ROTATION_INVARIANT
 from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.mixing_laws import Phases, mixing_phases
@@ -34,6 +33,7 @@ from hzbench.theory.oracles import constant_bias, least_squares_hessians, least_
 from hzbench.theory.push_sum import push_round
 from hzbench.theory.random_matchings import matching_law
 from hzbench.theory.schedules import schedule_shape
+from hzbench.theory.stacks import is_diagonal, mean_spectrum, minimiser, one_if_shared
 
 Array = NDArray[np.float64]
 Form = Literal["diagonal", "rotated", "general"]
@@ -87,15 +87,9 @@ def quadratic_parts(setting: Setting) -> tuple[Array, Array]:
     return least_squares_hessians(structure), least_squares_linear(structure)
 
 
-def minimiser(A: Array, b: Array) -> Array:
-    """x* = (mean A_i)^(-1) mean b_i, shape [d]."""
-    result: Array = np.linalg.solve(A.mean(0), b.mean(0))
-    return result
-
-
 def unique_minimiser(A: Array) -> Assumption:
     """The mean Hessian is positive definite."""
-    spectrum = np.linalg.eigvalsh(A.mean(0))
+    spectrum = mean_spectrum(A)
     fine = spectrum[0] > 1e-12 * max(abs(spectrum[-1]), 1e-300)
     detail = f"smallest eigenvalue of the mean Hessian = {spectrum[0]:.3g}"
     return assume("f has one minimiser (mean Hessian positive definite)", fine, detail)
@@ -261,7 +255,7 @@ def _eigenbasis(A: Array) -> Array:
 
 
 def _diagonalised(A: Array, basis: Array) -> bool:
-    rotated = basis.T @ A @ basis
+    rotated = basis.T @ one_if_shared(A) @ basis
     off = np.abs(rotated * (1.0 - np.eye(A.shape[1]))).max(initial=0.0)
     return bool(off <= _COMMUTE * np.abs(A).max(initial=1e-300))
 

@@ -21,6 +21,7 @@ from hzbench.core.structure import (
 from hzbench.theory.directions import ROTATION_INVARIANT, direction_moments
 from hzbench.theory.gradients import evaluation_noise, term
 from hzbench.theory.oracles import batch_factor, call_noise
+from hzbench.theory.stacks import one_if_shared
 
 Array = NDArray[np.float64]
 
@@ -160,7 +161,7 @@ def objective(setting: Setting, x: Array) -> float:
     """
     structure = setting.problem.structure
     if isinstance(structure, Quadratic):
-        A, b = structure.hessians.mean(0), structure.linear.mean(0)
+        A, b = one_if_shared(structure.hessians).mean(0), structure.linear.mean(0)
         return float(0.5 * x @ A @ x - b @ x)
     if isinstance(structure, Separable):
         z = structure.rates * x

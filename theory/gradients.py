@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from hzbench.core.structure import GeneralizedLinear, Quadratic, Separable, Structure
+from hzbench.theory.stacks import products
 
 Array = NDArray[np.float64]
 
@@ -20,14 +21,31 @@ def sample_gradients(structure: Structure, points: Array) -> tuple[Array, Array]
         TypeError: no structure is declared.
     """
     if isinstance(structure, Quadratic):
-        h = np.einsum("nkl,nl->nk", structure.hessians, points) - structure.linear
-        return h, structure.noise
+        return true_gradients(structure, points), structure.noise
     if isinstance(structure, Separable):
-        c, a = structure.coefficients, structure.rates
-        h = c * a * term_slope(structure.term, a * points) - structure.linear
-        return h, structure.noise[:, :, None] * np.eye(points.shape[1])
+        return true_gradients(structure, points), structure.noise[:, :, None] * np.eye(
+            points.shape[1]
+        )
     if isinstance(structure, GeneralizedLinear):
         return row_moments([row_gradients(structure, i, x) for i, x in enumerate(points)])
+    raise TypeError(f"got {type(structure).__name__}; expected a declared structure")
+
+
+def true_gradients(structure: Structure, points: Array) -> Array:
+    """h_i = ∇f_i(x_i), shape [n, d].
+
+    Raises:
+        TypeError: no structure is declared.
+    """
+    if isinstance(structure, Quadratic):
+        return products(structure.hessians, points) - structure.linear
+    if isinstance(structure, Separable):
+        c, a = structure.coefficients, structure.rates
+        h: Array = c * a * term_slope(structure.term, a * points) - structure.linear
+        return h
+    if isinstance(structure, GeneralizedLinear):
+        rows = (row_gradients(structure, i, x) for i, x in enumerate(points))
+        return np.array([each.mean(0) for each in rows])
     raise TypeError(f"got {type(structure).__name__}; expected a declared structure")
 
 

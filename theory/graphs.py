@@ -6,6 +6,7 @@ except explicit ones, which keep the order given (edge probabilities refer to it
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from math import isqrt
 from typing import Any
 
@@ -48,13 +49,23 @@ def edge_list(network: NetworkFacts, n: int) -> Edges:
         raise GraphError(
             f"got graph {network.graph!r}; theory knows {known}, and explicit network.edges of any"
         )
-    return FAMILIES[family](n, network.graph_parameters)
+    try:
+        return _family_edges(family, n, tuple(sorted(network.graph_parameters.items())))
+    except TypeError:  # parameters that cannot be hashed
+        return FAMILIES[family](n, network.graph_parameters)
+
+
+@lru_cache(maxsize=8)
+def _family_edges(family: str, n: int, parameters: tuple[tuple[str, Any], ...]) -> Edges:
+    """Theorems ask for the same edges again and again; there may be millions."""
+    return FAMILIES[family](n, dict(parameters))
 
 
 def adjacency(edges: Edges, n: int) -> Array:
     """The 0/1 adjacency matrix, shape [n, n]."""
     matrix = np.zeros((n, n))
-    for i, j in edges:
+    if edges:
+        i, j = np.array(edges, dtype=np.int64).T
         matrix[i, j] = matrix[j, i] = 1.0
     return matrix
 

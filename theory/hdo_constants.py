@@ -12,6 +12,7 @@ from hzbench.theory.checks import assume
 from hzbench.theory.estimator_bounds import sample_smoothness
 from hzbench.theory.gradients import evaluation_noise
 from hzbench.theory.oracles import batch_factor
+from hzbench.theory.stacks import eigenvalue_range, largest_difference
 
 Array = NDArray[np.float64]
 
@@ -119,7 +120,7 @@ def node_convexity(setting: Setting) -> float:
     """The largest known l for which every f_i is l-strongly convex; 0 if none is known."""
     structure = setting.problem.structure
     if isinstance(structure, Quadratic):
-        return max(0.0, float(np.linalg.eigvalsh(structure.hessians).min()))
+        return max(0.0, eigenvalue_range(structure.hessians)[0])
     if isinstance(structure, GeneralizedLinear):
         return structure.regularization
     return 0.0
@@ -137,4 +138,4 @@ def silent_calls(setting: Setting) -> Assumption:
 
 
 def _shared_hessian(structure: Quadratic) -> bool:
-    return bool((structure.hessians == structure.hessians[0]).all())
+    return largest_difference(structure.hessians) == 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from hzbench.core.prediction import Assumption
 from hzbench.core.setting import Setting
-from hzbench.core.structure import GeneralizedLinear, GradientLaw, Quadratic
+from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.affine_moments import advance
 from hzbench.theory.affine_system import AffineSystem, Array, node_moments
 from hzbench.theory.checks import assume
@@ -18,7 +18,7 @@ from hzbench.theory.dynamics import (
     unique_minimiser,
 )
 from hzbench.theory.estimator_bounds import objective
-from hzbench.theory.estimator_moments import node_moments as estimate_moments
+from hzbench.theory.gradients import true_gradients
 from hzbench.theory.hdo_constants import power_coefficients
 
 
@@ -117,11 +117,6 @@ def start_state(setting: Setting) -> MeanState:
 
 def start_power_bound(setting: Setting) -> float:
     """Lemma 5 at the starting points: (1/n) Σ (a_i |∇f_i(x_i)|² + v_i + w_i)."""
-    gradients, _ = estimate_moments(_exact(setting), setting.problem.initial)
+    gradients = true_gradients(setting.problem.structure, setting.problem.initial)
     slope, variance, smoothing = power_coefficients(setting)
     return float((slope * (gradients**2).sum(1) + variance + smoothing).mean())
-
-
-def _exact(setting: Setting) -> Setting:
-    """The setting with exact oracles, whose mean estimates are the gradients."""
-    return replace(setting, laws=(GradientLaw(batch_size="full"),) * setting.nodes)

@@ -21,10 +21,11 @@ from hzbench.theory.checks import (
     step_range,
 )
 from hzbench.theory.directions import direction_moments
-from hzbench.theory.dynamics import affordable, minimiser, quadratic_parts, unique_minimiser
+from hzbench.theory.dynamics import affordable, quadratic_parts, unique_minimiser
 from hzbench.theory.estimator_moments import node_moments
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.oracles import averaging
+from hzbench.theory.stacks import eigenvalue_range, largest_difference, minimiser
 from hzbench.theory.steady_checks import chain, observables_at
 from hzbench.theory.weights import contraction, doubly_stochastic_residual, mixing_matrix
 
@@ -68,7 +69,7 @@ class Crossover:
         return moved / abs(self.difference) if self.difference else np.inf
 
 
-@register("theorem", "hybrid_crossover")
+@register("theorem", "hybrid_crossover", mutants=("one_sample_fewer", "central_over_radius"))
 def hybrid_crossover(setting: Setting) -> Prediction:
     """Sign of the hybrid's gap minus the gap of its first-order nodes alone.
 
@@ -109,7 +110,7 @@ def hybrid_crossover(setting: Setting) -> Prediction:
         compute=lambda: ({"objective_gap_difference": np.array([_sign(numbers)])}, {}),
         validity="stable step sizes, at a step where both populations have settled; n_0* itself "
         "is the limit of small step sizes",
-        mutants=(),
+        mutants=("one_sample_fewer", "central_over_radius"),
     )
 
 
@@ -118,7 +119,6 @@ def crossover(setting: Setting) -> Crossover:
     A, b = quadratic_parts(setting)
     first, zeroth = _noise_of_kinds(setting, minimiser(A, b))
     n1 = setting.kinds.count("first")
-    spectrum = np.linalg.eigvalsh(A[0])
     assert setting.reference is not None
     return Crossover(
         first=first,
@@ -126,7 +126,7 @@ def crossover(setting: Setting) -> Crossover:
         threshold=n1 * (zeroth / first - 2) if first else np.inf,
         hybrid=_gaps(setting),
         alone=_gaps(setting.reference),
-        left=start_factor(setting, float(spectrum[0]), float(spectrum[-1])),
+        left=start_factor(setting, *eigenvalue_range(A)),
     )
 
 
@@ -215,7 +215,7 @@ def _homogeneous(setting: Setting) -> Assumption:
     text = "all nodes hold the same quadratic, with the same noise"
     if isinstance(structure, Quadratic):
         parts = (structure.hessians, structure.linear, structure.noise)
-        worst = max(float(np.abs(part - part[:1]).max()) for part in parts)
+        worst = max(largest_difference(part) for part in parts)
         return assume(text, worst < _SAME, f"largest difference between nodes = {worst:.3g}")
     if isinstance(structure, GeneralizedLinear) and structure.loss == "squared":
         first = np.sort(structure.members[0])

@@ -26,12 +26,12 @@ from hzbench.theory.checks import (
     recorded,
     smoothing_positive,
 )
+from hzbench.theory.coordinates import call_noise
 from hzbench.theory.graphs import GraphError, edge_law
 from hzbench.theory.oracles import (
     LawConstants,
     law_constants,
     least_squares_constants,
-    quadratic_constants,
 )
 from hzbench.theory.weights import mixing_matrix
 
@@ -293,7 +293,7 @@ def _noise_coefficients(setting: Setting) -> tuple[Array, Array, Array]:
     spread = laws.kappa * (d + 2) + laws.gamma - 1
     constant = np.zeros(setting.nodes)
     if isinstance(structure, Quadratic):
-        constant = np.einsum("nkk->n", quadratic_constants(structure, setting.laws))
+        constant = call_noise(setting.laws, structure).sum(1)
     elif isinstance(structure, GeneralizedLinear) and structure.loss == "squared":
         constant = np.einsum("nkk->n", least_squares_constants(structure, setting.laws))
     data = (laws.data + laws.data_directions * spread) * laws.batch

@@ -15,7 +15,6 @@ from hzbench.theory.checks import (
     recorded,
     smoothing_positive,
 )
-from hzbench.theory.coordinates import is_diagonal
 from hzbench.theory.dynamics import (
     affordable,
     exact_observables,
@@ -25,6 +24,7 @@ from hzbench.theory.dynamics import (
 from hzbench.theory.graphs import edge_law
 from hzbench.theory.mixing_laws import mixing_phases
 from hzbench.theory.push_sum import sums_of
+from hzbench.theory.stacks import is_diagonal
 
 MUTANTS = (
     "step_size_plus_5",

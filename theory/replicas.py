@@ -18,6 +18,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.structure import DifferenceLaw, GradientLaw, Quadratic
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.schedules import schedule_shape
+from hzbench.theory.stacks import one_if_shared
 from hzbench.theory.weights import mixing_matrix
 
 Array = NDArray[np.float64]
@@ -90,8 +91,9 @@ def gaussian_growth(weights: Array, pull: float, d: int) -> Growth:
 def replica_plan(setting: Setting) -> tuple[float, str]:
     """Number of replicas that the last mean takes, where the fourth moment is known.
 
-    Setting and assumptions: one node, or all-reduce from a common start; the same isotropic
-    quadratic everywhere; no noise; gradients and Gaussian directions; no momentum.
+    Setting and assumptions: one node, or all-reduce from a common start, before or after the step
+    (not at once: gradients would be taken at unequal points); the same isotropic quadratic
+    everywhere; no noise; gradients and Gaussian directions; no momentum.
 
     Formula:
         CV² = Π_t F4(η_t)/F2(η_t)² − 1; R = ((z_{1−1e-6/2} + z_{0.9}) CV/5 %)².
@@ -147,19 +149,28 @@ def _known(setting: Setting) -> bool:
     moves = setting.moves and setting.update.rule == "plain"
     if not isinstance(structure, Quadratic) or not moves or not setting.record:
         return False
-    A, b, d = structure.hessians, structure.linear, setting.problem.dimension
-    alike = np.abs(A - A[0, 0, 0] * np.eye(d)).max() <= _SAME and np.ptp(b, axis=0).max() <= _SAME
+    if setting.momentum != 0 or not _noise_free(setting) or not _isotropic(structure):
+        return False
+    alike = np.ptp(structure.linear, axis=0).max() <= _SAME
     start = np.ptp(setting.problem.initial, axis=0).max() <= _SAME
-    return bool(
-        alike and start and setting.momentum == 0 and _all_reduce(setting) and _noise_free(setting)
-    )
+    return bool(alike and start and _all_reduce(setting))
+
+
+def _isotropic(structure: Quadratic) -> bool:
+    """Whether every Hessian is one and the same aI; one matrix at a time."""
+    a = structure.hessians[0, 0, 0]
+    distances = (m - np.diag(np.full(len(m), a)) for m in one_if_shared(structure.hessians))
+    return all(float(np.abs(distance).max()) <= _SAME for distance in distances)
 
 
 def _all_reduce(setting: Setting) -> bool:
+    """Whether all nodes estimate at one point in every step: not before they have averaged."""
     if setting.protocol != "matrix":
         return False
     if setting.nodes == 1:
         return True
+    if setting.order == "simultaneous" or setting.network.silent_rounds:
+        return False
     try:
         W = np.asarray(mixing_matrix(setting.network, setting.nodes))
     except GraphError:

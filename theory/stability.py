@@ -24,6 +24,7 @@ from hzbench.theory.dynamics import (
 )
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.push_sum import settled
+from hzbench.theory.stacks import eigenvalue_range
 
 Array = NDArray[np.float64]
 Period = tuple[AffineSystem, ...]
@@ -202,4 +203,4 @@ def _smoothness(setting: Setting) -> float:
     if isfinite(L) or not _quadratic_form(setting):
         return L
     A, _ = quadratic_parts(setting)
-    return float(np.linalg.eigvalsh(A).max())
+    return eigenvalue_range(A)[1]

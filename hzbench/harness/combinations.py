@@ -26,6 +26,9 @@ READ_BY: dict[str, tuple[Protocol, ...]] = {
 }
 """Keys of [network] that only some protocols read."""
 
+MOST_NODES = 4096
+"""Largest network: n × n matrices of 128 MiB, eigenvalues in about a minute."""
+
 _STRONG = (
     "network.matrix: got a W with {parts} strongly connected parts; expected one, so that every "
     "node hears of every other; add shares back"
@@ -50,6 +53,12 @@ def size_mistakes(spec: Spec) -> list[str]:
     """A spec of which one array alone exceeds the memory of the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     nodes, dimension = spec.node_count, spec.problem.get("dimension") or 1
+    if nodes > MOST_NODES:
+        return [
+            f"nodes: got {nodes} nodes; expected at most {MOST_NODES}, since networks are dense "
+            f"matrices here: W alone would take {8 * nodes**2 / 2**30:.3g} GiB, and its "
+            "eigenvalues a time that grows like n³; take fewer"
+        ]
     needed = {
         f"nodes: got {nodes} nodes, whose mixing matrix": 8 * nodes**2,
         f"problem.dimension: got {dimension} with {nodes} nodes; {BLOCK} replicas of their iterates"
