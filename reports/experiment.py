@@ -26,6 +26,7 @@ class Comparison:
     low: float | None
     high: float | None
     lasts: str
+    predicted: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,17 @@ def _comparison(other: str, pair: Mapping[str, Any]) -> Comparison:
         low=pair["low"],
         high=pair["high"],
         lasts=_lasts(pair["crossing"]),
+        predicted=_predicted(pair.get("predicted")),
     )
+
+
+def _predicted(found: Mapping[str, Any] | None) -> str:
+    """What measured noise says of the same, in words."""
+    if found is None:
+        return ""
+    step = found["step"]
+    when = "not at the end" if step is None else f"from step {number(step, 4)} on"
+    return f"by measured noise: {when}, difference {number(found['difference'])}"
 
 
 def _lasts(crossing: Mapping[str, float | None]) -> str:

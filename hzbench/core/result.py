@@ -10,7 +10,8 @@ Schema 1, every number JSON-able (non-finite numbers are null):
      "met": true|false,
      "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason",
                     "p_value", "pairs": {other run: {"difference", "low", "high" (95 %),
-                    "confirming", "against", "crossing": {"step", "low", "high"}}}}],
+                    "confirming", "against", "crossing": {"step", "low", "high"},
+                    "predicted" (with predict = true): {"step", "difference", "curve"}}}}],
      "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error"}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",

@@ -16,7 +16,10 @@ from hzbench.judge.ordering import judge_ordering
 
 
 class OrderingTable(Table):
-    """One [[ordering]]: `run` is below (above) every run of `than` after `at` of the steps."""
+    """One [[ordering]]: `run` is below (above) every run of `than` after `at` of the steps.
+
+    With `predict` the crossing is predicted too, from noise measured along noise-free descent.
+    """
 
     text: str
     source: str = ""
@@ -25,6 +28,7 @@ class OrderingTable(Table):
     than: tuple[str, ...] = Field(min_length=1)
     observable: str
     at: float = Field(1.0, gt=0, le=1)
+    predict: bool = False
 
 
 class ReadingTable(Table):
