@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("hzbench", "problems", "theory", "reports")
 COMPONENTS = ("problems", "topology", "estimators", "methods")
-EVERYTHING = {"cli", "commands", "mutants", "testing", "planner", "pilot", "__init__", "__main__"}
+EVERYTHING = {
+    "cli",
+    "commands",
+    "mutants",
+    "testing",
+    "planner",
+    "pilot",
+    "crossing",
+    "__init__",
+    "__main__",
+}
 LADDER = {
     "core": set(),
     "engine": {"core"},
