@@ -12,7 +12,7 @@ from hzbench.judge import statistics as tests
 from hzbench.judge.certain import judge_certain
 from hzbench.judge.select import Selection
 from hzbench.judge.statistics import Against
-from hzbench.judge.wording import number, percent, subject, too_few
+from hzbench.judge.wording import number, percent, replica_plan, subject, too_few
 
 Array = NDArray[np.float64]
 
@@ -52,8 +52,7 @@ def judge_exact(base: Verdict, selection: Selection, against: Against) -> Verdic
             return verdict
         base = replace(base, statistics=verdict.statistics, reason=f"{verdict.reason}; ")
     if base.replicas < tests.LEAST_REPLICAS:
-        reason = base.reason + too_few(varying, base.replicas, tests.LEAST_REPLICAS)
-        return replace(base, reason=reason, replicas_needed=tests.LEAST_REPLICAS)
+        return _undecided(base, varying, against)
     return _decide(base, varying, _test(varying, base.level, base.tolerance, against), against)
 
 
@@ -61,8 +60,7 @@ def _test(varying: Selection, level: float, tolerance: float, against: Against) 
     """Hall's t for one statistic, Hotelling's T² for more."""
     measured, covariance = varying.values.mean(axis=1), _covariance(varying)
     deviation = np.sqrt(np.diag(covariance))
-    spread = np.where(np.isnan(varying.spread), deviation, varying.spread)
-    matters = tolerance * np.maximum(np.abs(varying.predicted), spread)
+    matters = _matters(varying, deviation, tolerance)
     if _alone(varying):
         sample = hall.summarize(varying.values)
         method = "Hall t"
@@ -83,6 +81,43 @@ def _test(varying: Selection, level: float, tolerance: float, against: Against) 
         deviation=deviation,
         tolerance=matters,
     )
+
+
+def _matters(varying: Selection, deviation: Array, tolerance: float) -> Array:
+    """Return the shift of each statistic that matters, shape [q]."""
+    spread = np.where(np.isnan(varying.spread), deviation, varying.spread)
+    unit = np.where(np.isnan(varying.unit), spread, varying.unit)
+    return np.asarray(tolerance * np.maximum(np.abs(varying.predicted), unit))
+
+
+def _undecided(base: Verdict, varying: Selection, against: Against) -> Verdict:
+    """Say that there are too few replicas, and how many would do."""
+    needed, source = _planned(base, varying, against)
+    told = too_few(varying, base.replicas, tests.LEAST_REPLICAS)
+    least = max(needed, tests.LEAST_REPLICAS)
+    plan = replica_plan(f"to see {percent(base.tolerance)}", base.replicas, needed, least, source)
+    return replace(base, reason=f"{base.reason}{told}; {plan}", replicas_needed=least)
+
+
+def _planned(base: Verdict, varying: Selection, against: Against) -> tuple[int, str]:
+    """Return how many replicas make the visible error the tolerance (0: unknown), and whence.
+
+    From `MEASURABLE` replicas on (and two a statistic) their spread says it, as it does with
+    enough of them; with fewer the spread that theory predicts.
+    """
+    least, spread = tests.LEAST_REPLICAS, varying.spread
+    if base.replicas >= max(tests.MEASURABLE, 2 * varying.size):
+        test = _test(varying, base.level, base.tolerance, against)
+        return tests.replicas_until(test.ratio, least), f"of these {base.replicas}"
+    if np.isnan(spread).any():
+        return 0, ""
+    matters = _matters(varying, spread, base.tolerance)
+
+    def ratio(replicas: int) -> float:
+        visible = tests.hotelling_visible(np.diag(spread**2), replicas, base.level, against)
+        return float(np.max(visible / matters))
+
+    return tests.replicas_until(ratio, least), "that theory predicts"
 
 
 def p_value(varying: Selection) -> float:

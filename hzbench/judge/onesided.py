@@ -23,7 +23,8 @@ from hzbench.core.errors import HzbenchError
 from hzbench.core.verdict import Outcome, Statistic, Verdict
 from hzbench.judge import hall
 from hzbench.judge.select import Selection
-from hzbench.judge.wording import number, subject, too_few
+from hzbench.judge.statistics import MEASURABLE
+from hzbench.judge.wording import number, replica_plan, subject, too_few
 
 Array = NDArray[np.float64]
 
@@ -59,9 +60,8 @@ def judge_onesided(base: Verdict, selection: Selection) -> Verdict:
     """Judge a bound or a sign."""
     varying = selection.where(~selection.certain)
     if varying.size and base.replicas < LEAST_REPLICAS:
-        reason = too_few(varying, base.replicas, LEAST_REPLICAS)
-        return replace(base, reason=reason, replicas_needed=LEAST_REPLICAS)
-    excess = _excess(selection, base.kind, base.level)
+        return _undecided(base, selection, varying)
+    excess = _excess(selection, base.kind, base.level, base.replicas)
     p_value = min(1.0, max(1, varying.size) * float(excess.against.min()))
     outcome = _outcome(p_value, base.level, excess)
     verdict = replace(
@@ -75,8 +75,23 @@ def judge_onesided(base: Verdict, selection: Selection) -> Verdict:
     return (_sign if base.kind == "order" else _bound)(verdict, selection, excess)
 
 
-def _excess(selection: Selection, kind: str, level: float) -> Excess:
-    """Test every statistic; certain ones are compared at rounding."""
+def _undecided(base: Verdict, selection: Selection, varying: Selection) -> Verdict:
+    """Say that there are too few replicas, and how many would do if the means stay as they are."""
+    aim = "to establish the sign" if base.kind == "order" else "to confirm the bound"
+    plan, least = replica_plan(aim, base.replicas, 0, LEAST_REPLICAS, ""), LEAST_REPLICAS
+    if base.replicas >= MEASURABLE:
+        excess = _excess(selection, base.kind, base.level, LEAST_REPLICAS)
+        needed = _needed(LEAST_REPLICAS, excess)
+        least = max(needed, LEAST_REPLICAS)
+        plan = replica_plan(aim, base.replicas, needed, least, f"of these {base.replicas}")
+        if not needed:
+            plan = f"a mean lies on the wrong side so far: {_closest(selection, excess, base.kind)}"
+    told = too_few(varying, base.replicas, LEAST_REPLICAS)
+    return replace(base, reason=f"{told}; {plan}", replicas_needed=least)
+
+
+def _excess(selection: Selection, kind: str, level: float, replicas: int) -> Excess:
+    """Test every statistic as with so many replicas; certain ones are compared at rounding."""
     factor, offset = _claim(selection, kind)
     beyond = factor[:, None] * (selection.values - offset[:, None])
     varying = ~selection.certain & (np.ptp(beyond, axis=1) > 0)  # 1e-23 - 1e-3 does not vary
@@ -88,7 +103,7 @@ def _excess(selection: Selection, kind: str, level: float) -> Excess:
     confirming = np.where(mean < -slack if strict else mean <= slack, 0.0, 1.0)
     error, rise, fall = np.zeros((3, selection.size))
     if varying.any():
-        sample = hall.summarize(beyond[varying])
+        sample = replace(hall.summarize(beyond[varying]), replicas=replicas)
         error[varying] = sample.standard_error
         against[varying], confirming[varying] = hall.p_values(sample, np.zeros(varying.sum()))
         rise[varying] = hall.visible(sample, level / varying.sum())[0]

@@ -44,7 +44,7 @@ def judge_rate(
     points = window(trace, prediction, steps)
     names = scalars(trace, prediction, observables)
     selection = rate_selection(trace, prediction, names, points)
-    verdict = judge_exact(base, selection, against)
+    verdict = _seeing(judge_exact(base, selection, against), base.tolerance)
     kind = _kind(prediction)
     grid = np.array(points, dtype=float)
     shown, told = [], []
@@ -58,6 +58,15 @@ def judge_rate(
             f"{number(statistic.predicted)} predicted"
         )
     return replace(verdict, statistics=tuple(shown), reason=_reason(verdict, told))
+
+
+def _seeing(verdict: Verdict, tolerance: float) -> Verdict:
+    """Agreement at rounding counts only where rounding hides nothing that matters."""
+    hidden = verdict.kind == "invariant" and verdict.tolerance > tolerance
+    if not hidden or verdict.outcome == "violated":
+        return verdict
+    reason = f"{verdict.reason}, which hides what matters: the curve falls too far; fit fewer steps"
+    return replace(verdict, outcome="inconclusive", reason=reason)
 
 
 def _reason(verdict: Verdict, told: list[str]) -> str:
@@ -89,7 +98,8 @@ def rate_selection(
         steps=(points[-1],) * size,
         values=fitted_values,
         predicted=np.array(predicted),
-        spread=np.zeros(size),  # the error that matters is a fraction of the number itself
+        spread=np.full(size, np.nan),
+        unit=np.zeros(size),  # the error that matters is a fraction of the number itself
         certain=still & (trace.replicas > 1),
         rounding=rounding,
     )

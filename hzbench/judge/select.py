@@ -69,6 +69,8 @@ class Selection:
         values: shape [q, R].
         predicted: shape [q].
         spread: predicted standard deviation, nan where unknown, shape [q].
+        unit: what the tolerance is a fraction of, if it is more than |predicted|; nan: the standard
+            deviation, shape [q].
         certain: compared at rounding instead of tested, shape [q].
         rounding: of the run's number format.
     """
@@ -78,6 +80,7 @@ class Selection:
     values: Array
     predicted: Array
     spread: Array
+    unit: Array
     certain: Flags
     rounding: Rounding = FLOAT64
 
@@ -95,6 +98,7 @@ class Selection:
             values=self.values[kept],
             predicted=self.predicted[kept],
             spread=self.spread[kept],
+            unit=self.unit[kept],
             certain=self.certain[kept],
             rounding=self.rounding,
         )
@@ -187,8 +191,7 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
         rounding,
         nonnegative=name in NONNEGATIVE and prediction.kind in ("exact", "upper"),
     )
-    if name in prediction.contrasts:
-        spread = np.ones(shape)  # the tolerance is a fraction of the contrast's scale
+    unit = np.full(shape, 1.0 if name in prediction.contrasts else np.nan)  # a contrast's scale
     labels = [name] if _scalar(trace, name) else [f"{name}[{i}]" for i in range(shape[1])]
     return Selection(
         observables=tuple(labels * len(points)),
@@ -196,6 +199,7 @@ def _block(trace: Trace, prediction: Prediction, name: str, points: list[int]) -
         values=values.reshape(-1, values.shape[2]),
         predicted=predicted.ravel(),
         spread=spread.ravel(),
+        unit=unit.ravel(),
         certain=certain,
         rounding=rounding,
     )
@@ -271,6 +275,7 @@ def _join(blocks: list[Selection]) -> Selection:
         values=np.concatenate([block.values for block in blocks]),
         predicted=np.concatenate([block.predicted for block in blocks]),
         spread=np.concatenate([block.spread for block in blocks]),
+        unit=np.concatenate([block.unit for block in blocks]),
         certain=np.concatenate([block.certain for block in blocks]),
         rounding=blocks[0].rounding,
     )

@@ -19,6 +19,8 @@ Against = Literal["alone", "any"]
 POWER = 0.9
 LEAST_REPLICAS = 1600
 """Below it the level of the tests is not trusted, so nothing is decided by them."""
+MEASURABLE = 10
+"""Below it the spread of replicas says nothing of how many are needed."""
 DEPENDENT = 1e-10
 """Eigenvalue of the correlation matrix below which a combination of statistics is a constant."""
 

@@ -35,3 +35,19 @@ def too_few(varying: Selection, replicas: int, least: int) -> str:
         f"{subject(varying)} {verb} over replicas and there are {replicas}; {least} is the least "
         f"number at which the level of the test is trusted, so nothing is decided"
     )
+
+
+def replica_plan(aim: str, replicas: int, needed: int, least: int, source: str) -> str:
+    """Return how many replicas would do.
+
+    Args:
+        aim: what they are needed for ("to see 5 %").
+        replicas: R of the run.
+        needed: how many, 0 if that is not known.
+        least: as many at least.
+        source: whose spread says so.
+    """
+    if needed:
+        return f"{aim} takes about {least}, by the spread {source}"
+    few = "one does not show" if replicas == 1 else f"{replicas} do not show"
+    return f"{aim} takes {least} or more, since {few} the spread; take some dozens to learn it"

@@ -97,4 +97,5 @@ def test_contrasts_and_rates_are_known():
     zero = predict({"martingale_mean": 0.0}, steps=steps, contrasts={"martingale_mean": contrast})
     chosen = statistics_of(trace, zero, steps=(8,))
     assert chosen.values[0] == pytest.approx(-values[3] / (4 * values[3].mean()))
-    assert chosen.spread.tolist() == [1.0]
+    assert chosen.unit.tolist() == [1.0]
+    assert np.isnan(chosen.spread).all()

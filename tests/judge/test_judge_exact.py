@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from judge_synthetic import STEPS, make_trace, predict, recoloured, squares
+from scipy import stats
 
 from hzbench.core.errors import HzbenchError, UserMistakeError
 from hzbench.core.prediction import Assumption
@@ -138,6 +139,49 @@ def test_too_few_replicas_decide_nothing_not_even_against():
         assert verdict.replicas_needed == LEAST_REPLICAS
         assert np.isnan(verdict.p_value)
         assert "1600" in verdict.reason
+
+
+@pytest.mark.parametrize("replicas", [20, 200, 1599])
+def test_too_few_replicas_say_how_many_would_do(replicas):
+    """About the number that 1600 of them say; 4 standard errors of a variance, by the kurtosis."""
+    draws = squares(np.random.default_rng(37), 1600, 2)
+    prediction = predict({"objective_gap": 1.0}, steps=(1, 2))
+
+    def needed(count):
+        trace = make_trace({"objective_gap": draws[:, :count]}, (1, 2))
+        return judge(trace, prediction, level=LEVEL, tolerance=0.01)
+
+    told, few = needed(1600).replicas_needed, needed(replicas)
+    assert told > 10 * 1600
+    chance = 4 * np.sqrt((stats.kurtosis(draws, axis=None, fisher=False) - 1) / replicas)
+    assert abs(np.log(few.replicas_needed / told)) < np.log1p(chance)
+    assert f"to see 1 % takes about {few.replicas_needed}, by the spread of these" in few.reason
+
+
+@pytest.mark.parametrize("replicas", [1, 5])
+def test_a_predicted_spread_says_how_many_would_do(replicas):
+    """The noncentral F of one statistic, by scipy: power 0.9 at that number, not one below it."""
+    values = np.random.default_rng(38).standard_normal((1, replicas)) + 3.0
+    prediction = predict({"thing": 3.0}, steps=(1,), spread={"thing": np.full(1, 0.9)})
+    verdict = judge(make_trace({"thing": values}, (1,)), prediction, level=LEVEL, tolerance=0.01)
+    assert verdict.outcome == "inconclusive"
+    assert "by the spread that theory predicts" in verdict.reason
+
+    def power(count):
+        critical = stats.f.isf(LEVEL, 1, count - 1)
+        return stats.ncf.sf(critical, 1, count - 1, count * (0.01 * 3.0 / 0.9) ** 2)
+
+    needed = verdict.replicas_needed
+    assert power(needed - 1) < 0.9 <= power(needed) + 1e-9
+
+
+def test_few_replicas_of_unknown_spread_ask_for_some_dozens():
+    for replicas, told in ((1, "one does not show"), (5, "5 do not show")):
+        values = np.random.default_rng(39).standard_normal((1, replicas)) + 3.0
+        trace = make_trace({"thing": values}, (1,))
+        verdict = judge(trace, predict({"thing": 3.0}, steps=(1,)), level=LEVEL)
+        assert verdict.replicas_needed == LEAST_REPLICAS
+        assert f"takes 1600 or more, since {told} the spread; take some dozens" in verdict.reason
 
 
 def test_diverged_replicas_are_counted_not_judged(run):

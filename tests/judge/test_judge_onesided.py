@@ -165,6 +165,31 @@ def test_too_few_replicas_decide_nothing():
         assert (verdict.outcome, verdict.replicas_needed) == ("inconclusive", LEAST_REPLICAS)
 
 
+def test_too_few_replicas_say_how_many_would_do():
+    """((z + 1.28) sd/gap)², z of the level: on 399 normals the spread is known within 4 %."""
+    level, bound = 1e-4, 0.05
+    draws = np.random.default_rng(56).standard_normal((1, LEAST_REPLICAS - 1))
+    draws -= draws.mean()
+    trace = make_trace({"thing": draws}, (1,))
+
+    def judged(value):
+        return judge(trace, predict({"thing": value}, "upper", (1,)), level=level)
+
+    wanted = ((3.719 + 1.2816) / bound) ** 2 * draws.var()
+    verdict = judged(bound)
+    assert verdict.replicas_needed == pytest.approx(wanted, rel=0.05)
+    assert f"takes about {verdict.replicas_needed}, by the spread of these 399" in verdict.reason
+    wrong = judged(-bound)
+    assert wrong.replicas_needed == LEAST_REPLICAS
+    assert "a mean lies on the wrong side so far: thing at step 1" in wrong.reason
+    alone = judge(
+        make_trace({"thing": draws[:, :1]}, (1,)),
+        predict({"thing": 9.0}, "upper", (1,), spread={"thing": np.ones(1)}),
+        level=level,
+    )
+    assert "takes 400 or more, since one does not show the spread" in alone.reason
+
+
 def test_a_value_that_vanishes_beside_its_bound_is_below_it():
     """1e-23 varies, but 1e-23 - 1.5e-3 does not, in floats."""
     tiny = 1e-23 * squares(np.random.default_rng(53), 4096, 3)

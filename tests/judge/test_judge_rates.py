@@ -120,6 +120,29 @@ def test_a_common_factor_changes_no_rate():
     assert judged("power", values, curve()).outcome == "consistent"
 
 
+@pytest.mark.parametrize("kind", ["power", "floor"])
+def test_runs_without_noise_are_compared_at_rounding(kind):
+    def certain(means):
+        return judged(kind, np.repeat(means[:, None], 3, axis=1), curve())
+
+    same = certain(curve())
+    assert (same.outcome, same.kind) == ("consistent", "invariant")
+    assert certain(curve(rate=0.07 * (1 + 1e-5))).outcome == "violated"
+
+
+def test_values_that_fall_to_rounding_carry_it_into_the_fit():
+    """At 5e-15 of the first value the last one is all rounding: no fit of it is exact to 1e-9."""
+    exact = np.exp(-0.33 * GRID)
+    off = np.repeat((exact + 1e-17)[:, None], 3, axis=1)
+    whole = judged("power", off, exact)
+    assert whole.outcome == "inconclusive"
+    assert whole.tolerance == pytest.approx(1e-13 * exact[0] / exact[-1])
+    assert "the curve falls too far; fit fewer steps" in whole.reason
+    assert judged("power", off, exact, steps=STEPS[:6]).outcome == "consistent"
+    bent_down = np.repeat((exact * GRID**0.01)[:, None], 3, axis=1)
+    assert judged("power", bent_down, exact, steps=STEPS[:6]).outcome == "violated"
+
+
 def test_few_replicas_decide_nothing():
     rng = np.random.default_rng(1)
     verdict = judged("power", replicas(rng, curve(), 1000), curve())
