@@ -98,6 +98,8 @@ def mixes(setting: Setting) -> Assumption:
         fine, detail = setting.network.graph == "complete", f"graph = {setting.network.graph}"
         return assume("W is a uniform matching of all nodes", fine, detail)
     text = "W is doubly stochastic and contracts disagreements (p > 0)"
+    if setting.protocol == "pair":
+        return assume(text, False, "one pair acts at a tick, not a round of W")
     try:
         W = mixing_matrix(setting.network, setting.nodes)
     except GraphError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from hzbench.core import registry
 from hzbench.core.contrast import contrasted
-from hzbench.core.errors import SpecError
+from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.prediction import Prediction
 from hzbench.core.problem import Problem
@@ -29,6 +30,7 @@ from hzbench.judge import judge
 from hzbench.judge.sequential import look_levels, look_sizes
 
 ALPHA = 1e-4
+_FEWER = "nodes, dimensions or replicas"
 VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
 
 
@@ -95,7 +97,8 @@ def prepare(spec: Spec) -> Case:
         SpecError: every mistake that building shows.
     """
     clean = spec.model_copy(update={"mutant": None})
-    parts = build(clean)
+    with _within_memory(f"{clean.node_count} nodes", _FEWER):
+        parts = build(clean)
     if spec.mutant is not None:
         build(spec)
     reference = build_problem(reference_spec(clean)) if clean.versus else None
@@ -118,10 +121,31 @@ def prepare(spec: Spec) -> Case:
 
 
 def predict(theorem: str, setting: Setting) -> Prediction:
-    """What one theorem says of a setting."""
-    with np.errstate(all="ignore"):  # an unstable setting predicts infinities
+    """What one theorem says of a setting.
+
+    Raises:
+        UserMistakeError: it takes more memory than there is.
+    """
+    size = f"n = {setting.nodes}, d = {setting.problem.dimension}"
+    with (
+        np.errstate(all="ignore"),  # an unstable setting predicts infinities
+        _within_memory(f"theorem {theorem} at {size}", "nodes or dimensions, or name other checks"),
+    ):
         prediction: Prediction = registry.find("theorem", theorem).target(setting)
     return prediction
+
+
+@contextmanager
+def _within_memory(what: str, fewer: str) -> Iterator[None]:
+    """Turn numpy's and Python's MemoryError into a mistake with its size and a way out."""
+    try:
+        yield
+    except MemoryError as error:
+        told = str(error) or "out of memory"
+        raise UserMistakeError(
+            f"got {what}: {told[:1].lower()}{told[1:]}; expected what fits this machine; "
+            f"take fewer {fewer}"
+        ) from None
 
 
 def execute_case(
@@ -145,7 +169,8 @@ def execute_case(
         spec = case.spec.sized(replicas)
         digest = run_digest(spec, case.observables, device)
         known = store.load(digest) if store is not None and not fresh else None
-        trace = known or simulate(spec, case.observables, device, progress, shorter=trace)
+        with _within_memory(f"{replicas} replicas of {spec.node_count} nodes", _FEWER):
+            trace = known or simulate(spec, case.observables, device, progress, shorter=trace)
         if known is None and store is not None:
             store.save(digest, trace)
         shown = _with_contrasts(trace, case.predictions)
