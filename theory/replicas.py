@@ -19,6 +19,7 @@ from hzbench.core.structure import DifferenceLaw, GradientLaw, Quadratic
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.schedules import schedule_shape
 from hzbench.theory.stacks import one_if_shared
+from hzbench.theory.steady_checks import Check
 from hzbench.theory.weights import mixing_matrix
 
 Array = NDArray[np.float64]
@@ -144,16 +145,38 @@ def step_growth(setting: Setting, shape: float) -> Growth:
     return gaussian_growth(np.concatenate(weights), pull, setting.problem.dimension)
 
 
+def growth_checks(setting: Setting) -> tuple[Check, ...]:
+    """What `step_growth` needs, in order."""
+    structure, update = setting.problem.structure, setting.update.rule
+    quadratic = isinstance(structure, Quadratic)
+
+    def alike() -> tuple[bool, str]:
+        assert isinstance(structure, Quadratic)
+        apart = float(np.ptp(structure.linear, axis=0).max())
+        return _isotropic(structure) and apart <= _SAME, f"linear terms differ by {apart:.3g}"
+
+    def together() -> tuple[bool, str]:
+        apart = float(np.ptp(setting.problem.initial, axis=0).max())
+        return apart <= _SAME, f"largest difference = {apart:.3g}"
+
+    return (
+        ("every f_i is a declared quadratic", lambda: (quadratic, type(structure).__name__)),
+        ("the iterates move by steps and exchanges alone", lambda: (_plain(setting), update)),
+        ("some step is recorded", lambda: (bool(setting.record), f"{setting.record}")),
+        ("momentum = 0", lambda: (setting.momentum == 0, f"momentum = {setting.momentum:g}")),
+        ("no noise but that of Gaussian directions", lambda: (_noise_free(setting), "")),
+        ("all f_i are one quadratic with the Hessian aI", alike),
+        ("all nodes start at one point", together),
+        ("all nodes estimate at one point in every step", lambda: _all_reduce(setting)),
+    )
+
+
 def _known(setting: Setting) -> bool:
-    structure = setting.problem.structure
-    moves = setting.moves and setting.update.rule == "plain"
-    if not isinstance(structure, Quadratic) or not moves or not setting.record:
-        return False
-    if setting.momentum != 0 or not _noise_free(setting) or not _isotropic(structure):
-        return False
-    alike = np.ptp(structure.linear, axis=0).max() <= _SAME
-    start = np.ptp(setting.problem.initial, axis=0).max() <= _SAME
-    return bool(alike and start and _all_reduce(setting))
+    return all(check()[0] for _, check in growth_checks(setting))
+
+
+def _plain(setting: Setting) -> bool:
+    return setting.moves and setting.update.rule == "plain"
 
 
 def _isotropic(structure: Quadratic) -> bool:
@@ -163,19 +186,21 @@ def _isotropic(structure: Quadratic) -> bool:
     return all(float(np.abs(distance).max()) <= _SAME for distance in distances)
 
 
-def _all_reduce(setting: Setting) -> bool:
-    """Whether all nodes estimate at one point in every step: not before they have averaged."""
+def _all_reduce(setting: Setting) -> tuple[bool, str]:
+    """One node, or W = J/n in every round, before or after the step."""
     if setting.protocol != "matrix":
-        return False
+        return False, f"protocol = {setting.protocol}"
     if setting.nodes == 1:
-        return True
+        return True, "one node"
     if setting.order == "simultaneous" or setting.network.silent_rounds:
-        return False
+        silent = setting.network.silent_rounds
+        return False, f"order = {setting.order}, silent rounds = {silent}"
     try:
         W = np.asarray(mixing_matrix(setting.network, setting.nodes))
-    except GraphError:
-        return False
-    return bool(np.abs(W - 1 / setting.nodes).max() <= _SAME)
+    except GraphError as error:
+        return False, str(error)
+    worst = float(np.abs(W - 1 / setting.nodes).max())
+    return worst <= _SAME, f"largest deviation of W from 1/n = {worst:.3g}"
 
 
 def _noise_free(setting: Setting) -> bool:

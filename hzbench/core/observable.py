@@ -29,6 +29,7 @@ OBSERVABLES: dict[str, Observable] = {
     "mean_iterate": Observable(meaning="mean = (1/n) Σ x_i", unit="length", size="d"),
     "node_distance": Observable(meaning="(1/n) Σ |x_i − x*|²", unit="squared length"),
     "mean_distance": Observable(meaning="|mean − x*|²", unit="squared length"),
+    "mean_distance_square": Observable(meaning="|mean − x*|⁴", unit="fourth power of length"),
     "mean_shift": Observable(
         meaning="|mean − mean at the previous record point|²", unit="squared length"
     ),

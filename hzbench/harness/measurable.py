@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _GAPS = ("objective_gap", "path_objective_gap", "path_weighted_gap", "objective_gap_difference")
-_DISTANCES = ("node_distance", "mean_distance")
+_DISTANCES = ("node_distance", "mean_distance", "mean_distance_square")
 _SLOPES = ("gradient_norm", "path_gradient_norm", "estimate_bias_square", "probe_sums")
 VALIDATION = tuple(
     f"validation_{what}{how}" for what in ("loss", "accuracy") for how in ("", "_spread")

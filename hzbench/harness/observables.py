@@ -56,6 +56,12 @@ def mean_distance(state: State, problem: Problem) -> Tensor:
     return (state.mean - state.x.new_tensor(problem.optimum)).square().sum(-1)
 
 
+@register("observable", "mean_distance_square")
+def mean_distance_square(state: State, problem: Problem) -> Tensor:
+    """|mean − x*|⁴, shape [R]."""
+    return mean_distance(state, problem).square()
+
+
 @register("observable", "gradient_norm")
 def gradient_norm(state: State, problem: Problem) -> Tensor:
     """|∇f(mean)|², shape [R]."""

@@ -39,6 +39,7 @@ NONNEGATIVE = frozenset(
         "consensus_potential",
         "node_distance",
         "mean_distance",
+        "mean_distance_square",
         "mean_shift",
         "gradient_norm",
         "path_gradient_norm",

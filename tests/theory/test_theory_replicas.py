@@ -1,11 +1,14 @@
 """Growth of the fourth moment against quadrature, Monte Carlo and the printed polynomial."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 from theory_settings import NetworkFacts, ScheduleFacts, setting, zeroth
 
 from hzbench.core.structure import GradientLaw, Quadratic
+from hzbench.theory.fourth_moment import fourth_moment_growth
 from hzbench.theory.replicas import (
     gaussian_growth,
     relative_variance,
@@ -78,6 +81,76 @@ def test_a_hybrid_run_has_that_relative_variance():
     measured = square.var() / square.mean() ** 2
     assert relative_variance(s) == pytest.approx(measured, rel=0.05)
     assert relative_variance(isotropic(2)) > relative_variance(s)
+
+
+def all_reduce_squares(order, steps=3, replicas=200_000):
+    """|mean|² of plain runs of one gradient and two Gaussian nodes, d = 4, η = 0.3."""
+    rng, x = np.random.default_rng(8), np.ones((replicas, 3, 4))
+    for _ in range(steps):
+        mean = np.repeat(x.mean(1, keepdims=True), 3, 1)
+        at = mean if order == "combine-adapt" else x
+        u = rng.standard_normal((replicas, 2, 4))
+        G = at.copy()
+        G[:, 1:] = u * (u * at[:, 1:]).sum(2, keepdims=True)
+        moved = (x if order == "adapt-combine" else mean) - 0.3 * G
+        average = np.repeat(moved.mean(1, keepdims=True), 3, 1)
+        x = average if order == "adapt-combine" else moved
+    return (x.mean(1) ** 2).sum(1)
+
+
+def three_nodes(order):
+    model = Quadratic(
+        hessians=np.repeat(np.eye(4)[None], 3, 0),
+        linear=np.zeros((3, 4)),
+        noise=np.zeros((3, 4, 4)),
+    )
+    return setting(
+        model,
+        (FULL, *(zeroth(directions="gaussian"),) * 2),
+        step_sizes=np.full(3, 0.3),
+        network=NetworkFacts(weights="uniform"),
+        initial=np.ones((3, 4)),
+        order=order,
+        steps=3,
+        record=(0, 3),
+    )
+
+
+@pytest.mark.parametrize("order", ["adapt-combine", "combine-adapt"])
+def test_the_planned_replicas_measure_with_the_promised_error(order):
+    """A mean over R replicas errs by error/(z_{1−level/2} + z_{0.9}), relatively, as planned."""
+    square, given = all_reduce_squares(order), three_nodes(order)
+    needed, _ = replica_plan(given)
+    error = 0.05 / (stats.norm.isf(0.5e-6) + stats.norm.ppf(0.9))
+    assert square.std() / square.mean() / np.sqrt(needed) == pytest.approx(error, rel=0.03)
+    values = fourth_moment_growth(given).values
+    for name, power in (("mean_distance", 1), ("mean_distance_square", 2)):
+        sample = square**power
+        allowed = 4 * sample.std() / np.sqrt(len(sample))
+        assert abs(values[name][-1] - sample.mean()) < allowed
+        assert allowed < 0.05 * sample.mean()
+
+
+def test_no_plan_where_gradients_are_taken_at_unequal_points():
+    """Simultaneous steps leave the nodes apart: the variance is more than twice as large."""
+    square, alike = all_reduce_squares("simultaneous"), three_nodes("adapt-combine")
+    assert square.var() / square.mean() ** 2 > 2 * relative_variance(alike)
+    given = three_nodes("simultaneous")
+    assert replica_plan(given) == (0.0, "")
+    prediction = fourth_moment_growth(given)
+    failed = [a.text for a in prediction.assumptions if not a.holds]
+    assert failed == ["all nodes estimate at one point in every step"]
+    silent = replace(alike, network=NetworkFacts(weights="uniform", silent_rounds=2))
+    assert replica_plan(silent) == (0.0, "")
+
+
+def test_the_spread_of_the_distance_is_that_of_the_moments():
+    prediction = fourth_moment_growth(isotropic(2, schedule=ScheduleFacts(name="cosine")))
+    second, fourth = (prediction.values[f"mean_distance{k}"] for k in ("", "_square"))
+    spread = prediction.spread["mean_distance"]
+    np.testing.assert_allclose(spread**2, fourth - second**2, atol=1e-12)
+    relative = relative_variance(isotropic(2, schedule=ScheduleFacts(name="cosine")))
+    assert (spread[-1] / second[-1]) ** 2 == pytest.approx(relative)
 
 
 def test_the_step_is_shared_among_nodes_and_vectors():
