@@ -5,8 +5,10 @@ the numbers read off the paper as diamonds.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from hzbench.reports.curves import Panel, race
 from hzbench.reports.formats import number
@@ -14,6 +16,8 @@ from hzbench.reports.leaderboard import title
 from hzbench.reports.svg import SERIES
 
 Run = Mapping[str, Any]
+NEAR = 0.1  # a run whose last value lies within this fraction takes part in the closer look
+MANY = 20  # record points from which on there is one
 WORDS = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
 
 
@@ -84,6 +88,7 @@ def experiment(results: Mapping[str, Any]) -> Experiment | None:
     names = {name: title(run) for name, run in runs.items()}
     asked = dict.fromkeys(str(each["observable"]) for each in (*orderings, *readings))
     drawn = [_race(name, orderings, readings, runs) for name in asked]
+    drawn += [_near(panel, orderings, names) for panel in drawn if panel is not None]
     return Experiment(
         orderings=tuple(_ordering(each, names) for each in orderings),
         readings=tuple(_reading(each, names) for each in readings),
@@ -109,6 +114,28 @@ def _race(
         if each["observable"] == observable and each["run"] in runs
     ]
     return race(members[: len(SERIES)], observable, marks)
+
+
+def _near(
+    panel: Panel, orderings: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> Panel | None:
+    """What the other runs have more than the one most spoken of, if they end near it."""
+    about = [each for each in orderings if each["observable"] == panel.observable]
+    own = names.get(max(about, key=lambda each: len(each["than"]))["run"]) if about else None
+    base = next((curve for curve in panel.curves if curve.name == own), None)
+    if base is None or len(panel.steps) < MANY:
+        return None
+    late, last = len(panel.steps) // 10, abs(base.mean[-1, 0])
+    curves = tuple(
+        replace(each, mean=each.mean[late:] - base.mean[late:], error=0 * each.error[late:])
+        if abs(each.mean[-1, 0] - base.mean[-1, 0]) < NEAR * last
+        else replace(each, mean=np.full_like(each.mean[late:], np.nan), error=each.error[late:])
+        for each in panel.curves
+    )
+    text = f"{panel.observable} minus that of {own}"
+    return replace(
+        panel, observable=text, meaning="", steps=panel.steps[late:], curves=curves, marks=()
+    )
 
 
 def _ordering(record: Mapping[str, Any], names: Mapping[str, str]) -> OrderingRow:

@@ -59,7 +59,8 @@ def draw(panel: Panel, prefix: str) -> str:
         "race": _race,
     }
     with _style():
-        figure = _figure(short=not panel.overlays and panel.shape != "pair")
+        wide = panel.shape == "race"
+        figure = _figure(short=not panel.overlays and panel.shape != "pair", wide=wide)
         painters[panel.shape](figure, panel)
         return _svg(figure, prefix, f"{panel.observable} over steps, measured and predicted")
 
@@ -92,12 +93,16 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(*, short: bool) -> Figure:
+def _figure(*, short: bool, wide: bool = False) -> Figure:
     from matplotlib.figure import Figure
 
-    tall = TALL * (0.76 if short else 1.0)
-    figure = Figure(figsize=(WIDE, tall))
-    figure.subplots_adjust(left=0.16, right=0.975, top=0.965, bottom=0.45 / tall, hspace=0.16)
+    tall, across = TALL * (0.76 if short else 1.0), WIDE
+    if wide:
+        tall, across = 1.15 * TALL, 1.75 * WIDE
+    figure = Figure(figsize=(across, tall))
+    figure.subplots_adjust(
+        left=0.16 * WIDE / across, right=0.975, top=0.965, bottom=0.45 / tall, hspace=0.16
+    )
     return figure
 
 
@@ -273,6 +278,8 @@ def _mark_tested(ax: Axes, panel: Panel, shown: Curve) -> None:
 def _race(figure: Figure, panel: Panel) -> None:
     ax = figure.add_subplot()
     for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
+        if not np.isfinite(item.mean).any():
+            continue  # its colour stays its own
         _measured(ax, panel.steps, Curve(mean=item.mean, error=item.error), svg.SERIES[index])
         ax.lines[-1].set_linestyle(DASHES[index % len(DASHES)])  # type: ignore[arg-type]
     look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
@@ -280,8 +287,10 @@ def _race(figure: Figure, panel: Panel) -> None:
         ax.plot(step, value, "D", color=svg.SERIES[index], clip_on=False, zorder=5, **look)
     scale_steps(ax, panel.steps)
     printed = np.array([[value] for _, _, value in panel.marks]).reshape(-1, 1)
-    scale_values(ax, [*(item.mean for item in panel.curves), printed])
-    ax.set(xlabel="step", ylabel=panel.observable.replace("_", " "))
+    scale_values(ax, [np.concatenate([*(item.mean for item in panel.curves), printed])])
+    ax.set(
+        xlabel="step", ylabel=panel.observable.replace("_", " ") if panel.meaning else "difference"
+    )
 
 
 def _heights(panel: Panel) -> list[Array]:
