@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import hyp0f1
 
-from hzbench.core.prediction import Prediction
+from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import (
@@ -59,17 +59,28 @@ def separable_means(setting: Setting) -> Prediction:
         isinstance(structure, Separable),
         f"structure = {type(structure).__name__}",
     )
+    ready = (*probe_assumptions(setting), separable)
     return conclude(
         "separable_means",
         statement="E G = ∇f smoothed coordinate by coordinate, with the bias in closed form.",
         source=sources.SEPARABLE_MEANS,
         kind="exact",
-        assumptions=(*probe_assumptions(setting), separable),
+        assumptions=(*ready, _finite(setting, all(each.holds for each in ready))),
         steps=steps,
         compute=lambda: (_compute(setting, len(steps)), {}),
         validity="any smoothing radius",
         mutants=MUTANTS,
     )
+
+
+def _finite(setting: Setting, ready: bool) -> Assumption:
+    """Exponentials of large arguments, or of large smoothing radii, overflow."""
+    text = "the means, and their squares, are finite numbers"
+    if not ready:
+        return assume(text, False, "not checked: an assumption above fails")
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = [float(np.abs(value).max()) for value in _compute(setting, 1).values()]
+    return assume(text, bool(np.isfinite(sizes).all()), f"the largest is {max(sizes):.3g}")
 
 
 def _compute(setting: Setting, count: int) -> Values:

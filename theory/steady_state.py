@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 
 MUTANTS = ("step_size_plus_5", "noise_plus_5")
 _EXACT = 1e-10  # what a noise-free run must have forgotten: values are compared at 1e-9
+_ROUNDING = 1e-24  # of η|β|²: a Γ that is nothing but rounding
 VALIDITY = "constant step sizes within the stability limit, at a step where the start is forgotten"
 
 
@@ -285,6 +286,12 @@ def heterogeneity_floor(setting: Setting) -> Prediction:
         case.values = {"consensus_potential": np.array([gamma]), "node_distance": np.array([gamma])}
         return edge < 2, f"ηL = {edge:.4g}"
 
+    def apart() -> tuple[bool, str]:
+        gamma = float(case.values["consensus_potential"][0])
+        pulled = float((case.step * case.nodes.offset**2).sum(1).mean())
+        detail = f"Γ = {gamma:.3g}: W averages fully, or all f_i share one minimiser"
+        return gamma > _ROUNDING * pulled, "" if gamma > _ROUNDING * pulled else detail
+
     checks = (
         *basic(case),
         *fixed_matrix(case),
@@ -292,6 +299,7 @@ def heterogeneity_floor(setting: Setting) -> Prediction:
         one_step(case),
         ("estimates are exact", silent),
         ("the first moment is bounded: ηL < 2", bounded),
+        ("nodes settle apart", apart),
     )
     statement = "Γ → (1/n) Σ_{j≥2} |λ_jηβ_j/(1 − λ_jρ)|²."
     return _conclude("heterogeneity_floor", statement, case, checks)

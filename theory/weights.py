@@ -24,7 +24,7 @@ def mixing_matrix(network: NetworkFacts, n: int) -> Array:
 
     Formula:
         W of `declared_weights`; chebyshev T_K(W/ρ)/T_K(1/ρ), through cos and cosh of K times the
-        angle of every eigenvalue.
+        angle of every eigenvalue (`chebyshev_ratio`).
 
     Source:
         the contract of `NetworkFacts`; own derivation (B12).
@@ -61,18 +61,29 @@ def mixing_cycle(network: NetworkFacts, n: int) -> Array:
     return _polynomial(cycle[0], network.rounds, network.rate)[None]
 
 
-def chebyshev(degree: int, at: Array) -> Array:
-    """T_K at every point: cos(K arccos z) inside [−1, 1], ± cosh(K arccosh |z|) outside."""
-    inside = np.cos(degree * np.arccos(np.clip(at, -1.0, 1.0)))
-    outside = np.sign(at) ** degree * np.cosh(degree * np.arccosh(np.maximum(np.abs(at), 1.0)))
-    result: Array = np.where(np.abs(at) <= 1.0, inside, outside)
+def chebyshev_ratio(degree: int, at: Array, end: float) -> Array:
+    """T_K(z)/T_K(e) at every z, where both may be far beyond the largest float; e ≥ 1.
+
+    Formula:
+        1/T_K(e) = 2q/(1 + q²), q = exp(−K arccosh e); inside [−1, 1] times cos(K arccos z), outside
+        ± exp(K(arccosh |z| − arccosh e))(1 + exp(−2K arccosh |z|))/(1 + q²).
+
+    Source:
+        Mason and Handscomb 2003, section 1.4.
+    """
+    last = np.arccosh(end)
+    q = np.exp(-degree * last)
+    inside = np.cos(degree * np.arccos(np.clip(at, -1.0, 1.0))) * 2.0 * q
+    angle = np.arccosh(np.maximum(np.abs(at), 1.0))
+    grown = np.exp(degree * (angle - last)) * (1.0 + np.exp(-2.0 * degree * angle))
+    outside = np.sign(at) ** degree * grown
+    result: Array = np.where(np.abs(at) <= 1.0, inside, outside) / (1.0 + q**2)
     return result
 
 
 def _polynomial(W: Array, degree: int, rate: float) -> Array:
     values, vectors = np.linalg.eigh(W)
-    scale = chebyshev(degree, np.array([1.0 / rate]))
-    result: Array = (vectors * (chebyshev(degree, values / rate) / scale)) @ vectors.T
+    result: Array = (vectors * chebyshev_ratio(degree, values / rate, 1.0 / rate)) @ vectors.T
     return result
 
 

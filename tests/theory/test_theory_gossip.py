@@ -1,6 +1,7 @@
 """Gossip laws against dense algebra and enumeration, on every connected graph up to 7 nodes."""
 
 from dataclasses import replace
+from decimal import Decimal, localcontext
 from functools import cache
 from itertools import permutations, product
 
@@ -20,7 +21,7 @@ from hzbench.theory.graphs import GraphError, edge_transitive
 from hzbench.theory.mixing_laws import mean_square, mixing_phases
 from hzbench.theory.random_matchings import inclusion_probabilities, matching_law, ring_inclusion
 from hzbench.theory.spectra import graph_spectrum
-from hzbench.theory.weights import chebyshev, mixing_matrix
+from hzbench.theory.weights import chebyshev_ratio, mixing_matrix
 
 
 @cache
@@ -279,13 +280,29 @@ def test_edge_transitive_graphs_by_all_automorphisms():
         assert edge_transitive(edges, n) == (moved == set(edges))
 
 
+@pytest.mark.parametrize(("degree", "rate"), [(1000, 0.1), (1001, 0.5), (4000, 0.999)])
+def test_chebyshev_beyond_the_largest_float(degree, rate):
+    """Against T_{k+1} = 2zT_k − T_{k−1} in 80 decimals without limits of the exponent."""
+    points = np.array([-1 / rate, -0.75, 0.25, 0.5, 0.875, 0.1 + 0.9 / rate, 1 / rate])
+    end = Decimal(1.0 / rate)
+    with localcontext() as digits:
+        digits.prec = 80
+        for z, found in zip(points, chebyshev_ratio(degree, points, 1.0 / rate), strict=True):
+            before, now, low, high = Decimal(1), Decimal(float(z)), Decimal(1), end
+            for _ in range(degree - 1):
+                before, now = now, 2 * Decimal(float(z)) * now - before
+                low, high = high, 2 * end * high - low
+            assert found == pytest.approx(float(now / high), rel=1e-8, abs=1e-300)
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
 def test_chebyshev_is_a_polynomial_with_the_best_worst_case(rate):
     """B12: on [−ρ, ρ] nothing of degree K with p(1) = 1 is smaller than 1/T_K(1/ρ)."""
     for degree in (1, 2, 5, 8):
         series = np.polynomial.chebyshev.Chebyshev.basis(degree)
         points = np.linspace(-1.4, 1.4, 57)
-        np.testing.assert_allclose(chebyshev(degree, points), series(points), rtol=1e-10, atol=1e-9)
+        ratio = chebyshev_ratio(degree, points, 1 / rate)
+        np.testing.assert_allclose(ratio, series(points) / series(1 / rate), rtol=1e-10, atol=1e-9)
         fit = NetworkFacts(
             graph="ring", acceleration="chebyshev", rounds=degree, rate=rate, weights="lazy"
         )

@@ -167,14 +167,25 @@ def test_bounds_of_an_estimate_know_the_noise_of_calls():
     assert loud.noise - quiet.noise == pytest.approx(2 * 0.09 / (2 * 0.25 * 4))
 
 
+def test_means_beyond_the_largest_float_are_refused():
+    law = zeroth(directions="gaussian", smoothing=60.0)
+    prediction = separable_means(
+        setting(separable("exponential", 2, 2), (law,) * 2, dimension=2, moves=False)
+    )
+    assert failing(prediction) == ["the means, and their squares, are finite numbers"]
+    assert not prediction.values
+
+
 def test_where_the_theorem_does_not_apply():
     structure, _ = quadratic(np.random.default_rng(5), 2, 2)
     got = failing(separable_means(setting(structure, (FIRST, zeroth()), moves=False)))
-    assert got == ["every f_i is separable: exponentials, cosines or quartics"]
+    finite = "the means, and their squares, are finite numbers"  # not checked then
+    assert got == ["every f_i is separable: exponentials, cosines or quartics", finite]
     got = failing(
         separable_means(setting(separable("cosine", 2, 2), (FIRST, None), dimension=2, moves=True))
     )
     assert got == [
         "the iterates stay at the start",
         "every node declares the law of its estimator",
+        finite,
     ]

@@ -276,6 +276,21 @@ def test_heterogeneity_alone_keeps_nodes_apart():
     assert prediction.values["consensus_potential"][0] == pytest.approx(gamma, rel=1e-10)
 
 
+@pytest.mark.parametrize("change", [{"network": NetworkFacts(weights="uniform")}, {"linear": 0.0}])
+def test_nothing_keeps_nodes_apart(change):
+    """Full averages, or one minimiser: Γ is 0 (up to rounding), and the reason says so."""
+    silent = replace(FIRST, batch_size="full")
+    linear = change.pop("linear", None)
+    given = anisotropic((silent,) * 5, (0.5, 1.0, 1.7), step_sizes=np.full(5, 0.2), **change)
+    if linear is not None:
+        facts = replace(given.problem.structure, linear=np.zeros((5, 3)))
+        given = replace(given, problem=replace(given.problem, structure=facts))
+    prediction = find("theorem", "heterogeneity_floor").target(given)
+    failed = [a for a in prediction.assumptions if not a.holds]
+    assert failed[0].text == "nodes settle apart"
+    assert "averages fully, or all f_i share one minimiser" in failed[0].detail
+
+
 def test_where_they_do_not_apply():
     good = words(SPHERE, protocol="pair", network=NetworkFacts())
     changes = [
