@@ -76,6 +76,12 @@ _TABLES: dict[str, dict[str, Any]] = {
         "run": {"steps": 20},
         "versus": {"nodes": [{"count": 2}]},
     },
+    "all-reduce of directions": {
+        "problem": {**ROUND, "noise": 0.0},
+        "nodes": [{"count": 2, "estimator": {**SMOOTH, "difference": "central", "samples": 4}}],
+        "method": {"name": "centralized", "step_size": 0.3},
+        "run": {"steps": 4},
+    },
     "noisy ring": {
         "problem": ROUND,
         "nodes": [{"count": 4}],

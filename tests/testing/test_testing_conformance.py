@@ -172,7 +172,7 @@ def test_a_method_may_declare_that_it_never_exchanges():
 
 
 def test_nearly_every_theorem_is_held_to_a_run():
-    """A theorem that applies in no standard setting is not tested by the suite at all."""
+    """One that applies in no standard setting is not held to a run: add a setting for it."""
     idle = set(registry.entries("theorem"))
     for setting in SETTINGS:
         case = theorem_laws.prepared(setting, sorted(idle))

@@ -56,6 +56,25 @@ def test_too_few(hz):
     hz.check(sphere, against="zeroth_order", **{**OPTIONS, "run": {"replicas": 20}})
 
 
+def wide(f, x, rng):
+    """Central differences along one sphere vector, at twice the radius declared below."""
+    u = rng.normal(size=len(x))
+    u *= np.sqrt(len(x)) / np.linalg.norm(u)
+    return (f(x + 1.2 * u) - f(x - 1.2 * u)) / 2.4 * u
+
+
+STEEP = {"name": "separable", "term": "exponential", "dimension": 3, "initial": [0.3, 0.9, 0.6]}
+BENT = {"smoothing": 0.6, "nodes": 2, "tolerance": 0.25, "run": {"replicas": 1600}}
+
+
+def test_wrong_radius_on_a_quadratic(hz):
+    hz.check(wide, against="zeroth_order", **BENT)
+
+
+def test_wrong_radius_where_bias_exists(hz):
+    hz.check(wide, against="zeroth_order", problem=STEEP, **BENT)
+
+
 def test_typo(hz):
     hz.check(sphere, against="zeroth_ordr")
 

@@ -55,9 +55,9 @@ class Central(Estimator):
 
 @register("estimator", "third_wide")
 class Wide(Central):
-    """Goes five times as far as it declares."""
+    """Goes twice as far as it declares."""
 
-    radius: ClassVar = 5 * RADIUS
+    radius: ClassVar = 2 * RADIUS
 
 
 @register("estimator", "third_forward")
