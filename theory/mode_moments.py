@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.setting import Order
 from hzbench.theory.coordinates import Coordinates
+from hzbench.theory.remember import by_content
 
 Array = NDArray[np.float64]
 _SAME = 1e-9
@@ -44,6 +45,7 @@ class ModeSystem:
     order: Order
 
 
+@by_content(2)
 def eigenmodes(W: Array) -> tuple[Array, Array]:
     """λ and V of a symmetric W with W1 = 1, the constant vector first, shapes [n] and [n, n]."""
     n = len(W)
@@ -51,6 +53,8 @@ def eigenmodes(W: Array) -> tuple[Array, Array]:
     values, vectors = values[::-1].copy(), vectors[:, ::-1].copy()
     values[0] -= 8.0
     vectors[:, 0] = 1.0 / np.sqrt(n)
+    for each in (values, vectors):
+        each.flags.writeable = False  # shared by all who ask
     return values, vectors
 
 

@@ -15,6 +15,7 @@ from hzbench.theory.graphs import (
     laplacian,
     words,
 )
+from hzbench.theory.remember import by_content
 
 Array = NDArray[np.float64]
 
@@ -186,6 +187,7 @@ def doubly_stochastic_residual(W: Array) -> float:
     return float(max(abs(W.sum(0) - 1).max(), abs(W.sum(1) - 1).max()))
 
 
+@by_content(16)
 def contraction(W: Array) -> float:
     """|W − J/n| in the spectral norm, the worst factor of one round on disagreements."""
     centred = W - 1.0 / len(W)
