@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -77,10 +78,16 @@ def source_hash(module: str) -> str:
 
 @cache
 def _source(module: str) -> bytes:
+    origin = _origin(module)
+    return Path(origin).read_bytes() if origin is not None and origin.endswith(".py") else b""
+
+
+def _origin(module: str) -> str | None:
+    """The file of a module; a script that is run has no import spec, but its file."""
+    if module == "__main__":
+        return getattr(sys.modules[module], "__file__", None)
     found = importlib.util.find_spec(module)
-    if found is None or found.origin is None or not found.origin.endswith(".py"):
-        return b""
-    return Path(found.origin).read_bytes()
+    return None if found is None else found.origin
 
 
 @cache

@@ -284,3 +284,33 @@ def test_editing_an_estimator_on_disk_reruns_exactly_the_runs_that_use_it(tmp_pa
     with (tmp_path / "hzbench/theory/invariants.py").open("a") as file:
         file.write("\n# edited\n")
     assert reused() == "[True, False]"
+
+
+SCRIPT = '''
+import hzbench
+from hzbench.core.registry import register
+from hzbench.methods.hdo import HybridDecentralizedOptimization
+
+@register("method", "mine")
+class Mine(HybridDecentralizedOptimization):
+    """SCALE"""
+
+spec = {"problem": {"name": "quadratic", "dimension": 2}, "nodes": [{"count": 2}],
+        "method": "mine", "run": {"steps": 1, "replicas": 2, "record": [1]}}
+print(hzbench.run(spec).digest)
+'''
+
+
+def test_a_script_can_run_what_it_registers_itself(tmp_path):
+    """Run as a file it has no import spec; its text still names the run."""
+
+    def digest(text):
+        (tmp_path / "script.py").write_text(text)
+        command = [sys.executable, str(tmp_path / "script.py")]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
+
+    first = digest(SCRIPT)
+    assert first
+    assert digest(SCRIPT) == first
+    assert digest(SCRIPT.replace("SCALE", "another")) != first
