@@ -105,3 +105,11 @@ def test_the_sign_is_that_of_the_settled_gaps_wherever_it_applies(graph):
             signs.append(sign)
     assert signs.count(1.0) >= 5
     assert signs.count(-1.0) >= 5
+
+
+def test_a_recursion_too_large_says_its_size():
+    prediction = hybrid_crossover(run_setting("ring", 6, 600, 4, 0.1, 80))
+    failed = [a for a in prediction.assumptions if not a.holds]
+    assert failed[0].text == "both exact recursions are affordable"
+    assert "state of size 606 (at most 400)" in failed[0].detail
+    assert not prediction.values
