@@ -30,6 +30,9 @@ def alon_boppana(setting: Setting) -> Prediction:
         |λ_2(A)| → 2 sqrt(δ−1) (Friedman), which is asymptotic, so the tightness is reported and
         never called a validation.
 
+    Guarantee:
+        lower bound; tight on the hypercube of 8 nodes, asymptotically on random graphs.
+
     Source:
         Nilli, On the second eigenvalue of a graph, Discrete Mathematics 91 (1991).
 
@@ -38,6 +41,10 @@ def alon_boppana(setting: Setting) -> Prediction:
 
     Returns:
         Kind lower at step 0: slem [1].
+
+    Example:
+        `core-tight`, case `hypercube-exchange`, step 0, δ = 3, two edges at distance 2:
+        slem = 0.5 = 1 - (3 - 1)/4.
     """
     network, n = setting.network, setting.nodes
     rule = words(network.weights)

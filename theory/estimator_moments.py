@@ -61,6 +61,9 @@ def estimator_moments(setting: Setting) -> Prediction:
         coordinate estimates: see `theory/query_moments.py`.
         For Ḡ = (1/n) Σ G_i, E|Ḡ|² = |E Ḡ|² + Σ tr Cov G_i/n².
 
+    Guarantee:
+        exact, on quadratics and squared losses.
+
     Source:
         own derivation (A1-A8, A10; the mutants of A4 and A9 break it); Nesterov and Spokoiny 2017
         bound the same quantities.
@@ -71,6 +74,11 @@ def estimator_moments(setting: Setting) -> Prediction:
     Returns:
         Kind exact at every record step from 1 on: estimate [T', d] with its spread, estimate_square
         and estimate_power [T'].
+
+    Example:
+        `core-tight`, case `differences-at-rest`, step 1, at the optimum, d = 16, Gaussian, m = 1,
+        batches of 4, noise 0.5, so ω tr Σ:
+        estimate_power = 18 = (16 + 2)*16*0.5**2/4.
     """
     steps = probe_steps(setting)
     return conclude(

@@ -84,6 +84,9 @@ def noise_floor_order(setting: Setting) -> Prediction:
         (quadratic f, noise growing with |∇f_i(x_i)|² alone). Means that move by gaps g_j move
         together by at most (Σ sqrt g_j)².
 
+    Guarantee:
+        order in the limit of small steps, late, with what could reverse it bounded.
+
     Source:
         own derivation (D1, locally); the question is that of Ansaripour et al. 2025.
 
@@ -92,6 +95,10 @@ def noise_floor_order(setting: Setting) -> Prediction:
 
     Returns:
         Kind order at the last record step: objective_gap_difference is −1 (hybrid lower) or +1.
+
+    Example:
+        `quick`, case `cancer-crossover-4-4`, step 200, d = 30, m = 4, n_1 = n_0 = 4:
+        objective_gap_difference = 1 = -1 if 4 > 4*((30 - 1)/4 - 1) else 1.
     """
     ready = _assumptions(setting)
     numbers = floors(setting) if all(a.holds for a in ready) else None

@@ -37,6 +37,9 @@ def hdo_mean_recursion_as_printed(setting: Setting) -> Prediction:
         E|mean+ − x*|² ≤ (1 − ηl/n) E|mean − x*|² − (4η/n) E(f(mean) − f*) + (2η/n) L E Γ +
         (4η²/n) B sqrt(E|mean − x*|²) + 4η²M/n².
 
+    Guarantee:
+        upper bound as read in print; false for a fixed ν and small η (docs/errata.md).
+
     Source:
         Lemma 13 and eq. (39), R_3 ≤ 2η²B/n, of Ansaripour et al. 2025, rebuilt from notes. Where
         all nodes agree the terms of order η are −ηl/n and −4η/n, fixed by our record of the
@@ -47,6 +50,11 @@ def hdo_mean_recursion_as_printed(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at the record steps that follow a known state: mean_distance.
+
+    Example:
+        `core-tight`, case `pairs-first-step`, step 1, n = 6, η = 0.05, l = L = 1, |x̄ − x*| = 1, no
+        noise:
+        mean_distance = 0.9752778 = 1 - 0.05/6 - 4*0.05/6*0.5 + 4*0.05**2/36.
     """
     L, eta = setting.problem.constants.smoothness, step_range(setting)[1]
     small = assume("η is small", eta * L <= MOST_STEP, f"ηL = {eta * L:g}, at most {MOST_STEP}")
@@ -79,6 +87,9 @@ def hdo_fixed_point(setting: Setting) -> Prediction:
         E mean+ = E mean − (2η/n) (1/n) Σ E∇f_i(x_i) = E mean − (2η/n) A (E mean − x*), so E mean
         stays at x* = argmin (1/n) Σ f_i if it starts there.
 
+    Guarantee:
+        exact.
+
     Source:
         own derivation (E8b).
 
@@ -87,6 +98,10 @@ def hdo_fixed_point(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at all record steps from 1 on: mean_iterate.
+
+    Example:
+        `hdo-errata`, case `objective-by-node`, step 100, n_1 = 3, n_0 = 1, minimisers at 2 and 0:
+        mean_iterate[0] = 1.5 = (3*2.0 + 0.0)/4.
     """
     return _stays(setting, "hdo_fixed_point", "(1/n) Σ f_i", _equal, sources.HDO_OBJECTIVE)
 
@@ -101,6 +116,9 @@ def hdo_fixed_point_as_printed(setting: Setting) -> Prediction:
     Formula:
         E mean stays at argmin (F_0 + F_1).
 
+    Guarantee:
+        exact where it holds: both types have one minimiser, or n_0 = n_1.
+
     Source:
         the objective f = (1/n_0) Σ_{N0} f_i + (1/n_1) Σ_{N1} f_i of Ansaripour et al. 2025, whose
         (32), (34) and (54) use ∇f = (1/n) Σ ∇f_i; rebuilt from notes.
@@ -110,6 +128,11 @@ def hdo_fixed_point_as_printed(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at all record steps from 1 on: mean_iterate.
+
+    Example:
+        `hdo-errata`, case `objective-by-type`, step 100, n_1 = 3, n_0 = 1, minimisers at 2 and 0; a
+        run says 1.5:
+        mean_iterate[0] = 1 = (2.0 + 0.0)/2.
     """
     source = sources.HDO_OBJECTIVE_AS_PRINTED
     return _stays(setting, "hdo_fixed_point_as_printed", "F_0 + F_1", _by_type, source)

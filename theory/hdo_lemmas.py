@@ -44,6 +44,9 @@ def hdo_consensus_step(setting: Setting) -> Prediction:
     Formula:
         E Γ+ ≤ (1 − 1/(2n)) E Γ + (4/n) η² M, M = (1/n) Σ E|G_i|².
 
+    Guarantee:
+        upper bound, not tight: an exchange alone brings 1/(n − 1), the lemma grants 1/(2n).
+
     Source:
         Lemma 2 of Ansaripour et al. 2025; proved again from the exact identity (C10).
 
@@ -52,6 +55,10 @@ def hdo_consensus_step(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at the record steps that follow a known state: consensus_potential.
+
+    Example:
+        `hdo-errata`, case `exchange-alone`, step 1, n = 8, Γ = 3.3673940, hardly a step:
+        consensus_potential = 3.156932 = 3.3673940*(1 - 1/16).
     """
     return one_step(
         setting,
@@ -73,6 +80,9 @@ def hdo_mean_step(setting: Setting) -> Prediction:
     Formula:
         E|mean+ − mean|² ≤ 4η²M/n².
 
+    Guarantee:
+        upper bound; tight (equality where both estimates agree).
+
     Source:
         Lemma 14 of Ansaripour et al. 2025; proved again from
         Δ = −(η/n)(G_i + G_j) and |a + b|² ≤ 2|a|² + 2|b|².
@@ -82,6 +92,10 @@ def hdo_mean_step(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at the record steps whose predecessor is a known record step: mean_shift.
+
+    Example:
+        `core-tight`, case `pairs-first-step`, step 1, n = 6, η = 0.05, |G| = 1:
+        mean_shift = 0.000277778 = 4*0.05**2/36.
     """
     return one_step(
         setting,
@@ -104,6 +118,9 @@ def hdo_mean_recursion(setting: Setting) -> Prediction:
         E|mean+ − x*|² ≤ (1 − ηl/(2n)) E|mean − x*|² − (4η/n) E(f(mean) − f*) + (2η/n) L E Γ +
         (8η/(nl)) B² + 4η²M/n², B = (1/n) Σ (ν_i/2) L (d+3)^(3/2) over zeroth-order nodes.
 
+    Guarantee:
+        upper bound; nearly tight for small steps without noise, bias and disagreement.
+
     Source:
         Lemma 13 (4) of Ansaripour et al. 2025 with the bias at order η, where it belongs (E7);
         all constants from our own proof: convexity and smoothness of f_i at x_i, then
@@ -114,6 +131,11 @@ def hdo_mean_recursion(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at the record steps that follow a known state: mean_distance.
+
+    Example:
+        `core-tight`, case `pairs-first-step`, step 1, n = 6, η = 0.05, l = L = 1, |x̄ − x*| = 1, no
+        noise:
+        mean_distance = 0.9794444 = 1 - 0.05/12 - 4*0.05/6*0.5 + 4*0.05**2/36.
     """
     return one_step(
         setting,
@@ -136,6 +158,9 @@ def hdo_estimate_power(setting: Setting) -> Prediction:
         (1/n) Σ E|G_i|² ≤ (1/n) Σ_{N1} (|∇f_i|² + s_i²) + (1/n) Σ_{N0} [2(d+4)(|∇f_i|² + s_i²) +
         ν²L²(d+6)³/2].
 
+    Guarantee:
+        upper bound; equality for gradients, 2(d+4)/(d+2) at best for differences.
+
     Source:
         Lemma 5 of Ansaripour et al. 2025, after Nesterov and Spokoiny 2017.
 
@@ -144,6 +169,11 @@ def hdo_estimate_power(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at every record step from 1 on: estimate_power.
+
+    Example:
+        `core-tight`, case `differences-at-rest`, step 1, at the optimum, d = 16, batches of 4,
+        noise 0.5, ν = 0.001:
+        estimate_power = 40.00532 = 2*(16 + 4)*16*0.5**2/4 + 0.001**2*(16 + 6)**3/2.
     """
     return _at_start(
         setting,
@@ -163,6 +193,10 @@ def hdo_second_moment(setting: Setting) -> Prediction:
         M ≤ 6(d+4)L²Γ + (6(d+4) Σ_{N0} ς_i² + 3 Σ_{N1} ς_i²)/n + 6(2d+9)L(f(mean) − f*) +
         (2(d+4) Σ_{N0} s_i² + Σ_{N1} s_i²)/n + Σ_{N0} ν²L²(d+6)³/(2n), ς_i² ≥ |∇f_i − ∇f|².
 
+    Guarantee:
+        upper bound; at the optimum of one function equality for gradients, 2(d+4)/(d+2) for
+        differences; looser elsewhere, so not tight.
+
     Source:
         Lemma 3 of Ansaripour et al. 2025.
 
@@ -171,6 +205,11 @@ def hdo_second_moment(setting: Setting) -> Prediction:
 
     Returns:
         Kind upper at every record step from 1 on: estimate_power.
+
+    Example:
+        `core-tight`, case `differences-at-rest`, step 1, at the optimum, d = 16, batches of 4,
+        noise 0.5, ν = 0.001:
+        estimate_power = 40.00532 = 2*(16 + 4)*16*0.5**2/4 + 0.001**2*(16 + 6)**3/2.
     """
     return _at_start(
         setting, "hdo_second_moment", sources.HDO_SECOND_MOMENT, lambda: second_moment(setting)

@@ -85,6 +85,9 @@ def hybrid_crossover(setting: Setting) -> Prediction:
         no noise of its own in a difference. At finite η more helpers are needed: noise grows by
         τa²E|x_i|², disagreement included, so the more the slower W mixes (W = J/n: ηaτ/(2 − ηa)).
 
+    Guarantee:
+        order, where both exact gaps are known or bounded apart.
+
     Source:
         own derivation (D1, D2, C1-C5); the question is that of Ansaripour et al. 2025.
 
@@ -94,6 +97,11 @@ def hybrid_crossover(setting: Setting) -> Prediction:
     Returns:
         Kind order at the last record step: objective_gap_difference is −1 (hybrid lower) or +1;
         the claim is that the measured difference has this sign.
+
+    Example:
+        `core-hybrid`, case `crossover-ring-above`, step 27, 14 helpers of 3 on a ring, where it
+        takes 12:
+        objective_gap_difference = -1.
     """
     exchange = (_homogeneous(setting), *_reference_fits(setting), *_run_assumptions(setting))
     ready = all(assumption.holds for assumption in exchange)

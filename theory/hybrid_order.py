@@ -43,6 +43,9 @@ def all_reduce_growth(setting: Setting) -> Prediction:
         E|x̄_t − x*|² = F^t v_0 + Ση²s/n² (1 − F^t)/(1 − F), F = (1 − η̄a)² + a²Ση²τ/n²: bounded iff
         F < 1, for one step size iff ηa < 2/(1 + Στ/n²).
 
+    Guarantee:
+        exact, at every step and on both sides of the limit.
+
     Source:
         own derivation (C6, D7).
 
@@ -51,6 +54,10 @@ def all_reduce_growth(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at all record steps: objective_gap, gradient_norm, node_distance [T'].
+
+    Example:
+        `core-hybrid`, case `noise-free-optimum`, step 3, n = 8, τ = 3.75, ηa = n/(n + τ), no noise:
+        objective_gap = 0.0162536 = 0.5*(3.75/(8 + 3.75))**3.
     """
     case = Case(setting)
     assumptions = chain(_growth_checks(case))
@@ -81,6 +88,9 @@ def all_reduce_order(setting: Setting) -> Prediction:
         iff n_0 > n_0* = n_1(s_0/s_1 − 2) + ηaτ/(2 − ηa). Steps that give equal floors: it is faster
         iff n_0 > n_1(s_0/s_1 − 2). η_i ∝ 1/s_i: it is lower for every n_0 > 0.
 
+    Guarantee:
+        exact sign of a difference of exact means.
+
     Source:
         own derivation (D2-D5); the question is that of Ansaripour et al. 2025.
 
@@ -89,6 +99,11 @@ def all_reduce_order(setting: Setting) -> Prediction:
 
     Returns:
         Kind order at the last record step: objective_gap_difference is −1 (this one lower) or +1.
+
+    Example:
+        `core-hybrid`, case `crossover-many`, step 40, n_1 = 3, n_0 = 16, s_0/s_1 = 4.75, τ = 3.75,
+        ηa = 0.2:
+        objective_gap_difference = -1 = -1 if 16 > 3*(4.75 - 2) + 0.2*3.75/(2 - 0.2) else 1.
     """
     case, other = Case(setting), setting.reference
     checks = list(_growth_checks(case))
@@ -141,6 +156,9 @@ def pair_floor_order(setting: Setting) -> Prediction:
         floor (η/4n)[mean(s) + ζ²(n−2)/(n−1)]: heterogeneity ζ² acts as noise of every node, so it
         lowers n_0*. s_i is the noise at the optimum.
 
+    Guarantee:
+        order in the limit of small steps, late; the exact gap is within 10 % of the floor.
+
     Source:
         own derivation (D1, D8); the question is that of Ansaripour et al. 2025.
 
@@ -149,6 +167,11 @@ def pair_floor_order(setting: Setting) -> Prediction:
 
     Returns:
         Kind order at the last record step: objective_gap_difference is −1 (this one lower) or +1.
+
+    Example:
+        `core-hybrid`, case `pairs-alike`, step 900, n_1 = 3, n_0 = 16, s_0/s_1 = 4.75, equal
+        functions:
+        objective_gap_difference = -1 = -1 if (3 + 16*4.75)/19**2 < 1/3 else 1.
     """
     case, other = Case(setting), setting.reference
     checks = list(_pair_checks(case))

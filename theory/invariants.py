@@ -34,6 +34,9 @@ def step_invariants(setting: Setting) -> Prediction:
         step, if columns of W sum to 1, there is no momentum, and what nodes remember adds up to 0
         (all updates but tracking and masked steps); nodes outside the pair keep their x.
 
+    Guarantee:
+        exact, of every single run.
+
     Source:
         own derivation (F4) from Algorithm 1 of Ansaripour et al. 2025.
 
@@ -43,6 +46,9 @@ def step_invariants(setting: Setting) -> Prediction:
     Returns:
         Kind exact at the last record step, each 0: pair_disagreement (pair and matching,
         adapt-combine), mass_residual (momentum 0, doubly stochastic W), idle_change (pair).
+
+    Example:
+        `quick`, case `invariants-hdo-pair`, step 40: pair_disagreement = 0.
     """
     names = predicted_invariants(setting)
     last = setting.record[-1:]

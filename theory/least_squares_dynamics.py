@@ -28,6 +28,9 @@ def least_squares_dynamics(setting: Setting) -> Prediction:
         B_j = [a_j a_j' + λI, −a_j y_j], Z_i the second moment of (x_i, 1). Forward differences add
         ν²/(4m) E K6(A_batch), E K6(A_batch) = K6(A) + (mean_j K6(A_j) − K6(A))/b.
 
+    Guarantee:
+        exact, at every step.
+
     Source:
         own derivation (C12) for Algorithm 1 of Ansaripour et al. 2025.
 
@@ -37,6 +40,9 @@ def least_squares_dynamics(setting: Setting) -> Prediction:
     Returns:
         Kind exact at all record steps: objective_gap, consensus_potential, node_distance,
         gradient_norm [T'], mean_iterate [T', d] with its spread.
+
+    Example:
+        `quick`, case `diabetes-hdo-matching`, step 25: objective_gap = 0.0233665.
     """
     return conclude(
         "least_squares_dynamics",

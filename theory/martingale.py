@@ -89,6 +89,9 @@ def lemma2_martingale(setting: Setting) -> Prediction:
         E Σ|x_i+|² = (1−q) Σ|x_i|² + ½ q Σ(|a_i|² + η_i² C_i) + ½ p(|Σ a_i|² − Σ|a_i|²) and
         Γ = Σ|x_i|²/n − |mean|². Pairs: q = s = 2/n, p = s₂ = 2/(n(n−1)).
 
+    Guarantee:
+        exact, given the state before each probed step: a mean of 0.
+
     Source:
         own derivation (C10); Ansaripour et al. 2025 bound the same step in Lemma 2.
 
@@ -98,6 +101,9 @@ def lemma2_martingale(setting: Setting) -> Prediction:
     Returns:
         Kind exact at the last record step, each 0: martingale_mean and, unless W is fixed or n = 2,
         martingale_consensus; both in units of what contraction and drift take away.
+
+    Example:
+        `core-judge`, case `martingale-quadratic-pair`, step 48: martingale_mean = 0.
     """
     return conclude(
         "lemma2_martingale",

@@ -32,6 +32,9 @@ def mean_dynamics(setting: Setting) -> Prediction:
         moment does not close: E|G|² contains E f(x)² and E f(x) F', of degree 4 in the iterates,
         whose recursion needs degree 8, and so on.
 
+    Guarantee:
+        exact, of the mean alone.
+
     Source:
         own derivation (A1, A6, C1-C5, C13); the estimator is that of Zhang et al. 2022.
 
@@ -40,6 +43,9 @@ def mean_dynamics(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at all record steps: mean_iterate [T', d] without its spread.
+
+    Example:
+        `core-affine`, case `residual-ring`, step 10: mean_iterate[0] = 1.219545.
     """
     rows = isinstance(setting.problem.structure, GeneralizedLinear)
     structure = (is_least_squares if rows else is_quadratic)(setting)

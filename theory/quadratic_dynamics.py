@@ -65,6 +65,9 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
         B = E hh' + S.
         With x̄ the mean and Ā the mean Hessian, E f(x̄) − f* = ½ tr(Ā E(x̄−x*)(x̄−x*)').
 
+    Guarantee:
+        exact, at every step.
+
     Source:
         own derivation (C1-C5 and C13 with the noise of A8) for Algorithm 1 of Ansaripour et al.
         2025.
@@ -75,6 +78,11 @@ def quadratic_dynamics(setting: Setting) -> Prediction:
     Returns:
         Kind exact at all record steps: objective_gap, consensus_potential, node_distance,
         gradient_norm [T'], mean_iterate [T', d] with its spread.
+
+    Example:
+        `hdo-errata`, case `bias-of-one-in-four`, step 160, n = 4, one node with forward coordinate
+        differences, ν = 2, late:
+        mean_iterate[0] = -0.25 = -(1/4)*2.0/2.
     """
     return conclude(
         "quadratic_dynamics",

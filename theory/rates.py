@@ -30,6 +30,9 @@ def path_dynamics(setting: Setting) -> Prediction:
     Formula:
         (1/T) Σ_{s<T} E|∇f(mean_s)|², from the exact second moments at every step.
 
+    Guarantee:
+        exact.
+
     Source:
         own derivation (C1-C5, C12); what E1, E4 and Theorem 1 of the paper bound.
 
@@ -38,6 +41,9 @@ def path_dynamics(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at step T: path_gradient_norm.
+
+    Example:
+        `core-judge`, case `path-and-rate-pair`, step 160: path_gradient_norm = 0.3795084.
     """
     everywhere = _exact(replace(setting, record=tuple(range(setting.steps))))
     ends = bool(setting.record) and setting.record[-1] == setting.steps
@@ -71,6 +77,9 @@ def decay_rate(setting: Setting) -> Prediction:
         argmin_r over c, floor of Σ_t (c e^{−rt} + floor − m_t)²/m_t² on the record points, m the
         exact curve; the measured means are fitted with the same weights.
 
+    Guarantee:
+        rate, compared with the same fit of the exact curve, not with an asymptotic one.
+
     Source:
         own derivation (C1-C5, F3).
 
@@ -80,6 +89,9 @@ def decay_rate(setting: Setting) -> Prediction:
     Returns:
         Kind rate, fit "floor", at the positive record points: the exact objective_gap,
         consensus_potential and node_distance, whichever fall.
+
+    Example:
+        `core-judge`, case `path-and-rate-pair`, step 160: objective_gap = 0.0115441.
     """
     return _fitted(setting, "decay_rate", "floor", "The means decay at the rate of the exact curve")
 
@@ -94,6 +106,9 @@ def decay_slope(setting: Setting) -> Prediction:
         Σ_t w_t log m_t with the weights w of the least-squares line in log t. The asymptotic
         exponent (−1 for inverse-time steps) is never used: on a finite grid it is wrong.
 
+    Guarantee:
+        rate, compared with the same fit of the exact curve, not with an asymptotic one.
+
     Source:
         own derivation (C1-C5, F3).
 
@@ -102,6 +117,9 @@ def decay_slope(setting: Setting) -> Prediction:
 
     Returns:
         Kind rate, fit "power", at the positive record points: as decay_rate.
+
+    Example:
+        `core-judge`, case `slope-inverse-time`, step 60: objective_gap = 0.0060503.
     """
     return _fitted(setting, "decay_slope", "power", "The means fall with the slope of the curve")
 

@@ -42,6 +42,9 @@ def separable_means(setting: Setting) -> Prediction:
         Central, forward, one-point and residual estimates share this mean, since u and −u have one
         law; full forward differences are c [φ(z + τ) − φ(z)]/ν.
 
+    Guarantee:
+        exact.
+
     Source:
         own derivation (A11).
 
@@ -51,6 +54,11 @@ def separable_means(setting: Setting) -> Prediction:
     Returns:
         Kind exact at every record step from 1 on: estimate [T', d], and estimate_bias_square [T']
         for n >= 2.
+
+    Example:
+        `core-estimators`, case `bias-exponential[nodes.0.estimator.directions=gaussian,
+        nodes.0.estimator.difference=central]`, step 1, f = Σ (e^x − x) at x = 1, ν = 0.8:
+        estimate[0] = 2.743421 = exp(1 + 0.8**2/2) - 1.
     """
     steps = probe_steps(setting)
     structure = setting.problem.structure

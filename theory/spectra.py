@@ -46,6 +46,9 @@ def graph_spectrum(setting: Setting) -> Prediction:
         min(1/Δ, that). Static exponential 1 − 2/(1 + ⌈log2 n⌉) for n even; a period of one-peer
         exponential matrices 0 for n = 2^k.
 
+    Guarantee:
+        exact.
+
     Source:
         Xiao and Boyd 2004, section 4; Boyd, Diaconis, Xiao 2004; Ying et al. 2021; own derivation
         (B1-B4, B11).
@@ -55,6 +58,10 @@ def graph_spectrum(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at step 0: laplacian_spectrum [1, n] ascending, slem [1] where it is closed.
+
+    Example:
+        `quick`, case `dsgd-ring-first`, step 0, ring of 8, Metropolis weights:
+        slem = 0.8047379 = (1 + 2*cos(2*pi/8))/3.
     """
     network, n = setting.network, setting.nodes
     detail = ""

@@ -52,6 +52,9 @@ def all_reduce_floor(setting: Setting) -> Prediction:
         Var x̄_k = Q_k(σ_k + ΘH)/a_k², H = ΣQσ/(1 − ΘΣQ); isotropic with one step size:
         E f − f* = ηΣs_i/n²/(2[2 − ηa(1 + Στ_i/n²)]). E x̄ − x* = Ση_iβ_i/(aΣη_i).
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C6, C6b, D6).
 
@@ -61,6 +64,11 @@ def all_reduce_floor(setting: Setting) -> Prediction:
     Returns:
         Kind exact at the last record step: objective_gap, gradient_norm, node_distance [1] and
         mean_iterate [1, d] with its spread.
+
+    Example:
+        `core-hybrid`, case `floor-all-reduce`, step 40, n = 3 + 5, η = 0.2, a = 1, s_1 = 4, s_0 =
+        19.5, τ = 3.75:
+        objective_gap = 0.0982503 = 0.2*(3*4 + 5*19.5)/64/(2*(2 - 0.2*(1 + 5*3.75/64))).
     """
     case = Case(setting)
     checks = (*basic(case), *all_reduce(case), common_hessian(case))
@@ -84,6 +92,9 @@ def mixing_floor(setting: Setting) -> Prediction:
         E|x_i|² = (I − K diag τa²)⁻¹ K s, K_ir = Σ_jl η²λ_jλ_l/(1 − λ_jλ_lρ²) V_ij V_il V_rj V_rl;
         stable iff |ρ| < 1 and the spectral radius of K diag(τa²) is below 1.
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C7).
 
@@ -93,6 +104,9 @@ def mixing_floor(setting: Setting) -> Prediction:
     Returns:
         Kind exact at the last record step: objective_gap, consensus_potential, node_distance,
         gradient_norm, shape [1].
+
+    Example:
+        `core-hybrid`, case `floor-ring-hybrid`, step 40: objective_gap = 0.1009371.
     """
     case = Case(setting)
 
@@ -120,6 +134,9 @@ def transitive_floor(setting: Setting) -> Prediction:
         R = (1/n) Σ_j η²λ_j²/(1 − λ_j²ρ²), E|x_i|² = sR/(1 − τa²R), N = s + τa²E|x_i|²,
         Γ = (N/n) Σ_{j≥2} η²λ_j²/(1 − λ_j²ρ²), E|x̄|² = Nη²/(n(1−ρ²)).
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C7b).
 
@@ -128,6 +145,11 @@ def transitive_floor(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at the last record step: the observables of `mixing_floor`.
+
+    Example:
+        `core-hybrid`, case `floor-hypercube-equal`, step 40, n = 8, λ = 1, ±1/2, 0, η = 0.2, s =
+        21, τ = 4.25:
+        node_distance = 0.455038 = 21/(8/(0.04/0.36 + 4*0.01/0.84) - 4.25).
     """
     case = Case(setting)
 
@@ -165,6 +187,9 @@ def complete_floor(setting: Setting) -> Prediction:
         E|x_i|² = D = η²s/(2 − ρ²(1+r) − η²a²τ), E<x_i, x_j> = rD; pairs r = 1/(1 + 2(n−2)ηa),
         matchings r = 1/(1 + (n−2)(1−ρ²)). Small steps: D → ηs/(2na), the linear speed-up.
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C8).
 
@@ -173,6 +198,11 @@ def complete_floor(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at the last record step: the observables of `mixing_floor`.
+
+    Example:
+        `core-hybrid`, case `floor-pairs-equal`, step 110, n = 6 in pairs, η = 0.2, a = 1, s = 19, τ
+        = 3.75, r = 1/2.6:
+        node_distance = 0.7885076 = 0.04*19/(2 - 0.64*(1 + 1/2.6) - 0.04*3.75).
     """
     case = Case(setting)
 
@@ -212,6 +242,9 @@ def hybrid_pair_floor(setting: Setting) -> Prediction:
         the fixed point of the five moments D_1, D_0, C_11, C_10, C_00 of one tick; stable iff the
         spectral radius of their map is below 1.
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C8b) for Algorithm 1 of Ansaripour et al. 2025.
 
@@ -220,6 +253,9 @@ def hybrid_pair_floor(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at the last record step: the observables of `mixing_floor`.
+
+    Example:
+        `core-hybrid`, case `floor-pairs-hybrid`, step 110: objective_gap = 0.1359196.
     """
     case = Case(setting)
 
@@ -262,6 +298,9 @@ def heterogeneity_floor(setting: Setting) -> Prediction:
     Formula:
         mode j of W: y_j = λ_jηβ_j/(1 − λ_jρ), Γ = (1/n) Σ_{j≥2} |y_j|²; the mean is unbiased.
 
+    Guarantee:
+        exact, once the start is forgotten.
+
     Source:
         own derivation (C9).
 
@@ -270,6 +309,9 @@ def heterogeneity_floor(setting: Setting) -> Prediction:
 
     Returns:
         Kind exact at the last record step: consensus_potential and node_distance, shape [1].
+
+    Example:
+        `core-hybrid`, case `floor-heterogeneity`, step 160: consensus_potential = 0.1108309.
     """
     case = Case(setting, forgotten=_EXACT)
 
