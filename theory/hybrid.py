@@ -99,8 +99,8 @@ def hybrid_crossover(setting: Setting) -> Prediction:
         the claim is that the measured difference has this sign.
 
     Example:
-        `core-hybrid`, case `crossover-ring-above`, step 27, 14 helpers of 3 on a ring, where it
-        takes 12:
+        `core-hybrid`, case `crossover-ring-above`, step 27, n_1 = 3 and 14 helpers on a ring,
+        where it takes 12:
         objective_gap_difference = -1.
     """
     exchange = (_homogeneous(setting), *_reference_fits(setting), *_run_assumptions(setting))

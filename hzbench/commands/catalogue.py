@@ -21,7 +21,18 @@ from hzbench.core.observable import OBSERVABLES
 from hzbench.core.registry import Entry
 from hzbench.harness.suite import load, suite_names
 
-SENTENCES = ("title", "summary", "description", "content", "origin", "formula", "source", "unit")
+SENTENCES = (
+    "title",
+    "summary",
+    "description",
+    "content",
+    "origin",
+    "formula",
+    "guarantee",
+    "source",
+    "example",
+    "unit",
+)
 
 
 def kinds() -> list[str]:
@@ -99,12 +110,18 @@ def _records(kind: str, name: str) -> list[dict[str, Any]]:
             "summary": entry.summary,
             "formula": entry.section("Formula"),
             "source": entry.section("Source"),
+            **(_promises(entry) if kind == "theorem" else {}),
             "parameters": parameters(entry),
             **(_contents(name) if kind == "data" else {}),
             **({"examples": facts_of(name)} if kind == "problem" else {}),
             **{key: list(value) for key, value in entry.facts.items()},
         }
     ]
+
+
+def _promises(entry: Entry) -> dict[str, str]:
+    """What a theorem guarantees, and an example with numbers."""
+    return {"guarantee": entry.section("Guarantee"), "example": entry.section("Example")}
 
 
 def parameters(entry: Entry) -> list[dict[str, Any]]:
