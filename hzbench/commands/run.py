@@ -63,7 +63,8 @@ def predict_crossings(record: dict[str, Any], suite: Suite) -> None:
         from hzbench.crossing import crossing
 
         for name, pair in each["pairs"].items():
-            found = crossing(specs[each["run"]], specs[name])
+            batch = "full" if each["predict"] is True else each["predict"]
+            found = crossing(specs[each["run"]], specs[name], batch)
             difference = found.own - found.other
             pair["predicted"] = plain(
                 {"step": found.step, "difference": difference[each["step"]], "curve": difference}

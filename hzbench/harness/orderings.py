@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +18,8 @@ from hzbench.judge.ordering import judge_ordering
 class OrderingTable(Table):
     """One [[ordering]]: `run` is below (above) every run of `than` after `at` of the steps.
 
-    With `predict` the crossing is predicted too, from noise measured along noise-free descent.
+    With `predict` the crossing is predicted too, from noise measured along noise-free descent: by
+    full gradients (true), or by that many data samples a node.
     """
 
     text: str
@@ -28,7 +29,7 @@ class OrderingTable(Table):
     than: tuple[str, ...] = Field(min_length=1)
     observable: str
     at: float = Field(1.0, gt=0, le=1)
-    predict: bool = False
+    predict: bool | Annotated[int, Field(gt=0)] = False
 
 
 class ReadingTable(Table):
