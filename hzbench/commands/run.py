@@ -14,6 +14,7 @@ from rich.markup import escape
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.result import plain
+from hzbench.core.structure import BatchSize
 from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import Suite, load
@@ -63,7 +64,7 @@ def predict_crossings(record: dict[str, Any], suite: Suite) -> None:
         from hzbench.crossing import crossing
 
         for name, pair in each["pairs"].items():
-            batch = "full" if each["predict"] is True else each["predict"]
+            batch: BatchSize = "full" if each["predict"] is True else each["predict"]
             found = crossing(specs[each["run"]], specs[name], batch)
             difference = found.own - found.other
             pair["predicted"] = plain(
