@@ -132,6 +132,8 @@ def _near(
         else replace(each, mean=np.full_like(each.mean[late:], np.nan), error=each.error[late:])
         for each in panel.curves
     )
+    if sum(bool(np.isfinite(each.mean).any()) for each in curves) < 2:
+        return None
     text = f"{panel.observable} minus that of {own}"
     return replace(
         panel, observable=text, meaning="", steps=panel.steps[late:], curves=curves, marks=()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hzbench.reports import figures, formats
@@ -65,7 +66,11 @@ def _figures(found: Experiment | None) -> list[dict[str, Any]]:
     return [
         {
             "drawing": figures.draw(panel, f"figure-{index}"),
-            "names": [curve.name for curve in panel.curves],
+            "names": [
+                (place, curve.name)
+                for place, curve in enumerate(panel.curves, start=1)
+                if np.isfinite(curve.mean).any()
+            ],
             "panel": panel,
         }
         for index, panel in enumerate(found.races if found else (), start=1)

@@ -1,5 +1,6 @@
 """The section on the paper: words, intervals, marks; none where nothing was said."""
 
+import numpy as np
 import pytest
 
 from hzbench.harness.suite import parse
@@ -57,3 +58,27 @@ def test_the_page_shows_section_and_figure(results):
 def test_a_suite_without_a_paper_has_no_section(results):
     assert experiment(results | {"orderings": [], "readings": []}) is None
     assert "What the paper says" not in render(build(results | {"orderings": [], "readings": []}))
+
+
+def test_the_closer_look_is_at_runs_that_end_near(results):
+    """Differences to the run of the widest ordering, with the colours of the whole figure."""
+    steps = list(range(25))
+
+    def run(name, end):
+        path = {"mean": [2.0 - (2.0 - end) * t / 24 for t in steps], "standard_error": [0.01] * 25}
+        return {"name": name, "steps": steps, "observables": {"objective_gap": path}}
+
+    ordering = {"text": "", "source": "", "run": "a", "relation": "below", "step": 24}
+    ordering |= {"observable": "objective_gap", "outcome": "consistent", "reason": "", "pairs": {}}
+    told = {"runs": [run("a", 1.0), run("b", 1.05), run("far", 1.6)], "readings": []}
+    found = experiment({**told, "orderings": [{**ordering, "than": ["b", "far"]}]})
+    whole, close = found.races
+    assert close.observable == "objective_gap minus that of a"
+    base, near, far = close.curves
+    assert base.mean == pytest.approx(0.0 * base.mean)
+    assert near.mean[-1, 0] == pytest.approx(0.05)
+    assert np.isnan(far.mean).all()
+    assert len(close.steps) == 23
+    assert len(whole.steps) == 25
+    alone = {**told, "orderings": [{**ordering, "than": ["far"]}]}
+    assert len(experiment({**alone, "runs": [run("a", 1.0), run("far", 1.6)]}).races) == 1
