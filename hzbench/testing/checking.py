@@ -7,6 +7,7 @@ declared component must do; the user's component runs instead; the judge compare
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,8 +17,10 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.estimator import Estimator
 from hzbench.core.method import Method
 from hzbench.core.mutant import Mutant
+from hzbench.core.plan import Plan
 from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
+from hzbench.harness.build import step_sizes
 from hzbench.harness.run import ALPHA, Result, prepare, verdict_of
 from hzbench.harness.simulate import simulate
 from hzbench.testing.laws import CheckFailed
@@ -44,10 +47,16 @@ METHOD_PROBLEM = {
 
 
 class Substitute(Mutant):
-    """Replaces every estimator, or the method, by the user's."""
+    """Replaces every estimator, or the method, by the user's.
 
-    def __init__(self, component: Estimator | Method) -> None:
+    A method brings its own step size and schedule if its object was given any.
+    """
+
+    def __init__(self, component: Estimator | Method, spec: Spec) -> None:
         self.component = component
+        given = component.model_fields_set & {"step_size", "schedule"}
+        words = component.model_dump(mode="json", include=given)
+        self.schedule_of = spec.replace(method={**spec.method, **words}) if words else spec
 
     def estimator(self, estimator: Estimator) -> Estimator:
         """The user's, if it is an estimator."""
@@ -56,6 +65,12 @@ class Substitute(Mutant):
     def method(self, method: Method) -> Method:
         """The user's, if it is a method."""
         return self.component if isinstance(self.component, Method) else method
+
+    def plan(self, plan: Plan) -> Plan:
+        """The step sizes of the user's method."""
+        if not isinstance(self.component, Method):
+            return plan
+        return replace(plan, step_sizes=step_sizes(self.schedule_of))
 
 
 def check(
@@ -73,7 +88,8 @@ def check(
     """Check one component against the theory of a declared one.
 
     Arguments:
-        suspect: an Estimator or Method (instance or class); a function `(f, x, rng) -> g` against
+        suspect: an Estimator or Method (instance or class; a method's own step size and schedule
+            are used if they were given to it); a function `(f, x, rng) -> g` against
             an estimator, or `(gradient, x, step_size) -> x` against a method; or a problem
             component, checked for the laws every problem must obey.
         against: name of the declared estimator or method ("zeroth_order", "hdo", "dsgd", ...).
@@ -102,7 +118,7 @@ def check(
     plain = against in registry.entries("estimator") and not isinstance(suspect, Estimator)
     size = nodes or (2 if plain else 8)
     spec = _spec(against, parameters, tolerance, size, problem, run, network)
-    result = _judge(spec, Substitute(_component(suspect, spec)), alpha)
+    result = _judge(spec, Substitute(_component(suspect, spec), spec), alpha)
     if not result.met:
         raise CheckFailed(paragraph(result, f"{_name(suspect)} against {against}"), result)
     return result

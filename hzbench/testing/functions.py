@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hzbench.core.errors import UserMistakeError
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.problem import Problem
@@ -46,7 +47,7 @@ class FunctionEstimator(Estimator):
         estimates = [self._one(problem, x, rows, batch_size, index) for index in range(len(rows))]
         found = torch.as_tensor(np.array(estimates), dtype=x.dtype)
         if found.shape != x.shape:
-            raise ValueError(
+            raise UserMistakeError(
                 f"got estimates of shape {tuple(found.shape[1:])}; expected ({x.shape[1]},); "
                 "return one number a coordinate"
             )
@@ -92,4 +93,9 @@ class FunctionMethod(Method):
 
         moved = self.function(ask, start.numpy().copy(), step_size.numpy())
         new = torch.as_tensor(np.asarray(moved), dtype=x.dtype)
+        if new.shape != x.shape:
+            raise UserMistakeError(
+                f"got a step of shape {tuple(new.shape)}; expected {tuple(x.shape)}, one row a "
+                "node that takes part; return what x + ... gives"
+            )
         return {"x": mix(new) if order == "adapt-combine" else new}
