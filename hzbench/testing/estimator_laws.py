@@ -5,6 +5,8 @@ The declared law is tested where each of its words shows:
 - mean and second moment on a noisy quadratic: vectors, their scale and number, shared data;
 - the same at the optimum of a noiseless one, where a central difference is exactly 0 and a forward
   one is not;
+- the same at the optimum of a noisy one with three samples a batch, where nothing but the noise is
+  seen: an estimator that ignores its batch size is off by a factor of three;
 - the mean on exponentials so steep that the declared smoothing radius bends them by several per
   cent, since quadratics are blind to bias: a doubled radius shows there.
 
@@ -47,6 +49,8 @@ def estimator_laws(name: str, estimator: Estimator) -> None:
     flat = {"name": "quadratic", "dimension": DIMENSION, "strong_convexity": 0.5, "initial": 0.0}
     _judge(table, ESTIMATOR_PROBLEM, *MOMENTS, "on a noisy quadratic")
     _judge(table, flat, *MOMENTS, "at the optimum of a quadratic without noise")
+    loud = {**flat, "noise": 1.0}
+    _judge(table, loud, *MOMENTS, "with batches of three", batch_size=3)
     _judge(table, _steep(getattr(law, "smoothing", 0.0)), *MEANS, "on steep exponentials")
 
 
@@ -83,7 +87,12 @@ def _steep(radius: float) -> Table:
 
 
 def _judge(
-    table: Table, problem: Table, theorem: str, named: tuple[list[str], ...], where: str
+    table: Table,
+    problem: Table,
+    theorem: str,
+    named: tuple[list[str], ...],
+    where: str,
+    batch_size: int = 1,
 ) -> None:
     """Refuse estimates that disagree with the declared law, or could not be seen to agree."""
     check = {"theorem": theorem, "tolerance": 0.25}
@@ -91,7 +100,7 @@ def _judge(
         {
             "name": str(table["name"]),
             "problem": problem,
-            "nodes": [{"count": NODES, "estimator": table}],
+            "nodes": [{"count": NODES, "estimator": table, "batch_size": batch_size}],
             "method": "probe",
             "run": {"steps": 1, "record": [1], "replicas": 2048, "max_replicas": 32768},
             "checks": [{**check, "observables": names} for names in named],

@@ -76,7 +76,7 @@ def _moments_as_declared(table: Table, protocol: Protocol) -> None:
     checks = [{**check, "observables": each} for each in named]
     run = {"steps": 12, "replicas": 4096, "max_replicas": 32768, "record": [12]}
     problem = {**_quadratics(NODES), "noise": 0.2}
-    spec = _spec(table, protocol, problem, run, checks=checks, batch_size=1)
+    spec = _spec(table, protocol, problem, run, checks=checks, batch_size=3)
     _judge(spec, "with noise", {"violated", "inconclusive"})
 
 

@@ -75,6 +75,7 @@ def test_right_components_pass(outcome, kind):
         ("estimator[third_wide", "third_wide on steep exponentials does not follow the law"),
         ("estimator[third_forward", "third_forward at the optimum of a quadratic without noise"),
         ("estimator[third_fresh", "third_fresh on a noisy quadratic does not follow the law"),
+        ("estimator[third_lone", "third_lone with batches of three does not follow the law"),
     ],
 )
 def test_wrong_components_are_refused_in_a_paragraph(outcome, item, sentence):

@@ -25,6 +25,7 @@ class Central(Estimator):
     radius: ClassVar = RADIUS
     back: ClassVar = 1.0
     fresh: ClassVar = False
+    lone: ClassVar = False
 
     def law(self, batch_size):
         return DifferenceLaw(
@@ -39,7 +40,7 @@ class Central(Estimator):
     def estimate(self, problem, x, rows, batch_size):
         u = signs(rows, 1, SAMPLES * x.shape[1]).view(len(x), SAMPLES, -1)
         ahead, behind = (x[:, None] + side * self.radius * u for side in (1.0, -self.back))
-        sample = problem.sample(rows, batch_size, 1 + self.fresh)
+        sample = problem.sample(rows, 1 if self.lone else batch_size, 1 + self.fresh)
         if self.fresh:
             values = problem.values(torch.stack([ahead, behind], 1), rows.node, sample)
             change = values[:, 0] - values[:, 1]
@@ -72,3 +73,10 @@ class Fresh(Central):
     """Takes two data samples in one difference."""
 
     fresh: ClassVar = True
+
+
+@register("estimator", "third_lone")
+class Lone(Central):
+    """Takes one data sample, whatever the batch size."""
+
+    lone: ClassVar = True
