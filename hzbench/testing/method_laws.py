@@ -4,6 +4,7 @@
   momentum, schedule) predicts the means of a run on quadratics, and the run must show them: without
   noise step by step to 1e-9, and with noise and random exchanges in mean, where an error of a tenth
   would be seen with power 0.9.
+- One that declares not to move keeps every node where it started.
 - Where nothing is known of its recursion: it stays at, or comes back to, an optimum that is not 0;
   it descends; and its nodes agree and keep their mean once nobody takes steps, unless it declares
   that it never exchanges.
@@ -44,10 +45,11 @@ def method_laws(name: str, method: Method) -> None:
     Raises:
         CheckFailed: a law does not hold.
     """
-    if not method.moves:
-        return
     table = {"name": name, **method.model_dump(mode="json", exclude_defaults=True)}
     for protocol in method.protocols:
+        if not method.moves:
+            _stays(table, protocol)
+            continue
         _moves_as_declared(table, protocol, "without noise")
         heavy = {**table, **HEAVY_BALL}
         _moves_as_declared(heavy, protocol, "without noise, with momentum and a schedule")
@@ -91,6 +93,18 @@ def _judge(spec: Spec, how: str, refused: set[str]) -> None:
         "update_order, update_facts and network_facts declare"
     )
     raise CheckFailed(paragraph(result, title), result)
+
+
+def _stays(table: Table, protocol: Protocol) -> None:
+    """Neither a gradient nor an exchange moves it, from places that differ."""
+    spec = _spec(table, protocol, {**_alike(OPTIMUM), "initial": STARTS}, _long(3))
+    before = ((np.array(STARTS) - OPTIMUM) ** 2).sum(1).mean()
+    change = abs(_last(spec, "node_distance") - before)
+    require(
+        change < 1e-9,
+        f"{_where(spec)} declares moves = False and moves: after 3 steps the mean squared distance "
+        f"to the optimum is off by {change:.3g}; expected 0",
+    )
 
 
 def _rests(table: Table, protocol: Protocol) -> None:

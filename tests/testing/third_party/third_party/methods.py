@@ -84,3 +84,10 @@ class Hasty(Pairs):
     def advance(self, local, gradient, mix, step_size):
         direction, kept = self.direction(local, gradient(local["x"]))
         return {"x": mix(local["x"] - 1.02 * step_size * direction), **kept}
+
+
+@register("method", "third_restless")
+class Restless(Pairs):
+    """Declares that it does not move, and moves."""
+
+    moves: ClassVar = False
