@@ -3,7 +3,8 @@
 Wherever a theorem applies among a few small settings (`testing.settings`), its prediction is
 compared with a run and must not be violated. Of an exact mean an error of a quarter (of the mean or
 of the standard deviation, whichever is larger) is seen with power 0.9; where it is not, the verdict
-is inconclusive and says how many replicas would do.
+is inconclusive and says how many replicas would do. Settings that draw nothing are compared at
+rounding.
 """
 
 from __future__ import annotations

@@ -95,6 +95,17 @@ def test_a_wrong_theorem_is_refused_wherever_it_applies(outcome):
     assert "expected values exactly where it applies" in outcome
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("third_growth", "all-reduce without noise"),
+        ("third_means", "coordinate differences alone"),
+    ],
+)
+def test_an_exact_theorem_off_by_a_few_per_cent_is_refused(outcome, name, setting):
+    assert words(outcome, rf"test_theorem\[{name}-{setting}") == {"FAILED"}
+
+
 def test_a_refusal_is_no_traceback(outcome):
     assert "Traceback" not in outcome
     assert "During handling" not in outcome
