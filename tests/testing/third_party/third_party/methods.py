@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from hzbench.core.method import Method
 from hzbench.core.registry import register
+from hzbench.methods.push_sum import PushSum
 
 
 class Pairs(Method):
@@ -91,3 +92,13 @@ class Restless(Pairs):
     """Declares that it does not move, and moves."""
 
     moves: ClassVar = False
+
+
+@register("method", "third_undivided")
+class Undivided(PushSum):
+    """Push-sum that never divides by its weights; where rows of W sum to 1 they stay 1."""
+
+    def advance(self, local, gradient, mix, step_size):
+        direction, kept = self.direction(local, gradient(local["x"]))
+        moved = mix(local["x"] - step_size * direction)
+        return {"x": moved, "weight": mix(local["weight"]), **kept}
