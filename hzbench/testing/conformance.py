@@ -4,7 +4,8 @@
 
 A component needs no test of its own here: what is registered (in this package or through an entry
 point) is found. Give `examples` to a class whose parameters have no defaults, or which has several
-kinds of behaviour: every example is tested. A law that does not hold is a paragraph.
+kinds of behaviour: every example is tested, and every value of a method's Literal fields. A law
+that does not hold is a paragraph.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _all(kind: str) -> pytest.MarkDecorator:
     found = [
         pytest.param(name, index, id=f"{name}-{index}" if index else name)
         for name, entry in registry.entries(kind).items()
-        for index in range(len(getattr(entry.target, "examples", ({},))))
+        for index in range(len(laws.example_tables(kind, entry.target)))
     ]
     return pytest.mark.parametrize(("name", "index"), found)
 

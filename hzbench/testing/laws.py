@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import networkx as nx
 import numpy as np
@@ -91,6 +91,23 @@ def network_laws(graph: str, parameters: dict[str, Any], nodes: int) -> None:
 
 
 def examples(kind: str, name: str) -> list[Component]:
-    """The example components of a registered class."""
+    """The components of `example_tables`."""
     target = registry.find(kind, name).target
-    return [target.model_validate(dict(table)) for table in target.examples]
+    return [target.model_validate(table) for table in example_tables(kind, target)]
+
+
+def example_tables(kind: str, target: Any) -> list[dict[str, Any]]:
+    """Parameters of the examples of a class; of a method, one table for every choice too.
+
+    A choice is a field of type Literal. Other kinds choose in their `examples` what fits together.
+    """
+    tables: list[dict[str, Any]] = [dict(table) for table in getattr(target, "examples", ({},))]
+    fields = target.model_fields if kind == "method" else {}
+    choices = [
+        {**tables[0], name: value}
+        for name, field in fields.items()
+        if get_origin(field.annotation) is Literal
+        for value in get_args(field.annotation)
+        if value != tables[0].get(name, field.default)
+    ]
+    return [*tables, *(choice for choice in choices if choice not in tables)]

@@ -73,6 +73,8 @@ def test_right_components_pass(outcome, kind):
         ("method[third_memoryless", "with momentum and a schedule"),
         ("method[third_hasty", "does not move as its update_order"),
         ("method[third_undivided", "does not move as its update_order"),
+        ("method[third_choosy-1", "does not move as its update_order"),
+        ("method[third_choosy-2", "does not move as its update_order"),
         ("method[third_restless", "declares moves = False and moves"),
         ("estimator[third_wide", "third_wide on steep exponentials does not follow the law"),
         ("estimator[third_forward", "third_forward at the optimum of a quadratic without noise"),

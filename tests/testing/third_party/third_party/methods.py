@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from hzbench.core.method import Method
 from hzbench.core.registry import register
+from hzbench.methods.dsgd import DecentralizedSGD
 from hzbench.methods.push_sum import PushSum
 
 
@@ -102,3 +103,12 @@ class Undivided(PushSum):
         direction, kept = self.direction(local, gradient(local["x"]))
         moved = mix(local["x"] - step_size * direction)
         return {"x": moved, "weight": mix(local["weight"]), **kept}
+
+
+@register("method", "third_choosy")
+class Choosy(DecentralizedSGD):
+    """Declares its default order whatever it is asked for, and follows the other two too."""
+
+    @property
+    def update_order(self):
+        return "adapt-combine"
