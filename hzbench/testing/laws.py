@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -101,7 +102,8 @@ def example_tables(kind: str, target: Any) -> list[dict[str, Any]]:
 
     A choice is a field of type Literal. Other kinds choose in their `examples` what fits together.
     """
-    tables: list[dict[str, Any]] = [dict(table) for table in getattr(target, "examples", ({},))]
+    given: tuple[Mapping[str, Any], ...] = getattr(target, "examples", ({},))
+    tables = [dict(table) for table in given]
     fields = target.model_fields if kind == "method" else {}
     choices = [
         {**tables[0], name: value}
