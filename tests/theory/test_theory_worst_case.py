@@ -166,6 +166,14 @@ def test_without_pepit_one_is_told_how_to_install_it(monkeypatch):
     assert worst_case(of("gradient-descent")[0]) > 0
 
 
+def test_equal_constants_are_solved_over_a_slightly_larger_class():
+    """μ = L: descent is x+ = (1 − η)x, and the bound lies just above its value."""
+    pytest.importorskip("PEPit")
+    case = WorstCase(program="gradient-descent", step=0.3, steps=2, condition=1.0)
+    exact = 0.5 * (1 - 0.3) ** 4
+    assert exact * (1 - TOLERANCE) <= worst_case(case) <= 1.02 * exact
+
+
 def test_large_programs_are_refused():
     large = WorstCase(program="gradient-descent", step=0.77, steps=300, condition=0.0)
     with pytest.raises(UserMistakeError, match="expected n at most 8 and nT at most 24"):
