@@ -9,12 +9,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.explain import explain
-from hzbench.core.normal_form import component_of
+from hzbench.core.normal_form import component_from
 from hzbench.problems.folder import digest
 
 Array = NDArray[Any]
@@ -104,15 +102,8 @@ def data_set(words: Words) -> DataSet:
     Raises:
         UserMistakeError: an unknown name or parameter.
     """
-    table = {"name": words} if isinstance(words, str) else dict(words)
-    if "name" not in table:
-        raise UserMistakeError(
-            'got data without a name; expected { name = "libsvm", ... }; add the name'
-        )
-    try:
-        return cast("DataSet", component_of("data", table))
-    except ValidationError as error:
-        raise UserMistakeError("; ".join(explain(error, "data"))) from None
+    unnamed = 'got data without a name; expected { name = "libsvm", ... }; add the name'
+    return cast("DataSet", component_from("data", words, unnamed=unnamed))
 
 
 def load_examples(data: Words | DataSet) -> Examples:

@@ -11,12 +11,11 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.explain import explain
-from hzbench.core.normal_form import component_of
+from hzbench.core.normal_form import component_from
 from hzbench.core.problem import Kind
 from hzbench.core.registry import register
 
@@ -219,16 +218,8 @@ def partition_from(words: str | dict[str, Any]) -> Partition:
     Raises:
         UserMistakeError: an unknown name or parameter.
     """
-    parameters = {"name": words} if isinstance(words, str) else dict(words)
-    if "name" not in parameters:
-        raise UserMistakeError(
-            'got a partition without a name; expected { name = "iid", ... }; add the name'
-        )
-    try:
-        made = component_of("partition", parameters)
-    except ValidationError as error:
-        raise UserMistakeError("; ".join(explain(error, "partition"))) from None
-    return cast("Partition", made)
+    unnamed = 'got a partition without a name; expected { name = "iid", ... }; add the name'
+    return cast("Partition", component_from("partition", words, unnamed=unnamed))
 
 
 def share_out(

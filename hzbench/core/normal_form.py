@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from hzbench.core import registry
 from hzbench.core.component import Component
-from hzbench.core.errors import UnknownNameError
+from hzbench.core.errors import UnknownNameError, UserMistakeError
 from hzbench.core.explain import explain
 
 M = TypeVar("M", bound=BaseModel)
@@ -33,6 +33,27 @@ def component_of(kind: str, table: Mapping[str, Any]) -> Component:
     target = registry.find(kind, str(table.get("name"))).target
     component: Component = validated(target, parameters)
     return component
+
+
+def component_from(kind: str, words: Any, place: str = "", unnamed: str = "") -> Component:
+    """The component that a bare name or a table names, where a spec leaves that to its owner.
+
+    Arguments:
+        kind: a registered kind.
+        words: a name, or a table with one.
+        place: what stands before every mistake; the kind unless told.
+        unnamed: the message where a table has no name.
+
+    Raises:
+        UserMistakeError: no name, an unknown one, or wrong parameters, all in one message.
+    """
+    table = dict(named(words))
+    if "name" not in table:
+        raise UserMistakeError(unnamed)
+    try:
+        return component_of(kind, table)
+    except ValidationError as error:
+        raise UserMistakeError("; ".join(explain(error, place or kind))) from None
 
 
 def validated(model: type[M], table: Mapping[str, Any]) -> M:

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from hzbench.core.errors import SpecError, UserMistakeError
-from hzbench.core.explain import explain
 from hzbench.core.network import Network
-from hzbench.core.normal_form import component_of
+from hzbench.core.normal_form import component_from
 from hzbench.core.setting import NetworkFacts
 from hzbench.topology.digraphs import arcs_of
 from hzbench.topology.graphs import Graph, from_edges
@@ -119,7 +117,4 @@ def _law(facts: NetworkFacts, edges: NDArray[np.int64], nodes: int) -> NDArray[n
 
 
 def _component(kind: str, name: str, parameters: Mapping[str, Any]) -> Any:
-    try:
-        return component_of(kind, {**parameters, "name": name})
-    except ValidationError as error:
-        raise UserMistakeError("; ".join(explain(error, f"{kind} {name}"))) from None
+    return component_from(kind, {**parameters, "name": name}, f"{kind} {name}")
