@@ -19,7 +19,8 @@ from hzbench.core.streams import Rows, replica_keys
 from hzbench.core.structure import BatchSize
 from hzbench.harness.build import build_problem, step_sizes
 from hzbench.harness.setting import estimator_of, method_of
-from hzbench.theory.noise_path import Excess, Path, excess, settles
+from hzbench.judge.ordering import settles
+from hzbench.theory.noise_path import Excess, Path, excess
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ def crossing(own: Spec, other: Spec, batch_size: BatchSize = "full") -> Crossing
     return Crossing(
         own=totals[0],
         other=totals[1],
-        step=settles(totals[0] - totals[1]),
+        step=settles(totals[0] - totals[1], np.arange(float(len(totals[0])))),
         noise_free=losses[0] - losses[1],
     )
 

@@ -128,10 +128,3 @@ def _shape_of(law: EstimatorLaw, gradient: Array, noise: Array, d: int) -> Array
     kappa, r = direction_moments(law.directions, d).kappa, averaging(law, d)
     c, along = batch_factor(law.batch_size), (2 * kappa - 1) * r
     return np.array([c * (1 + along) + zero, kappa * r * (gradient + c * noise), along + zero])
-
-
-def settles(difference: Array) -> float:
-    """The first step from which the difference stays negative; nan if it does not."""
-    wrong = np.flatnonzero(~(difference < 0))
-    first = int(wrong[-1]) + 1 if wrong.size else 0
-    return float(first) if first < len(difference) else float("nan")

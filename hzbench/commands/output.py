@@ -81,9 +81,10 @@ def verdict_table(record: Mapping[str, Any]) -> None:
 
 def orderings(record: Mapping[str, Any]) -> None:
     """One line for each ordering that the paper of a suite states."""
-    words = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
+    from hzbench.reports.experiment import WORDS
+
     for each in record["orderings"]:
-        word = words[each["outcome"]]
+        word = WORDS[each["outcome"]]
         wide_console().print(
             f"[bold]{word}[/]: {escape(each['text'])}; {escape(each['reason'])}",
             soft_wrap=True,

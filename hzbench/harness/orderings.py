@@ -98,14 +98,9 @@ def ordering_record(
         own.columns[table.observable], others, row, own.steps.astype(float), sign, level
     )
     step = int(own.steps[row])
-    record = {**table.model_dump(), "step": step, "level": level, **plain(judged)}
-    for pair in record["pairs"].values():
-        if sign < 0:
-            pair["difference"], pair["low"], pair["high"] = (
-                None if value is None else -value
-                for value in (pair["difference"], pair["high"], pair["low"])
-            )
-    found: dict[str, Any] = plain(record)
+    found: dict[str, Any] = plain(
+        {**table.model_dump(), "step": step, "level": level, **plain(judged)}
+    )
     return found
 
 

@@ -83,7 +83,7 @@ def judge_ordering(
         sign: 1 for below, −1 for above.
         level: probability of calling a true ordering violated, or a false one consistent.
     """
-    pairs = {name: _pair(sign * (own - other), row, steps) for name, other in others.items()}
+    pairs = {name: _pair(own - other, sign, row, steps) for name, other in others.items()}
     against = min(1.0, len(pairs) * min(pair.against for pair in pairs.values()))
     worst = max(pairs, key=lambda name: pairs[name].confirming)
     if not all(np.isfinite(pair.difference) for pair in pairs.values()):
@@ -99,7 +99,7 @@ def judge_ordering(
     p_value = against if outcome == "violated" else pairs[worst].confirming
     return Ordered(
         outcome=outcome,
-        reason=_reason(outcome, worst, pairs[worst], sign),
+        reason=_reason(outcome, worst, pairs[worst]),
         p_value=p_value,
         pairs=pairs,
     )
@@ -113,8 +113,14 @@ def crossing(differences: Array, steps: Array) -> Crossing:
     sampled = _settles(differences[:, drawn].mean(axis=2), steps)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(sampled, (tail, 1 - tail), method="inverted_cdf")
-    step = float(_settles(differences.mean(axis=1, keepdims=True), steps)[0])
-    return Crossing(step=step if np.isfinite(step) else nan, low=float(low), high=float(high))
+    step = settles(differences.mean(axis=1), steps)
+    return Crossing(step=step, low=float(low), high=float(high))
+
+
+def settles(mean: Array, steps: Array) -> float:
+    """The first record step from which a curve [T'] stays negative; nan if its end is not."""
+    step = float(_settles(mean[:, None], steps)[0])
+    return step if np.isfinite(step) else nan
 
 
 def _settles(means: Array, steps: Array) -> Array:
@@ -125,12 +131,12 @@ def _settles(means: Array, steps: Array) -> Array:
     return found
 
 
-def _pair(difference: Array, row: int, steps: Array) -> PairOrder:
+def _pair(difference: Array, sign: int, row: int, steps: Array) -> PairOrder:
     values = difference[row]
     replicas, mean = len(values), float(values.mean())
     error = float(values.std(ddof=1) / np.sqrt(replicas)) if replicas > 1 else nan
     with np.errstate(all="ignore"):
-        t = np.divide(mean, error)
+        t = np.divide(sign * mean, error)
     freedom = max(1, replicas - 1)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     decided = np.isfinite(t)
@@ -140,13 +146,12 @@ def _pair(difference: Array, row: int, steps: Array) -> PairOrder:
         high=mean + half,
         confirming=float(stats.t.cdf(t, freedom)) if decided else 1.0,
         against=float(stats.t.sf(t, freedom)) if decided else 1.0,
-        crossing=crossing(difference, steps),
+        crossing=crossing(sign * difference, steps),
     )
 
 
-def _reason(outcome: Outcome, name: str, pair: PairOrder, sign: int) -> str:
+def _reason(outcome: Outcome, name: str, pair: PairOrder) -> str:
     """The comparison that decides, with its interval."""
-    low, high = sorted((sign * pair.low, sign * pair.high))
     which = {"consistent": "closest: ", "violated": "farthest off: "}.get(outcome, "")
-    difference = number(sign * pair.difference)
-    return f"{which}{difference} from {name!r} (95 %: {number(low)} ... {number(high)})"
+    interval = f"(95 %: {number(pair.low)} ... {number(pair.high)})"
+    return f"{which}{number(pair.difference)} from {name!r} {interval}"

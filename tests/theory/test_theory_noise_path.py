@@ -9,7 +9,8 @@ from hzbench.crossing import Landscape, crossing, follow
 from hzbench.harness.build import build_problem, step_sizes
 from hzbench.harness.run import predict
 from hzbench.harness.setting import setting_of
-from hzbench.theory.noise_path import Path, excess, settles
+from hzbench.judge.ordering import settles
+from hzbench.theory.noise_path import Path, excess
 
 VECTORS = {"name": "zeroth_order", "directions": "gaussian", "difference": "directional_derivative"}
 
@@ -96,9 +97,9 @@ def test_covariances_are_those_of_the_estimates():
 
 
 def test_settling():
-    assert settles(np.array([1.0, -1.0, 1.0, -1.0, -2.0])) == 3.0
-    assert settles(np.array([-1.0, -2.0])) == 0.0
-    assert np.isnan(settles(np.array([-1.0, 0.0])))
+    assert settles(np.array([1.0, -1.0, 1.0, -1.0, -2.0]), np.arange(5.0)) == 3.0
+    assert settles(np.array([-1.0, -2.0]), np.arange(2.0)) == 0.0
+    assert np.isnan(settles(np.array([-1.0, 0.0]), np.arange(2.0)))
 
 
 def test_the_order_of_two_populations_follows():
