@@ -29,7 +29,7 @@ def run(folder, *arguments):
 
 
 def clean():
-    """The environment of a user's terminal: with CI set, pytest's summary repeats every message whole."""
+    """The environment of a terminal: with CI set, pytest repeats every message whole."""
     ours = "PYTEST", "CI", "BUILD_NUMBER"
     keep = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return {**keep, "OMP_NUM_THREADS": "1"}
