@@ -99,6 +99,18 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="f(mean) of this population minus f(mean) of the reference, same seeds",
         unit="objective",
     ),
+    "seconds": Observable(meaning="simulated time at which the step was done", unit="seconds"),
+    "arrivals": Observable(
+        meaning="estimates of each worker that have reached the server", unit="estimates", size="n"
+    ),
+    "used_weight": Observable(
+        meaning="Σ over the updates so far of their weights W_ks, by worker", unit="1", size="n"
+    ),
+    "used_version": Observable(
+        meaning="the same with every weight times v_s, the version that was computed at",
+        unit="updates",
+        size="n",
+    ),
     "gradient_calls": Observable(meaning="per-sample gradients computed", unit="oracle calls"),
     "function_calls": Observable(
         meaning="per-sample function values computed", unit="oracle calls"

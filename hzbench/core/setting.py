@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.clock import ClockFacts
 from hzbench.core.constants import Constants
+from hzbench.core.server_facts import ServerFacts
 from hzbench.core.structure import EstimatorLaw, Structure
 
-Protocol = Literal["pair", "matching", "matrix"]
+Protocol = Literal["pair", "matching", "matrix", "server"]
 MatchingLaw = Literal["uniform", "greedy", "alternating"]
 Order = Literal["adapt-combine", "combine-adapt", "simultaneous"]
 
@@ -168,6 +170,7 @@ class Setting:
 
     pair: at each tick t one edge e = {i, j} is drawn; only its two nodes act. matching: a random
     matching by `network.matching_law`; nodes without a partner idle. matrix: all nodes act.
+    server: workers compute on their own clocks and a server updates one point.
     Order: adapt-combine X+ = W(X − D G(X)); combine-adapt Z = WX, X+ = Z − D G(Z); simultaneous
     X+ = WX − D G(X). In pair and matching W is the averaging matrix of the drawn pairs.
 
@@ -189,6 +192,9 @@ class Setting:
         steps: T (ticks in pair, rounds elsewhere).
         record: steps at which the state is observed (0 = the start), increasing, shape [T'].
         replicas: R.
+        clock: how long the workers take, where the spec has a clock or the protocol is server.
+        server: protocol server: what the server does. Then steps are its updates, x̄ is its point,
+            and `network` says nothing.
         reference: the other population of a paired comparison (same seeds), or None.
     """
 
@@ -209,4 +215,6 @@ class Setting:
     steps: int
     record: tuple[int, ...]
     replicas: int = 4096
+    clock: ClockFacts | None = None
+    server: ServerFacts | None = None
     reference: "Setting | None" = None

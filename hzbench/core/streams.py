@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     EVALUATION = 3
     PROBE = 4
     MASK = 5
+    CLOCK = 6
 
 
 @dataclass(frozen=True, kw_only=True)

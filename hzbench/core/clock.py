@@ -1,0 +1,118 @@
+"""Clock: how long every worker takes, in simulated seconds; facts for theory, a timer for plans.
+
+Nothing here reads the machine's clock. A fixed clock computes with exact fractions, so that equal
+times are equal: three jobs of .1 s end at .3 s, together with one of .3 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from hzbench.core.component import Component
+
+Time = int | float
+PerWorker = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockFacts:
+    """How long a job of every worker takes; all that decides who arrives when.
+
+    A job of worker i that is sent at time s waits `download[i]`, computes, waits `upload[i]`, and
+    arrives. Worker i's jobs are counted j = 0, 1, ... in the order of their starts, stopped ones
+    included. Arrivals at equal times are served in the order of the workers' indices.
+
+    Attributes:
+        law: fixed: computing takes `seconds[i]`, and times are exact sums of fractions.
+            exponential: it takes seconds[i] · (−ln(1 − u_ij)); uniform: seconds[i] · (1 + `spread`
+            (2 u_ij − 1)); u_ij the first uniform of the address (key of replica 0 of `seed`,
+            node i, step j, purpose CLOCK).
+            power: worker i has done V_i(t) = t^`exponents[i]` / seconds[i] units of work by time
+            t, and computing takes one unit: from s to V_i⁻¹(V_i(s) + 1).
+            intervals: its rate is `rates[i][k mod P]` / seconds[i] during [k·`interval`,
+            (k+1)·`interval`); computing takes one unit of work.
+        seconds: per worker, exact, shape [n]; the work of its estimates is counted in.
+        download, upload: per worker, exact, shape [n].
+        spread: of uniform.
+        exponents: of power, shape [n].
+        rates: of intervals, shape [n][P].
+        interval: of intervals, in seconds, exact.
+        seed: of the drawn laws. All replicas of a run share these draws.
+    """
+
+    law: Literal["fixed", "exponential", "uniform", "power", "intervals"] = "fixed"
+    seconds: tuple[Fraction, ...]
+    download: tuple[Fraction, ...]
+    upload: tuple[Fraction, ...]
+    spread: float = 0.0
+    exponents: tuple[float, ...] = ()
+    rates: tuple[tuple[float, ...], ...] = ()
+    interval: Fraction = Fraction(1)
+    seed: int = 0
+
+
+class Timer(Protocol):
+    """When jobs arrive. Called once a job, in the order of every worker's starts."""
+
+    def arrive(self, worker: int, sent: Time) -> Time:
+        """When a job sent to a worker at that time arrives; inf: never."""
+
+    def seconds(self, time: Time) -> float:
+        """A time in seconds."""
+
+
+class Clock(Component):
+    """Base of registered clocks: fields are the keys of the spec's [clock] table."""
+
+    download: PerWorker = Field(
+        0.0, description="seconds to send a point to a worker: one number, or one a worker"
+    )
+    upload: PerWorker = Field(
+        0.0, description="seconds to send an estimate to the server: one number, or one a worker"
+    )
+
+    def mistakes(self, nodes: int) -> list[str]:
+        """Why the clock does not fit n workers; empty if it does."""
+        given = {"download": self.download, "upload": self.upload}
+        return [
+            f"{name}: got {len(value)} numbers for {nodes} workers; expected one, or one a worker; "
+            "give as many as nodes"
+            for name, value in given.items()
+            if isinstance(value, tuple) and len(value) != nodes
+        ]
+
+    def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
+        """What theory reads.
+
+        Arguments:
+            work: per worker, the work of one estimate in units of what the clock times, [n].
+            seed: of the run.
+        """
+        raise NotImplementedError
+
+    def timer(self, work: Sequence[float], seed: int) -> Timer:
+        """A fresh timer of the run; the same arguments as `facts`."""
+        raise NotImplementedError
+
+
+def exact(value: float) -> Fraction:
+    """Read a float as the decimal that it is written as: 0.1 is 1/10.
+
+    Raises:
+        ValueError: not finite.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"got {value}; expected a finite number of seconds")
+    return Fraction(repr(float(value)))
+
+
+def per_worker(value: PerWorker, nodes: int) -> tuple[Fraction, ...]:
+    """One exact number a worker, from one for all or one each."""
+    values = value if isinstance(value, tuple) else (value,) * nodes
+    return tuple(exact(each) for each in values)
