@@ -38,7 +38,7 @@ def run(
     out: Out = OUT,
     device: Device = "auto",
     workers: Workers = 0,
-    scale: Annotated[float, typer.Option(help="Fraction of the steps, above 0, up to 1.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Fraction of steps and seeds, up to 1.")] = 1.0,
     data: Data = None,
     as_json: Json = False,
     fresh: Fresh = False,

@@ -36,6 +36,8 @@ def run(
     suite = scaled(load(target), scale)
     options = options_of(out, device, workers, fresh=fresh)
     console = Console(stderr=True)
+    if scale != 1:
+        console.print(escape(suite.table.title), soft_wrap=True, highlight=False)
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)
     predict_crossings(record, suite)

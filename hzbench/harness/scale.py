@@ -1,4 +1,4 @@
-"""Scale: the same experiment in less time: fewer steps, everything else as it is."""
+"""Scale: the same experiment in less time: fewer steps and fewer seeds, all else as it is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import Spec
 from hzbench.harness.suite import Suite
 
+SEEDS_AT_LEAST = 3  # below that Student's t says nothing of use
+
 
 def scaled(suite: Suite, factor: float) -> Suite:
     """The suite with its steps, warm-up, silent rounds and record points times `factor`.
 
-    Populations, batches, step sizes, random vectors and replicas stay. The name tells the factor,
-    so that nothing of the whole experiment is overwritten.
+    Where it holds orderings, replicas are seeds of an experiment and shrink too, to no fewer than
+    `SEEDS_AT_LEAST`; elsewhere they decide what a check can see, and stay. Populations, batches,
+    step sizes and random vectors stay always. The name tells the factor, so that nothing of the
+    whole experiment is overwritten; the title tells what was shortened.
 
     Raises:
         UserMistakeError: a factor outside (0, 1].
@@ -27,18 +31,36 @@ def scaled(suite: Suite, factor: float) -> Suite:
     if factor == 1:
         return suite
     table = suite.table
+    seeds = factor if suite.orderings else 1.0
+    specs = tuple(_shorter(spec, factor, seeds) for spec in suite.specs)
     named = table.model_copy(
         update={
             "name": f"{table.name}-scale-{factor:g}",
-            "title": f"{table.title or table.name}, scale {factor:g}",
+            "title": f"{table.title or table.name}, scale {factor:g} ({_told(suite.specs, specs)})",
         }
     )
-    return replace(suite, table=named, specs=tuple(_shorter(spec, factor) for spec in suite.specs))
+    return replace(suite, table=named, specs=specs)
 
 
-def _shorter(spec: Spec, factor: float) -> Spec:
+def _told(before: tuple[Spec, ...], after: tuple[Spec, ...]) -> str:
+    """What the runs have left of what they had, such as "100 of 1000 steps, 3 of 17 seeds"."""
+    pairs = [(old.run, new.run) for old, new in zip(before, after, strict=True)]
+    kinds = {
+        "steps": {(new.steps, old.steps) for old, new in pairs},
+        "seeds": {(new.replicas, old.replicas) for old, new in pairs},
+    }
+    return ", ".join(
+        " or ".join(f"{new} of {old}" for new, old in sorted(found)) + f" {what}"
+        for what, found in kinds.items()
+        if any(new != old for new, old in found)
+    )
+
+
+def _shorter(spec: Spec, factor: float, seeds: float) -> Spec:
     tables = copy.deepcopy(spec.model_dump(mode="json"))
     run = tables["run"]
+    fewer = max(SEEDS_AT_LEAST, round(seeds * run["replicas"]))
+    run["replicas"] = min(run["replicas"], fewer)
     run["steps"] = max(1, round(factor * run["steps"]))
     if isinstance(run["record"], list):
         run["record"] = _points(run["record"], factor, run["steps"])

@@ -1,6 +1,7 @@
 """What a paper says of runs: read, checked, measured on the replicas of the store, scaled."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import stats
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.harness.run import run
 from hzbench.harness.scale import scaled
-from hzbench.harness.suite import parse
+from hzbench.harness.suite import load, parse
 from hzbench.harness.sweep import Options, run_suite
 
 RUN = {"steps": 20, "replicas": 6, "record": {"every": 5}, "observables": ["objective_gap"]}
@@ -92,7 +93,7 @@ def test_runs_that_cannot_be_paired():
         parse(table(case=cases), "here")
 
 
-def test_scale_shortens_steps_and_nothing_else():
+def test_scale_shortens_steps_and_seeds_and_nothing_else():
     changes = {
         "method": {"name": "hdo", "schedule": {"name": "cosine", "warmup": 8}},
         "network": {"gossip": "matching", "silent_rounds": 8},
@@ -105,8 +106,25 @@ def test_scale_shortens_steps_and_nothing_else():
     assert (spec.run.steps, spec.network.silent_rounds) == (10, 4)
     assert spec.method["schedule"]["warmup"] == 4
     assert spec.record_steps == (0, 5, 10)
-    assert (spec.nodes, spec.problem, spec.run.replicas) == (whole.nodes, whole.problem, 6)
+    assert (spec.nodes, spec.problem, spec.run.seed) == (whole.nodes, whole.problem, whole.run.seed)
+    assert (spec.run.replicas, scaled(suite, 0.9).specs[0].run.replicas) == (3, 5)
+    assert "scale 0.5 (10 of 20 steps, 3 of 6 seeds)" in half.table.title
     assert scaled(suite, 1.0) is suite
     for factor in (0.0, -1.0, 1.5, np.nan):
         with pytest.raises(UserMistakeError, match="got scale"):
             scaled(suite, factor)
+
+
+def test_scale_leaves_at_least_three_seeds_and_adds_none():
+    suite = parse(table(), "here")
+    assert {scaled(suite, 0.1).specs[0].run.replicas} == {3}
+    two = replace(suite, specs=tuple(spec.sized(2) for spec in suite.specs))
+    short = scaled(two, 0.1)
+    assert {spec.run.replicas for spec in short.specs} == {2}
+    assert short.table.title.endswith("scale 0.1 (2 of 20 steps)")
+
+
+def test_scale_leaves_replicas_where_theory_is_judged():
+    quick = load("quick")
+    short = scaled(quick, 0.5)
+    assert [s.run.replicas for s in short.specs] == [s.run.replicas for s in quick.specs]
