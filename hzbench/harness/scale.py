@@ -74,5 +74,5 @@ def _shorter(spec: Spec, factor: float, seeds: float) -> Spec:
 
 
 def _points(steps: list[int], factor: float, last: int) -> list[int]:
-    """Record points, in order and without repetition."""
-    return sorted({min(last, round(factor * step)) for step in steps})
+    """Record points, in order and without repetition; none but the start becomes the start."""
+    return sorted({min(last, max(round(factor * step), min(step, 1))) for step in steps})
