@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hzbench.core.estimator import Estimator
     from hzbench.core.method import Method
     from hzbench.core.plan import Plan
+    from hzbench.core.server import ServerPlan
     from hzbench.core.spec import Spec
 
 
@@ -34,6 +35,10 @@ class Mutant:
 
     def plan(self, plan: Plan) -> Plan:
         """The plan that is executed."""
+        return plan
+
+    def server_plan(self, plan: ServerPlan) -> ServerPlan:
+        """The plan of a server's run that is executed."""
         return plan
 
 

@@ -75,8 +75,8 @@ def normalise(table: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     """Validate every named component and leave out its defaults, collecting mistakes."""
     table = dict(table)
     table.setdefault("method", "hdo")
-    for key in ("problem", "method"):
-        if key in table:
+    for key in ("problem", "method", "clock"):
+        if table.get(key) is not None:
             table[key] = _normal_component(key, table[key], key, mistakes)
     if isinstance(table.get("network", {}), Mapping):
         network = dict(table.get("network", {}))

@@ -26,6 +26,7 @@ HOMES = {
     "graph": "hzbench.topology",
     "weights": "hzbench.topology",
     "gossip": "hzbench.topology",
+    "clock": "hzbench.clocks",
     "estimator": "hzbench.estimators",
     "method": "hzbench.methods",
     "theorem": "hzbench.theory",

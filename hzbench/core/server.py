@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """One estimate that a worker computes.
 
     Attributes:
@@ -54,6 +53,9 @@ class Server(Protocol):
     @property
     def running(self) -> Mapping[int, Job]:
         """The running job of every worker that has one."""
+
+    def by_pace(self) -> list[int]:
+        """The workers, those with the least seconds first, ties by index."""
 
     def send(self, worker: int) -> None:
         """Let a worker compute at the current point; a job that it runs is stopped, unfinished."""
@@ -92,8 +94,10 @@ class Schedule:
     Attributes:
         workers, versions: of every job in the order of the starts, int64 [S].
         sent, arrived: seconds, [S]; arrived is inf for jobs that were stopped or still run.
+        received: the samples that arrived, in order, int64 [A].
         times: seconds of every update, [K].
         scales: of every update, [K].
+        counts: arrivals until every update was done, its own included, int64 [K].
         offsets: samples and weights of update k are those from offsets[k] to offsets[k+1], [K+1].
         samples, weights: W_ks by sample index, [nonzero].
     """
@@ -102,8 +106,10 @@ class Schedule:
     versions: NDArray[np.int64]
     sent: NDArray[np.float64]
     arrived: NDArray[np.float64]
+    received: NDArray[np.int64]
     times: NDArray[np.float64]
     scales: NDArray[np.float64]
+    counts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     samples: NDArray[np.int64]
     weights: NDArray[np.float64]

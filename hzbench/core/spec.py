@@ -51,13 +51,14 @@ class NodeGroup(Table):
     estimator: Named = {"name": "gradient"}
     step_size: float | None = Field(None, ge=0, allow_inf_nan=False)
     batch_size: Annotated[int, Field(gt=0, lt=2**31)] | Literal["full"] = 1
+    work: float = Field(1.0, gt=0, allow_inf_nan=False)
 
 
 class NetworkTable(Table):
     """Who can talk to whom, and how they average."""
 
     graph: Named = {"name": "complete"}
-    gossip: Literal["pair", "matching", "matrix"] = "pair"
+    gossip: Literal["pair", "matching", "matrix", "server"] = "pair"
     weights: Named = {"name": "metropolis"}
     edges: tuple[tuple[int, int], ...] = ()
     edge_law: Literal["uniform", "node-neighbour", "explicit"] = "uniform"
@@ -174,6 +175,7 @@ class Spec(Table):
     problem: Named
     nodes: tuple[NodeGroup, ...] = Field(min_length=1)
     network: NetworkTable = NetworkTable()
+    clock: Named | None = None
     method: Named = {"name": "hdo"}
     run: RunTable = RunTable()
     checks: tuple[CheckTable, ...] = ()

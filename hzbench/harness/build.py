@@ -19,12 +19,15 @@ from hzbench.core.mutant import Mutant
 from hzbench.core.network import Network
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Placement, Problem, ProblemComponent
+from hzbench.core.server import ServerMethod, ServerPlan
 from hzbench.core.spec import Spec
 from hzbench.core.streams import replica_keys
 from hzbench.engine.population import Group, Population
 from hzbench.harness.combinations import combination_mistakes, size_mistakes
+from hzbench.harness.server import schedule_of
 from hzbench.harness.setting import (
     base_step_sizes,
+    clock_of,
     estimator_of,
     method_of,
     network_facts,
@@ -68,7 +71,7 @@ def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Comp
     mistakes = size_mistakes(spec)
     if mistakes:
         raise SpecError(mistakes, f"spec {spec.name!r}")
-    mistakes = combination_mistakes(spec)
+    mistakes = [*combination_mistakes(spec), *_clock_mistakes(spec)]
     parts: dict[str, object] = {}
     with _collecting(mistakes):
         parts["problem"] = build_problem(spec, device)
@@ -113,6 +116,18 @@ def build_population(spec: Spec, mutant: Mutant) -> Population:
     )
 
 
+def build_server_plan(parts: Components, replicas: range) -> ServerPlan:
+    """The plan of one block of a server's run; the schedule is that of every block."""
+    assert isinstance(parts.method, ServerMethod)
+    plan = ServerPlan(
+        nodes=parts.spec.node_count,
+        keys=replica_keys(parts.spec.run.seed, replicas),
+        schedule=schedule_of(parts.spec, parts.method),
+        step_sizes=step_sizes(parts.spec),
+    )
+    return parts.mutant.server_plan(plan)
+
+
 def build_plan(parts: Components, replicas: range) -> Plan:
     """The plan of one block."""
     spec, network = parts.spec, parts.network
@@ -146,6 +161,12 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
     return sizes
 
 
+def _clock_mistakes(spec: Spec) -> list[str]:
+    if spec.clock is None:
+        return []
+    return [f"clock.{mistake}" for mistake in clock_of(spec).mistakes(spec.node_count)]
+
+
 def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
     """Estimators that do not fit the dimension or the method, and a method that does not fit it."""
     method = method_of(spec)
@@ -155,6 +176,12 @@ def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
         estimator = estimator_of(group.estimator)
         place = f"nodes.{index}.estimator"
         found += [f"{place}: {text}" for text in estimator.mistakes(problem.dimension, moves)]
+        if isinstance(method, ServerMethod) and estimator.memory_size:
+            found.append(
+                f"{place}: got {group.estimator['name']!r} that remembers, with method "
+                f"{spec.method['name']!r}; expected estimates from one point alone, since jobs are "
+                "stopped and discarded; take two evaluations a direction"
+            )
         if getattr(problem, "gradient_free", False) and estimator.uses_gradients:
             found.append(
                 f"{place}: got {group.estimator['name']!r}, which needs gradients, on problem "

@@ -15,14 +15,18 @@ from hzbench.core import registry
 from hzbench.core.contrast import contrasted
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.observable import OBSERVABLES
-from hzbench.core.prediction import Prediction
+from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.problem import Problem
+from hzbench.core.registry import Entry
+from hzbench.core.server import ServerMethod
 from hzbench.core.setting import Setting
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
 from hzbench.harness.measurable import always, lacking
+from hzbench.harness.recorder import INVARIANTS
+from hzbench.harness.server import SCHEDULED
 from hzbench.harness.setting import method_of, reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
@@ -31,6 +35,7 @@ from hzbench.judge.sequential import look_levels, look_sizes
 
 ALPHA = 1e-4
 _FEWER = "nodes, dimensions or replicas"
+_OF_NETWORKS = ("probe_sums", "laplacian_spectrum", "slem", "adjacency_slem", *INVARIANTS)
 VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
 
 
@@ -121,18 +126,37 @@ def prepare(spec: Spec) -> Case:
 
 
 def predict(theorem: str, setting: Setting) -> Prediction:
-    """What one theorem says of a setting.
+    """What one theorem says of a setting; none speaks of a protocol that it does not name.
 
     Raises:
         UserMistakeError: it takes more memory than there is.
     """
+    entry = registry.find("theorem", theorem)
+    if setting.protocol == "server" and "server" not in entry.facts.get("protocols", ()):
+        return _silent(entry)
     size = f"n = {setting.nodes}, d = {setting.problem.dimension}"
     with (
         np.errstate(all="ignore"),  # an unstable setting predicts infinities
         _within_memory(f"theorem {theorem} at {size}", "nodes or dimensions, or name other checks"),
     ):
-        prediction: Prediction = registry.find("theorem", theorem).target(setting)
+        prediction: Prediction = entry.target(setting)
     return prediction
+
+
+def _silent(entry: Entry) -> Prediction:
+    """The answer of a theorem on nodes that exchange to a run with a server: inapplicable."""
+    told = Assumption(
+        text="nodes exchange with each other", holds=False, detail="protocol = server"
+    )
+    return Prediction(
+        theorem=entry.name,
+        statement=entry.summary,
+        source=Source(locator="of another protocol"),
+        kind="exact",
+        steps=(),
+        values={},
+        assumptions=(told,),
+    )
 
 
 @contextmanager
@@ -289,7 +313,7 @@ def _observables(
 ) -> tuple[str, ...]:
     """What to record: the spec's own list, what checks name, and what theory predicts."""
     names = [*spec.run.observables]
-    names += always(problem) if setting.moves else ()
+    names += _unasked(problem, setting)
     for check, prediction in zip(checks, predictions, strict=True):
         names += [name for name in check.observables if name not in prediction.contrasts]
         names += [name for name in prediction.recorded if not _long(name, setting)]
@@ -307,6 +331,14 @@ def _observables(
     return tuple(dict.fromkeys(names))
 
 
+def _unasked(problem: Problem, setting: Setting) -> tuple[str, ...]:
+    """What is recorded whatever the spec says."""
+    names = always(problem) if setting.moves else ()
+    if setting.server is None:
+        return names
+    return (*(name for name in names if name != "consensus_potential"), *SCHEDULED)
+
+
 def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[str]:
     """Observables that this run does not have."""
     needs = lacking(problem)
@@ -315,6 +347,10 @@ def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[st
     needs |= dict.fromkeys(
         ("martingale_mean", "martingale_consensus"), "a check of lemma2_martingale; add it"
     )
+    if isinstance(method_of(spec), ServerMethod):
+        needs |= dict.fromkeys(_OF_NETWORKS, "nodes that exchange with each other; drop it")
+    else:
+        needs |= dict.fromkeys(SCHEDULED, "a server and its clock; take a method such as asgd")
     if "estimate" not in method_of(spec).arrays():
         probes = (name for name in OBSERVABLES if name.startswith("estimate"))
         needs |= dict.fromkeys(probes, 'a probe; take method = "probe"')
@@ -332,7 +368,7 @@ def _long(name: str, setting: Setting) -> bool:
 
 def _warnings(setting: Setting) -> tuple[str, ...]:
     """What is worth a sentence before the run: divergence, and means that R cannot settle."""
-    if not setting.moves or not setting.step_sizes.any():
+    if not setting.moves or not setting.step_sizes.any() or setting.server is not None:
         return ()
     return _unstable(setting) or _too_few(setting)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hzbench.core.clock import Clock, ClockFacts
 from hzbench.core.estimator import Estimator
 from hzbench.core.method import Method
 from hzbench.core.problem import Problem
+from hzbench.core.server import ServerMethod
 from hzbench.core.setting import NetworkFacts, ProblemFacts, Protocol, Setting
 from hzbench.core.spec import Spec
 
@@ -47,8 +49,29 @@ def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -
         steps=spec.run.steps,
         record=spec.record_steps,
         replicas=spec.run.replicas,
+        clock=clock_facts(spec, method),
+        server=method.server_facts() if isinstance(method, ServerMethod) else None,
         reference=compared,
     )
+
+
+def clock_of(spec: Spec) -> Clock:
+    """The clock component; one second an estimate where the spec names none."""
+    clock = spec.component("clock", spec.clock or {"name": "fixed"})
+    assert isinstance(clock, Clock)
+    return clock
+
+
+def work_of(spec: Spec) -> tuple[float, ...]:
+    """The work of one estimate of every node."""
+    return tuple(group.work for group in spec.group_of_node())
+
+
+def clock_facts(spec: Spec, method: Method) -> ClockFacts | None:
+    """How long the nodes take; None where nothing is timed."""
+    if spec.clock is None and not isinstance(method, ServerMethod):
+        return None
+    return clock_of(spec).facts(work_of(spec), spec.run.seed)
 
 
 def reference_spec(spec: Spec) -> Spec:

@@ -15,12 +15,15 @@ from hzbench.core.mutant import Mutant
 from hzbench.core.plan import BLOCK, blocks
 from hzbench.core.probe import PROBES
 from hzbench.core.problem import Problem
+from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
+from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
-from hzbench.harness.build import Components, build, build_plan, build_problem
+from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
 from hzbench.harness.path_averages import PATHS, path_weights
 from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_steps
+from hzbench.harness.server import SCHEDULED, schedule_columns
 from hzbench.harness.setting import reference_spec
 from hzbench.harness.ticks import TickProbe
 
@@ -123,6 +126,8 @@ def _block(
     """One block; `declared` is the problem without any mutant, for what probe ticks evaluate."""
     import torch
 
+    if isinstance(parts.method, ServerMethod):
+        return server_block(parts, replicas, names, index, device)
     spec = parts.spec
     asked = any(name in PATHS for name in names)
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
@@ -140,6 +145,28 @@ def _block(
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     execute(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns
+
+
+def server_block(
+    parts: Components, replicas: range, names: Sequence[str], index: int, device: str
+) -> Columns:
+    """One block of a server's run."""
+    import torch
+
+    spec, plan = parts.spec, build_server_plan(parts, replicas)
+    asked = any(name in PATHS for name in names)
+    recorder = BlockRecorder(
+        [name for name in names if name not in SCHEDULED],
+        spec.record_steps,
+        probe_steps(spec.run.steps, spec.run.seed, index) if asked else (),
+        parts.measured_on or parts.problem,
+        {},
+        weights=path_weights(spec, parts.problem),
+    )
+    initial = torch.as_tensor(parts.problem.initial[0], device=device)
+    start = initial.to(getattr(torch, spec.run.dtype))
+    execute_server(plan, start, parts.problem, parts.population, recorder)
+    return recorder.columns | schedule_columns(plan, spec.record_steps, names)
 
 
 def _ticks(spec: Spec, index: int, declared: Problem) -> TickProbe:

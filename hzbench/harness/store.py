@@ -46,6 +46,8 @@ def modules_of(spec: Spec) -> set[str]:
         ("gossip", spec.network.gossip),
         *(("estimator", group.estimator["name"]) for group in spec.nodes),
     ]
+    if spec.clock is not None:
+        named.append(("clock", spec.clock["name"]))
     if spec.versus is not None:
         named += [("estimator", group.estimator["name"]) for group in spec.versus.nodes]
     if spec.network.graph["name"] != "explicit":

@@ -61,3 +61,15 @@ def matrix(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
     if network.exchange_probability < 1:
         found["exchanges"] = draw_coins(network, keys, steps)
     return found
+
+
+@register("gossip", "server")
+def server(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
+    """One server and n workers on clocks of their own; nothing is drawn here.
+
+    Formula: x^{k+1} = x^k − η Σ_s W_ks g_s; who arrives when follows from [clock] and the method.
+
+    Source: Tyurin & Richtárik 2023; Maranjyan & Richtárik 2025.
+    """
+    del network, keys, steps
+    return {}

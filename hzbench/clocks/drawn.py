@@ -1,0 +1,107 @@
+"""Drawn clocks: the time of every job is a random draw around the worker's pace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from hzbench.clocks.fixed import PacedClock
+from hzbench.core.clock import ClockFacts, Time
+from hzbench.core.registry import register
+
+_AHEAD = 256  # draws of a worker taken at once
+
+
+class DrawnClock(PacedClock):
+    """Base: computing takes τ_i times a positive draw of mean 1."""
+
+    law: ClassVar[Literal["exponential", "uniform"]]
+
+    def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
+        """With the law."""
+        return replace(super().facts(work, seed), law=self.law)
+
+    def factor(self, uniform: float) -> float:
+        """The draw of mean 1 that a uniform number stands for."""
+        raise NotImplementedError
+
+    def timer(self, work: Sequence[float], seed: int) -> DrawnTimer:
+        """Addressed draws: worker i's j-th job has the same time in every plan of the seed."""
+        return DrawnTimer(self.facts(work, seed), self.factor)
+
+
+@register("clock", "exponential")
+class ExponentialClock(DrawnClock):
+    """Computing takes an exponential time of mean τ_i: workers without memory.
+
+    Formula: τ_i (−ln(1 − u_ij)), u_ij uniform at the address (seed, worker i, job j).
+
+    Source: the standard model of stragglers, e.g. Lee et al. 2018.
+    """
+
+    law: ClassVar[Literal["exponential", "uniform"]] = "exponential"
+
+    def factor(self, uniform: float) -> float:
+        """Inversion."""
+        return -math.log1p(-uniform)
+
+
+@register("clock", "uniform")
+class UniformClock(DrawnClock):
+    """Computing takes a uniform time around τ_i.
+
+    Formula: τ_i (1 + spread (2 u_ij − 1)), u_ij uniform at the address (seed, worker i, job j).
+
+    Source: textbook.
+    """
+
+    law: ClassVar[Literal["exponential", "uniform"]] = "uniform"
+
+    spread: float = Field(0.5, gt=0, lt=1, description="half the width over the mean")
+
+    def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
+        """With the spread."""
+        return replace(super().facts(work, seed), spread=self.spread)
+
+    def factor(self, uniform: float) -> float:
+        """Inversion."""
+        return 1 + self.spread * (2 * uniform - 1)
+
+
+class DrawnTimer:
+    """Times are seconds; draws are taken ahead, `_AHEAD` jobs of a worker at once."""
+
+    def __init__(self, facts: ClockFacts, factor: Callable[[float], float]) -> None:
+        self.facts, self.factor = facts, factor
+        self.jobs = [0] * len(facts.seconds)
+        self.drawn: list[list[float]] = [[] for _ in facts.seconds]
+
+    def arrive(self, worker: int, sent: Time) -> Time:
+        """The start, the way there, the worker's next draw, and the way back."""
+        job, drawn = self.jobs[worker], self.drawn[worker]
+        self.jobs[worker] = job + 1
+        if job == len(drawn):
+            drawn += self._draw(worker, job)
+        facts = self.facts
+        computing = float(facts.seconds[worker]) * self.factor(drawn[job])
+        return sent + float(facts.download[worker]) + computing + float(facts.upload[worker])
+
+    def seconds(self, time: Time) -> float:
+        """Itself."""
+        return float(time)
+
+    def _draw(self, worker: int, first: int) -> list[float]:
+        import torch
+
+        from hzbench.core.streams import Purpose, Rows, replica_keys, uniforms
+
+        step = torch.arange(first, first + _AHEAD)
+        zero = torch.zeros_like(step)
+        keys = replica_keys(self.facts.seed, range(1)).expand(_AHEAD, 2)
+        rows = Rows(keys=keys, replica=zero, node=zero + worker, step=step)
+        drawn: list[float] = uniforms(rows, Purpose.CLOCK, 1)[:, 0].tolist()
+        return drawn

@@ -1,0 +1,85 @@
+"""Server runs: the clock and the schedule of a spec, and what a schedule alone tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.clock import Clock
+from hzbench.core.server import Schedule, ServerMethod, ServerPlan
+from hzbench.core.spec import Spec
+from hzbench.engine.arrivals import schedule
+from hzbench.harness.setting import clock_of, work_of
+
+SCHEDULED = ("seconds", "arrivals", "used_weight", "used_version")
+
+
+def schedule_of(spec: Spec, method: ServerMethod) -> Schedule:
+    """The arrivals of a run; all its replicas share them."""
+    return _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, spec.run.steps)
+
+
+@lru_cache(maxsize=4)
+def _schedule(
+    method: ServerMethod, clock: Clock, work: tuple[float, ...], seed: int, updates: int
+) -> Schedule:
+    timer, facts = clock.timer(work, seed), clock.facts(work, seed)
+    return schedule(method, timer, facts, updates)
+
+
+def schedule_columns(
+    plan: ServerPlan, record: Sequence[int], names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Observables that the schedule alone decides, the same for all replicas.
+
+    Returns:
+        Those of SCHEDULED among the names, [T', R] or [T', R, n].
+    """
+    table, nodes = plan.schedule, plan.nodes
+    update = np.repeat(np.arange(table.updates), np.diff(table.offsets))
+    worker, version = table.workers[table.samples], table.versions[table.samples]
+    weight = table.weights * table.scales[update]
+    counts = np.concatenate([[0], table.counts])
+    arrived = table.workers[table.received]
+    known: dict[str, Callable[[int], Any]] = {
+        "seconds": lambda k: table.times[k - 1] if k else 0.0,
+        "arrivals": lambda k: np.bincount(arrived[: counts[k]], minlength=nodes),
+        "used_weight": lambda k: _sums(worker, weight, table.offsets[k], nodes),
+        "used_version": lambda k: _sums(worker, weight * version, table.offsets[k], nodes),
+    }
+    found = {
+        name: np.array([known[name](k) for k in record], dtype=np.float64)
+        for name in names
+        if name in known
+    }
+    return {name: np.repeat(each[:, None], plan.replicas, axis=1) for name, each in found.items()}
+
+
+def schedule_record(plan: Schedule) -> list[dict[str, Any]]:
+    """Every update for JSON: time, scale, and worker, version and weight of what it used."""
+    found = []
+    for k in range(plan.updates):
+        used = plan.samples[plan.used(k)]
+        found.append(
+            {
+                "update": k + 1,
+                "seconds": float(plan.times[k]),
+                "scale": float(plan.scales[k]),
+                "samples": used.tolist(),
+                "workers": plan.workers[used].tolist(),
+                "versions": plan.versions[used].tolist(),
+                "delays": (k - plan.versions[used]).tolist(),
+                "weights": plan.weights[plan.used(k)].tolist(),
+            }
+        )
+    return found
+
+
+def _sums(
+    worker: NDArray[np.int64], values: NDArray[np.float64], count: int, nodes: int
+) -> NDArray[np.float64]:
+    return np.bincount(worker[:count], values[:count], minlength=nodes).astype(np.float64)
