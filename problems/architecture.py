@@ -74,6 +74,20 @@ class Architecture:
         raise NotImplementedError
 
     @property
+    def masks(self) -> int:
+        """How many numbers of an example dropout draws for; 0: there is none."""
+        return 0
+
+    @property
+    def kept_of_65536(self) -> int:
+        """How many of 2¹⁶ of them it keeps."""
+        return 1 << 16
+
+    def masked(self, kept: Tensor) -> Architecture:
+        """The network with these numbers kept, bool [M, b, masks], and all others dropped."""
+        raise NotImplementedError
+
+    @property
     def activations(self) -> int:
         """About how many numbers one example leaves in memory on its way (bounds the batches)."""
         raise NotImplementedError

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.streams import Purpose, Rows, coins
+from hzbench.core.structure import BatchSize
 from hzbench.problems.architecture import Architecture
 from hzbench.problems.examples import Examples
 from hzbench.problems.row_model import RowProblem, RowSample, of_node, slices
@@ -19,7 +22,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCK = 1 << 21  # numbers, parameters and activations, computed at once
-Batch = tuple["Tensor", "Tensor"]  # rows of data and their weights, [M or 1, b] each
+Pair = tuple["Tensor", "Tensor"]
+
+
+class Batch(NamedTuple):
+    """Rows of data and their weights, [M or 1, b] each, and what dropout keeps, [M, b, masks]."""
+
+    rows: Tensor
+    weights: Tensor
+    kept: Tensor | None = None
+
+    def cut(self, here: slice) -> Batch:
+        """Some of the examples."""
+        weights = self.weights if self.weights.shape[1] == 1 else self.weights[:, here]
+        kept = None if self.kept is None else self.kept[:, here]
+        return Batch(self.rows[:, here], weights, kept)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +60,12 @@ class NetworkProblem(RowProblem):
     def tensors(self) -> tuple[int, ...]:
         """Sizes of the tensors that x is made of, in order."""
         return self.architecture.tensors
+
+    def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> RowSample:
+        """Rows of the node, each with its dropout; "full" draws nothing and drops nothing."""
+        drawn = super().sample(rows, batch_size, count)
+        random = self.architecture.masks and drawn.index is not None
+        return replace(drawn, rows=rows) if random else drawn
 
     def values(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
         """F_i(points; sample): [B, s, p, d] -> [B, s, p]."""
@@ -125,21 +148,37 @@ class NetworkProblem(RowProblem):
             model = torch.arange(part.start, part.stop, device=node.device)
             row, draw = model // (s * p), model // p % s
             if index is None:
-                rows, weights = (of_node(table, node[row]) for table in self._held)
+                batch = Batch(*(of_node(table, node[row]) for table in self._held))
             else:
-                rows = index[row, draw]
                 weights = self._row_weights.new_full((1, 1), 1.0 / width)
-            found.append(self._examples_in_turn(part, (rows, weights), block))
+                batch = Batch(index[row, draw], weights, self._kept(sample, row, draw))
+            found.append(self._examples_in_turn(part, batch, block))
         return found[0] if len(found) == 1 else torch.cat(found)
+
+    def _kept(self, sample: RowSample, row: Tensor, draw: Tensor) -> Tensor | None:
+        """What dropout keeps: one mask a sample, shared by all points at which it is asked.
+
+        [M], [M] -> [M, b, masks].
+        """
+        import torch
+
+        if sample.rows is None or sample.index is None:
+            return None
+        network, present = self.architecture, torch.unique(row)
+        shape = (*sample.index.shape[1:], network.masks)
+        at, count = sample.rows.take(present), math.prod(shape)
+        drawn = coins(at, Purpose.DROPOUT, network.kept_of_65536, count)
+        return drawn.view(-1, *shape)[torch.searchsorted(present, row), draw]
 
     def _all(self, x: Tensor, block: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         """The block function on the rows of all nodes, which models share: [R, d] -> [R, ...]."""
         import torch
 
-        batch = (torch.arange(len(self._targets), device=x.device)[None], self._row_weights[None])
+        every = torch.arange(len(self._targets), device=x.device)
+        batch = Batch(every[None], self._row_weights[None])
         found = [
             self._examples_in_turn(part, batch, lambda here, rows: block(x[here], rows))
-            for part in slices(len(x), self._models(batch[0].shape[1]))
+            for part in slices(len(x), self._models(len(every)))
         ]
         return found[0] if len(found) == 1 else torch.cat(found)
 
@@ -147,24 +186,21 @@ class NetworkProblem(RowProblem):
         self, part: slice, batch: Batch, block: Callable[[slice, Batch], Tensor]
     ) -> Tensor:
         """The sum of the block function over examples, a bounded part at a time."""
-        rows, weights = batch
         total: Tensor | None = None
-        for here in self._cut(rows.shape[1]):
-            some = weights if weights.shape[1] == 1 else weights[:, here]
-            found = block(part, (rows[:, here], some))
+        for here in self._cut(batch.rows.shape[1]):
+            found = block(part, batch.cut(here))
             total = found if total is None else total.add_(found)
         assert total is not None
         return total
 
     def _loss(self, flat: Tensor, batch: Batch) -> Tensor:
         """Weighted sum of losses: [M, d] -> [M]."""
-        rows, weights = batch
-        return (self.architecture.losses(flat, *self._data(rows)) * weights).sum(-1)
+        losses = self._network(batch).losses(flat, *self._data(batch.rows))
+        return (losses * batch.weights).sum(-1)
 
     def _slope(self, flat: Tensor, batch: Batch) -> Tensor:
         """Its gradient: [M, d] -> [M, d]."""
-        rows, weights = batch
-        return self.architecture.gradients(flat, *self._data(rows), weights)
+        return self._network(batch).gradients(flat, *self._data(batch.rows), batch.weights)
 
     def _derivative(self, flat: Tensor, direction: Tensor, batch: Batch) -> Tensor:
         """Its derivative along a direction: [M, d], [M, d] -> [M]."""
@@ -175,7 +211,10 @@ class NetworkProblem(RowProblem):
         found: Tensor = loss.tangent
         return found
 
-    def _data(self, rows: Tensor) -> Batch:
+    def _network(self, batch: Batch) -> Architecture:
+        return self.architecture if batch.kept is None else self.architecture.masked(batch.kept)
+
+    def _data(self, rows: Tensor) -> Pair:
         return self._inputs[rows], self._classes[rows]
 
     def _models(self, examples: int) -> int:
@@ -199,12 +238,12 @@ class NetworkProblem(RowProblem):
         return self._given(self.examples.targets)
 
     @cached_property
-    def _validation(self) -> Batch:
+    def _validation(self) -> Pair:
         part = self.examples
         return self._given(part.validation_inputs), self._given(part.validation_targets)
 
     @cached_property
-    def _held(self) -> Batch:
+    def _held(self) -> Pair:
         """Every node's rows and their weights, padded with weight 0, [m, largest |M_i|]."""
         rows, weights = self.shares.padded_rows()
         return self._given(rows), self._tensor(weights)

@@ -285,8 +285,9 @@ class TransformerClassifier(NetworkComponent):
     """Transformer encoder that reads tokens, averages over them and names the class.
 
     Learned positions; normalisation after every part; ReLU; padding is neither attended to nor
-    averaged. No dropout: with it F would not be a mean over samples of f, and f itself an average
-    over masks (the paper has 0.1).
+    averaged. With dropout a sample of F_i is a row and a mask: all that one estimate evaluates
+    shares the masks of its samples, so that differences and derivatives are those of one function.
+    Masks are off in validation, in f and with batch_size = "full", so that E F_i is not f_i.
 
     Formula: f_i(x) = mean over M_i of the cross-entropy + (λ/2)|x|²; tensors as nn.Embedding,
     nn.TransformerEncoder and nn.Linear name them: embedding, position, layers, head.
@@ -304,6 +305,7 @@ class TransformerClassifier(NetworkComponent):
     heads: int = Field(2, ge=1, description="of the attention; they share the width")
     layers: int = Field(2, ge=1, description="of the encoder")
     feedforward: int = Field(16, ge=1, description="hidden width of a layer's perceptron")
+    dropout: float = Field(0.0, ge=0, le=0.99, description="probability of dropout (to 16 bits)")
 
     def fit_mistakes(self, examples: Examples) -> list[str]:
         """No tokens, or heads that do not divide the width."""
@@ -327,7 +329,7 @@ class TransformerClassifier(NetworkComponent):
             shape=examples.shape,
             classes=examples.classes,
             vocabulary=examples.vocabulary,
-            **self.model_dump(include={"width", "heads", "layers", "feedforward"}),
+            **self.model_dump(include={"width", "heads", "layers", "feedforward", "dropout"}),
         )
 
 

@@ -30,10 +30,12 @@ class RowSample:
     Attributes:
         count: s, samples a row.
         index: data rows, shape [B, s, b]; None for all rows of the node.
+        rows: where further draws of the same samples lie (dropout); None: there are none.
     """
 
     count: int
     index: Tensor | None
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ class Transformer(Architecture):
         heads: that attend, each on e/heads numbers.
         layers: of the encoder.
         feedforward: hidden width of every layer's perceptron.
+        dropout: probability that a share of attention, or a number of a part's output or of a
+            perceptron's hidden layer, is dropped in training (the places of PyTorch's encoder).
+        kept: which of them are kept, bool [M, b, masks], in the order of the pass; None: all.
     """
 
     vocabulary: int
@@ -36,6 +40,8 @@ class Transformer(Architecture):
     heads: int
     layers: int
     feedforward: int
+    dropout: float = 0.0
+    kept: Tensor | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def weights(self) -> dict[str, Weight]:
@@ -63,7 +69,27 @@ class Transformer(Architecture):
         """Numbers an example."""
         length = self.shape[0]
         each = 12 * self.width + 2 * self.feedforward + 3 * self.heads * length
-        return length * (2 * self.width + self.layers * each)
+        return length * (2 * self.width + self.layers * each) + self.masks
+
+    @property
+    def masks(self) -> int:
+        """How many numbers of an example dropout draws for."""
+        return self.layers * sum(self._places) if self.dropout else 0
+
+    @property
+    def _places(self) -> tuple[int, ...]:
+        """Of a layer: attention, its output, the hidden layer, the perceptron's output."""
+        length, outputs = self.shape[0], self.shape[0] * self.width
+        return self.heads * length**2, outputs, length * self.feedforward, outputs
+
+    @property
+    def kept_of_65536(self) -> int:
+        """How many of 2¹⁶ dropout keeps."""
+        return round((1.0 - self.dropout) * (1 << 16))
+
+    def masked(self, kept: Tensor) -> Transformer:
+        """The network with these numbers kept, bool [M, b, masks], and all others dropped."""
+        return replace(self, kept=kept)
 
     def logits(self, parts: Parts, inputs: Tensor) -> Tensor:
         """Forward pass: tokens [M or 1, b, l] -> [M, b, C]."""
@@ -73,19 +99,36 @@ class Transformer(Architecture):
         tokens, absent = inputs.expand(len(embedding), -1, -1), inputs == PADDING
         model = torch.arange(len(embedding), device=inputs.device)[:, None, None]
         x = embedding[model, tokens] + parts["position.weight"][:, None]
+        dropped = self._dropped()
         for number in range(self.layers):
-            x = self._layer(x, parts, f"layers.{number}", absent)
+            x = self._layer(x, parts, f"layers.{number}", absent, dropped)
         present = (~absent).to(x)[..., None]
         pooled = (x * present).sum(2) / present.sum(2)
         return linear(pooled, parts["head.weight"], parts["head.bias"])
 
-    def _layer(self, x: Tensor, parts: Parts, name: str, absent: Tensor) -> Tensor:
+    def _layer(
+        self,
+        x: Tensor,
+        parts: Parts,
+        name: str,
+        absent: Tensor,
+        dropped: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         kinds = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
         weights = tuple(parts[f"{name}.self_attn.{kind}"] for kind in kinds)
-        x = self._norm(x + attention(x, self.heads, absent, weights), parts, f"{name}.norm1")
-        hidden = _dense(x.flatten(1, 2), parts, f"{name}.linear1").relu()
-        more = _dense(hidden, parts, f"{name}.linear2").view_as(x)
+        seen = dropped(attention(x, self.heads, absent, weights, dropped))
+        x = self._norm(x + seen, parts, f"{name}.norm1")
+        hidden = dropped(_dense(x.flatten(1, 2), parts, f"{name}.linear1").relu())
+        more = dropped(_dense(hidden, parts, f"{name}.linear2").view_as(x))
         return self._norm(x + more, parts, f"{name}.norm2")
+
+    def _dropped(self) -> Callable[[Tensor], Tensor]:
+        """Dropout of one pass: every call takes the masks of the next place, scaled to mean 1."""
+        if self.kept is None:
+            return lambda x: x
+        masks = iter(self.kept.split(self._places * self.layers, dim=-1))
+        share = self.kept_of_65536 / (1 << 16)
+        return lambda x: x * next(masks).to(x).div_(share).reshape(x.shape)
 
     @staticmethod
     def _norm(x: Tensor, parts: Parts, name: str) -> Tensor:
