@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("hzbench", "problems", "theory", "reports")
-COMPONENTS = ("problems", "topology", "estimators", "methods")
+COMPONENTS = ("problems", "topology", "clocks", "estimators", "methods")
 EVERYTHING = {
     "cli",
     "commands",

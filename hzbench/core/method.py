@@ -83,6 +83,11 @@ class Method(Component):
             f"most {dimension}; keep fewer"
         ]
 
+    def worker_mistakes(self, nodes: int) -> list[str]:
+        """Why the method does not fit n nodes; empty if it does."""
+        del nodes
+        return []
+
     @property
     def update_order(self) -> Order:
         """Whether the local step comes before the averaging."""

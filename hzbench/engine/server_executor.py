@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.estimator import Estimate
 from hzbench.core.problem import Problem
 from hzbench.core.server import Schedule, ServerPlan
 from hzbench.core.state import State
@@ -66,11 +67,26 @@ class _Run:
         self.keys = plan.keys.to(start.device)
         self.last = last_uses(self.schedule)
         self.slots: dict[int, Tensor] = {}  # sample -> estimates of all replicas, [R, d]
-        self.cost = {name: np.zeros(plan.nodes, dtype=np.int64) for name in COUNTERS}
         self.replica = torch.arange(plan.replicas, device=start.device)
         bounds = np.searchsorted(self.schedule.versions, np.arange(self.schedule.updates + 2))
         self.bounds = bounds.tolist()
         self.expiring: dict[int, list[int]] = {}
+        self.cost = self.costs()
+
+    def costs(self) -> dict[str, NDArray[np.int64]]:
+        """Oracle calls of one estimate of every worker, by kind, [n]."""
+        import torch
+
+        worker = torch.arange(self.plan.nodes, device=self.x.device)
+        keys = self.keys[:1].expand(self.plan.nodes, 2)
+        rows = Rows(keys=keys, replica=0 * worker, node=worker, step=0 * worker)
+        found = self.estimate(self.x[:1].expand(self.plan.nodes, -1), rows)
+        return {name: calls.cpu().numpy() for name, calls in found.calls.items()}
+
+    def estimate(self, x: Tensor, rows: Rows) -> Estimate:
+        """What the rows' workers estimate; none of them remembers anything."""
+        memory = x.new_empty(len(x), self.population.memory_size)
+        return self.population.estimate(self.problem, x, rows, memory)
 
     def compute(self, version: int) -> None:
         """The estimates at x^version that some update uses, all at once."""
@@ -80,15 +96,11 @@ class _Run:
             return
         workers = self.schedule.workers[samples]
         rows = self.rows(samples, workers)
-        x = self.x.repeat(len(samples), 1)
-        memory = x.new_empty(len(x), self.population.memory_size)
-        found = self.population.estimate(self.problem, x, rows, memory)
+        found = self.estimate(self.x.repeat(len(samples), 1), rows)
         parts = found.gradient.view(len(samples), *self.x.shape)
         for sample, part in zip(samples, parts, strict=True):
             self.slots[sample] = part
             self.expiring.setdefault(int(self.last[sample]), []).append(sample)
-        for name, calls in found.calls.items():
-            self.cost[name][workers] = calls[:: len(self.x)].cpu().numpy()
 
     def rows(self, samples: list[int], workers: NDArray[np.int64]) -> Rows:
         """Addresses: replica, worker, and the sample in place of the step; replicas run fastest."""
@@ -119,7 +131,8 @@ class _Run:
         """The current state as a record."""
         arrived = self.schedule.received[: self.schedule.counts[step - 1] if step else 0]
         arrivals = np.bincount(self.schedule.workers[arrived], minlength=self.plan.nodes)
-        calls = {name: int(cost @ arrivals) for name, cost in self.cost.items()}
+        calls = dict.fromkeys(COUNTERS, 0)
+        calls |= {name: int(cost @ arrivals) for name, cost in self.cost.items()}
         calls["floats_sent"] = int(arrivals.sum()) * self.x.shape[1]
         counters = {name: self.replica.new_full(self.replica.shape, n) for name, n in calls.items()}
         return State(step=step, arrays={"x": self.x[:, None]}, counters=counters)

@@ -76,6 +76,7 @@ def build(spec: Spec, device: str = "cpu", mutant: Mutant | None = None) -> Comp
     with _collecting(mistakes):
         parts["problem"] = build_problem(spec, device)
         mistakes += _estimator_mistakes(spec, parts["problem"])
+        mistakes += _start_mistakes(spec, parts["problem"])
     with _collecting(mistakes):
         parts["network"] = build_network(network_facts(spec), spec.node_count)
     if mistakes:
@@ -165,6 +166,17 @@ def _clock_mistakes(spec: Spec) -> list[str]:
     if spec.clock is None:
         return []
     return [f"clock.{mistake}" for mistake in clock_of(spec).mistakes(spec.node_count)]
+
+
+def _start_mistakes(spec: Spec, problem: Any) -> list[str]:
+    """Nodes that start apart, where one server has one point."""
+    starts = np.asarray(problem.initial)
+    if not isinstance(method_of(spec), ServerMethod) or (starts == starts[0]).all():
+        return []
+    return [
+        f"problem: got nodes that start at different points with method {spec.method['name']!r}; "
+        "expected one start, that of the server; drop initial_spread, or give one point"
+    ]
 
 
 def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:

@@ -26,6 +26,13 @@ READ_BY: dict[str, tuple[Protocol, ...]] = {
 }
 """Keys of [network] that only some protocols read."""
 
+_WAYS: dict[Protocol, str] = {
+    "pair": "averages over partners",
+    "matching": "averages over partners",
+    "matrix": "averages over a mixing matrix",
+    "server": "has a server and workers",
+}
+
 MOST_NODES = 4096
 """Largest network: n × n matrices of 128 MiB, eigenvalues in about a minute."""
 
@@ -45,6 +52,7 @@ def combination_mistakes(spec: Spec) -> list[str]:
         *(_matching_mistakes(facts, spec.node_count) if protocol == "matching" else ()),
         *_law_mistakes(facts),
         *_matrix_mistakes(spec, facts.column_stochastic),
+        *_server_mistakes(spec, protocol),
         *_record_mistakes(spec),
     ]
 
@@ -82,11 +90,11 @@ def _method_mistakes(spec: Spec, protocol: Protocol) -> list[str]:
     """A method under a protocol that it does not know, or whose schedule never starts."""
     found, method = [], method_of(spec)
     if spec.network.gossip not in method.protocols:
-        how = "a mixing matrix" if method.protocols == ("matrix",) else "partners"
+        how = _WAYS[method.protocols[0]]
         found.append(
             f"network.gossip: got {spec.network.gossip!r} with method {spec.method['name']!r}; "
-            f"expected one of {', '.join(method.protocols)}, since that method averages over {how}"
-            " only; change the gossip or the method"
+            f"expected one of {', '.join(method.protocols)}, since that method {how} only; change "
+            "the gossip or the method"
         )
     if protocol in ("pair", "matching") and spec.node_count < 2:
         found.append("nodes: got 1 node; expected at least 2 to form a pair; add nodes")
@@ -161,6 +169,25 @@ def _matrix_mistakes(spec: Spec, pushes: bool) -> list[str]:
             "makes averaging expand disagreement; lower its negative weights"
         ]
     return []
+
+
+def _server_mistakes(spec: Spec, protocol: Protocol) -> list[str]:
+    """What a server cannot use, and work that no clock times."""
+    if protocol != "server":
+        if spec.clock is not None or all(group.work == 1 for group in spec.nodes):
+            return []
+        return [
+            "nodes: got `work` without a clock, which nothing reads; expected it left out; drop it "
+            "or add [clock]"
+        ]
+    found = method_of(spec).worker_mistakes(spec.node_count)
+    if spec.network.graph != {"name": "complete"}:
+        found.append(
+            f"network.graph: got {spec.network.graph['name']!r} with method "
+            f"{spec.method['name']!r}; expected it left out, since workers talk to the server "
+            "alone; drop it"
+        )
+    return found
 
 
 def _record_mistakes(spec: Spec) -> list[str]:

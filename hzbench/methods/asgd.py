@@ -67,6 +67,15 @@ class FastestASGD(ServerMethod):
 
     fastest: int = Field(ge=1, description="m: the workers that take part")
 
+    def worker_mistakes(self, nodes: int) -> list[str]:
+        """More workers than there are."""
+        if self.fastest <= nodes:
+            return []
+        return [
+            f"method.fastest: got m = {self.fastest} of {nodes} workers; expected at most {nodes}; "
+            "lower it"
+        ]
+
     def begin_schedule(self, server: Server) -> Receive:
         """Only the fastest start."""
         for worker in sorted(server.by_pace()[: self.fastest]):

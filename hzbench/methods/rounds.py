@@ -91,6 +91,16 @@ class Malenia(RoundMethod):
 
     batch: int = Field(0, ge=0, description="S, at least n; 0: only wait for everyone")
 
+    def worker_mistakes(self, nodes: int) -> list[str]:
+        """An S that n single arrivals already exceed."""
+        if not 0 < self.batch < nodes:
+            return []
+        return [
+            f"method.batch: got S = {self.batch} with {nodes} workers; expected at least n, since "
+            f"the harmonic mean of n arrivals is 1 >= S/n already; take {nodes}, or 0 to wait for "
+            "everyone"
+        ]
+
     def complete(self, counts: list[int]) -> bool:
         """The harmonic mean, in exact fractions."""
         if min(counts) == 0:

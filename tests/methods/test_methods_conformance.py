@@ -10,7 +10,11 @@ from hzbench.harness.observables import mean_iterate
 from hzbench.harness.setting import setting_of
 from hzbench.harness.simulate import simulate
 
-METHODS = registry.entries("method")
+METHODS = {
+    name: entry
+    for name, entry in registry.entries("method").items()
+    if entry.target.protocols != ("server",)
+}
 CASES = [(name, protocol) for name, e in METHODS.items() for protocol in e.target.protocols]
 MOVING = [case for case in CASES if METHODS[case[0]].target.moves]
 ZEROTH = {"name": "zeroth_order", "directions": "rademacher"}
