@@ -14,20 +14,15 @@ import numpy as np
 from hzbench.core import registry
 from hzbench.core.contrast import contrasted
 from hzbench.core.errors import SpecError, UserMistakeError
-from hzbench.core.observable import OBSERVABLES
 from hzbench.core.prediction import Assumption, Prediction, Source
-from hzbench.core.problem import Problem
 from hzbench.core.registry import Entry
-from hzbench.core.server import ServerMethod
 from hzbench.core.setting import Setting
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
-from hzbench.harness.measurable import always, lacking
-from hzbench.harness.recorder import INVARIANTS
-from hzbench.harness.server import SCHEDULED
-from hzbench.harness.setting import method_of, reference_spec, setting_of
+from hzbench.harness.recorded import recorded_observables
+from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.judge import judge
@@ -35,8 +30,6 @@ from hzbench.judge.sequential import look_levels, look_sizes
 
 ALPHA = 1e-4
 _FEWER = "nodes, dimensions or replicas"
-_OF_NETWORKS = ("probe_sums", "laplacian_spectrum", "slem", "adjacency_slem", *INVARIANTS)
-VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +113,7 @@ def prepare(spec: Spec) -> Case:
         setting=setting,
         checks=checks,
         predictions=predictions,
-        observables=_observables(spec, parts.problem, setting, checks, predictions),
+        observables=recorded_observables(spec, parts.problem, setting, checks, predictions),
         warnings=_warnings(setting),
     )
 
@@ -302,68 +295,6 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
                 "the start is given and cannot refute anything; add one"
             )
     return found
-
-
-def _observables(
-    spec: Spec,
-    problem: Problem,
-    setting: Setting,
-    checks: Sequence[CheckTable],
-    predictions: Sequence[Prediction],
-) -> tuple[str, ...]:
-    """What to record: the spec's own list, what checks name, and what theory predicts."""
-    names = [*spec.run.observables]
-    names += _unasked(problem, setting)
-    for check, prediction in zip(checks, predictions, strict=True):
-        names += [name for name in check.observables if name not in prediction.contrasts]
-        names += [name for name in prediction.recorded if not _long(name, setting)]
-    unknown = [name for name in dict.fromkeys(names) if name not in OBSERVABLES]
-    if unknown:
-        raise SpecError(
-            [
-                f"got observable {name!r}; expected one of {', '.join(OBSERVABLES)}; correct it"
-                for name in unknown
-            ]
-        )
-    missing = _unmeasurable(spec, problem, names)
-    if missing:
-        raise SpecError(missing)
-    return tuple(dict.fromkeys(names))
-
-
-def _unasked(problem: Problem, setting: Setting) -> tuple[str, ...]:
-    """What is recorded whatever the spec says."""
-    names = always(problem) if setting.moves else ()
-    if setting.server is None:
-        return names
-    return (*(name for name in names if name != "consensus_potential"), *SCHEDULED)
-
-
-def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[str]:
-    """Observables that this run does not have."""
-    needs = lacking(problem)
-    if spec.versus is None:
-        needs["objective_gap_difference"] = "a reference population; add [versus]"
-    needs |= dict.fromkeys(
-        ("martingale_mean", "martingale_consensus"), "a check of lemma2_martingale; add it"
-    )
-    if isinstance(method_of(spec), ServerMethod):
-        needs |= dict.fromkeys(_OF_NETWORKS, "nodes that exchange with each other; drop it")
-    else:
-        needs |= dict.fromkeys(SCHEDULED, "a server and its clock; take a method such as asgd")
-    if "estimate" not in method_of(spec).arrays():
-        probes = (name for name in OBSERVABLES if name.startswith("estimate"))
-        needs |= dict.fromkeys(probes, 'a probe; take method = "probe"')
-    elif spec.node_count < 2:
-        needs["estimate_bias_square"] = "at least two nodes; add one"
-    return [
-        f"got observable {n!r}; expected {needs[n]}" for n in dict.fromkeys(names) if n in needs
-    ]
-
-
-def _long(name: str, setting: Setting) -> bool:
-    size = OBSERVABLES[name].size if name in OBSERVABLES else "scalar"
-    return size == "d" and setting.problem.dimension > VECTOR_LIMIT
 
 
 def _warnings(setting: Setting) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.mutant import Mutant
-from hzbench.core.plan import BLOCK, blocks
+from hzbench.core.plan import BLOCK, Plan, blocks
 from hzbench.core.probe import PROBES
 from hzbench.core.problem import Problem
 from hzbench.core.server import ServerMethod
@@ -21,10 +21,11 @@ from hzbench.core.trace import DIVERGED, OK, Trace
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
+from hzbench.harness.gossip_seconds import SECONDS, gossip_seconds
 from hzbench.harness.path_averages import PATHS, path_weights
 from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_steps
 from hzbench.harness.server import SCHEDULED, schedule_columns
-from hzbench.harness.setting import reference_spec
+from hzbench.harness.setting import clock_of, reference_spec, work_of
 from hzbench.harness.ticks import TickProbe
 
 DIFFERENCE = "objective_gap_difference"
@@ -133,7 +134,7 @@ def _block(
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
     plan = build_plan(parts, replicas)
     recorder = BlockRecorder(
-        names,
+        [name for name in names if name != SECONDS],
         spec.record_steps,
         probes,
         parts.measured_on or parts.problem,
@@ -144,7 +145,15 @@ def _block(
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     execute(plan, start, parts.problem, parts.population, parts.method, recorder)
-    return recorder.columns
+    return recorder.columns | _timed(spec, plan, names)
+
+
+def _timed(spec: Spec, plan: Plan, names: Sequence[str]) -> Columns:
+    """Simulated seconds, if asked for."""
+    if SECONDS not in names:
+        return {}
+    taken = gossip_seconds(plan, clock_of(spec), work_of(spec), spec.run.seed, spec.record_steps)
+    return {SECONDS: np.broadcast_to(taken, (len(taken), plan.replicas))}
 
 
 def server_block(
