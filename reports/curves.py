@@ -7,12 +7,13 @@ k = 1 for scalars, and a missing number is nan. `figures` only draws what it fin
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.interval import interval_errors
 from hzbench.core.observable import OBSERVABLES
 
 Array = NDArray[np.float64]
@@ -62,6 +63,7 @@ class Curve:
         mean, error: mean over replicas and its standard error, [T', k].
         low, high: 5 % and 95 % quantiles over replicas, [T'] (scalars only).
         name: whose it is, for panels with several.
+        replicas: that were averaged.
     """
 
     mean: Array
@@ -69,6 +71,12 @@ class Curve:
     low: Array | None = None
     high: Array | None = None
     name: str = ""
+    replicas: int = 0
+
+    @property
+    def half(self) -> Array:
+        """Half the width of its 95 % intervals, [T', k]; nan for a run alone."""
+        return interval_errors(self.replicas) * self.error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +145,7 @@ def race(
     steps = array(runs[0][1].get("steps") or [])[:, 0] if runs else np.zeros(0)
     for name, run in runs:
         own = array(run.get("steps") or [])[:, 0]
-        measured = curve((run.get("observables") or {}).get(observable), name)
+        measured = curve((run.get("observables") or {}).get(observable), averaged(run), name)
         if measured is not None and own.shape == steps.shape and (own == steps).all():
             curves.append(measured)
     if len(curves) < 2 or len(steps) < 2:
@@ -161,7 +169,12 @@ def array(values: Any) -> Array:
     return table.reshape(len(table), -1) if table.ndim else table.reshape(1, 1)
 
 
-def curve(entry: Mapping[str, Any] | None, name: str = "") -> Curve | None:
+def averaged(run: Mapping[str, Any]) -> int:
+    """How many replicas its means are over: those that did not diverge."""
+    return int(run.get("replicas") or 0) - int(run.get("diverged") or 0)
+
+
+def curve(entry: Mapping[str, Any] | None, replicas: int, name: str = "") -> Curve | None:
     """A recorded observable as a Curve; None if nothing finite was recorded."""
     mean = array((entry or {}).get("mean"))
     if entry is None or not np.isfinite(mean).any():
@@ -172,7 +185,7 @@ def curve(entry: Mapping[str, Any] | None, name: str = "") -> Curve | None:
     low, high = array(quantiles.get("0.05")), array(quantiles.get("0.95"))
     scalar = mean.shape[1] == 1 and low.shape == mean.shape == high.shape
     band = {"low": low[:, 0], "high": high[:, 0]} if scalar else {}
-    return Curve(mean=mean, error=error, name=name, **band)
+    return Curve(mean=mean, error=error, name=name, replicas=replicas, **band)
 
 
 def residual(panel: Panel, overlay: Overlay) -> tuple[Array, bool]:
@@ -248,7 +261,7 @@ def _same(one: Overlay, two: Overlay) -> bool:
 def _thin_curve(item: Curve, keep: NDArray[np.intp]) -> Curve:
     low = None if item.low is None else item.low[keep]
     high = None if item.high is None else item.high[keep]
-    return Curve(mean=item.mean[keep], error=item.error[keep], low=low, high=high, name=item.name)
+    return replace(item, mean=item.mean[keep], error=item.error[keep], low=low, high=high)
 
 
 def _thin_overlay(item: Overlay, keep: NDArray[np.intp]) -> Overlay:
@@ -281,7 +294,7 @@ def _predicted(run: Mapping[str, Any]) -> list[str]:
 
 def _panel(run: Mapping[str, Any], name: str, critical: float | None) -> Panel | None:
     steps = array(run.get("steps") or [])[:, 0]
-    measured = curve(run["observables"][name])
+    measured = curve(run["observables"][name], averaged(run))
     if measured is None or len(measured.mean) != len(steps):
         return None
     overlays = distinct(_overlays(run, name, steps, measured.mean.shape[1]))
@@ -296,9 +309,10 @@ def _panel(run: Mapping[str, Any], name: str, critical: float | None) -> Panel |
 
 def _pair(run: Mapping[str, Any], critical: float | None) -> Panel | None:
     recorded = run.get("observables") or {}
-    reference = curve((run.get("reference") or {}).get("objective_gap"), "reference")
-    own = curve(recorded.get("objective_gap"), "this population")
-    difference = curve(recorded.get(DIFFERENCE), "difference")
+    count = averaged(run)
+    reference = curve((run.get("reference") or {}).get("objective_gap"), count, "reference")
+    own = curve(recorded.get("objective_gap"), count, "this population")
+    difference = curve(recorded.get(DIFFERENCE), count, "difference")
     steps = array(run.get("steps") or [])[:, 0]
     if reference is None or own is None or difference is None:
         return None

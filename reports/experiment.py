@@ -188,15 +188,13 @@ def _lasts(crossing: Mapping[str, float | None]) -> str:
 
 
 def _reading(record: Mapping[str, Any], names: Mapping[str, str]) -> ReadingRow:
-    measured, error = record.get("measured"), record.get("standard_error")
-    half = None if measured is None or error is None else 1.96 * error
     return ReadingRow(
         run=names.get(record["run"], record["run"]),
         observable=record["observable"].replace("_", " "),
         step=int(record["step"]),
         source=record["source"],
         printed=record["value"],
-        measured=measured,
-        low=None if half is None else measured - half,
-        high=None if half is None else measured + half,
+        measured=record.get("measured"),
+        low=record.get("low"),
+        high=record.get("high"),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,6 @@ LINE = {"exact": "-", "upper": (0, (5, 2)), "lower": (0, (5, 2)), "rate": (0, (1
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1)))
 """Of the first six series; a later one has another colour and the dash of the series six before."""
 WIDE, TALL = 4.3, 3.4
-NORMAL_95 = 1.96
 
 INKED = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
 RULES: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> No
 
     if item.low is not None and item.high is not None:
         ax.fill_between(x, item.low, item.high, color=colour, alpha=0.13, linewidth=0)
-    half = NORMAL_95 * item.error
+    half = item.half
     size = item.mean.shape[1]
     for k in range(size):
         low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
@@ -189,7 +189,7 @@ def _static(figure: Figure, panel: Panel) -> None:
         "elinewidth": 1.2,
         "color": svg.MEASURED,
     }
-    upper.errorbar(x, own.mean[row], yerr=np.nan_to_num(NORMAL_95 * own.error[row]), **bars)
+    upper.errorbar(x, own.mean[row], yerr=np.nan_to_num(own.half[row]), **bars)
     for overlay in panel.overlays:
         at = np.flatnonzero(overlay.rows == row)
         if len(at):
@@ -223,7 +223,9 @@ def _static_row(panel: Panel) -> int:
 def _only(panel: Panel, row: int) -> Panel:
     """The panel at one record point, components along the rows."""
     own = panel.curves[0]
-    turned = Curve(mean=own.mean[row][:, None], error=own.error[row][:, None])
+    turned = replace(
+        own, mean=own.mean[row][:, None], error=own.error[row][:, None], low=None, high=None
+    )
     overlays = tuple(
         Overlay(
             theorem=item.theorem,
@@ -257,7 +259,13 @@ def _pair(figure: Figure, panel: Panel) -> None:
     upper.set_ylabel("objective gap")
     relative = bool((reference.mean > 0).all())
     scale = 100 / reference.mean if relative else np.ones_like(reference.mean)
-    shown = Curve(mean=difference.mean * scale, error=difference.error * scale)
+    shown = replace(
+        difference,
+        mean=difference.mean * scale,
+        error=difference.error * scale,
+        low=None,
+        high=None,
+    )
     _measured(lower, panel.steps, shown, svg.BOUND)
     lower.axhline(0, color=svg.INK, linewidth=0.7)
     lower.margins(y=0.12)
@@ -280,7 +288,7 @@ def _race(figure: Figure, panel: Panel) -> None:
     for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
         if not np.isfinite(item.mean).any():
             continue  # its colour stays its own
-        _measured(ax, panel.steps, Curve(mean=item.mean, error=item.error), svg.SERIES[index])
+        _measured(ax, panel.steps, replace(item, low=None, high=None), svg.SERIES[index])
         ax.lines[-1].set_linestyle(DASHES[index % len(DASHES)])  # type: ignore[arg-type]
     look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
     for index, step, value in panel.marks:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hzbench.core.interval import interval_errors
 from hzbench.reports.curves import array
 from hzbench.reports.formats import finite, words
 
@@ -177,9 +178,7 @@ def _final(run: Run) -> tuple[float | None, float | None, float | None]:
     replicas = int(run.get("replicas") or 0)
     if gap is None or error is None or replicas < 2:
         return gap, gap, gap
-    from scipy import stats
-
-    half = float(stats.t.ppf(0.975, replicas - 1)) * error
+    half = interval_errors(replicas) * error
     return gap, gap - half, gap + half
 
 

@@ -12,7 +12,8 @@ Schema 1, every number JSON-able (non-finite numbers are null):
                     "p_value", "pairs": {other run: {"difference", "low", "high" (95 %),
                     "confirming", "against", "crossing": {"step", "low", "high"},
                     "predicted" (with predict = true): {"step", "difference", "curve"}}}}],
-     "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error"}]}
+     "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error",
+                   "low", "high" (95 %, Student's t)}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
            "labels": {"problem", "topology", "gossip", "method", "population", "estimators",

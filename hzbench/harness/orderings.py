@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from hzbench.core.interval import interval_errors
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec, Table
@@ -109,12 +110,17 @@ def reading_record(table: ReadingTable, traces: Mapping[str, Trace]) -> dict[str
     trace = traces[table.run]
     row = _row(trace, table.at)
     values = trace.columns[table.observable][row]
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    mean, error = values.mean(), np.nan
+    if len(values) > 1:
+        error = values.std(ddof=1) / np.sqrt(len(values))
+    half = interval_errors(len(values)) * error
     record = {
         **table.model_dump(),
         "step": int(trace.steps[row]),
-        "measured": values.mean(),
+        "measured": mean,
         "standard_error": error,
+        "low": mean - half,
+        "high": mean + half,
     }
     found: dict[str, Any] = plain(record)
     return found

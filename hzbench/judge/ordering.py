@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hzbench.core.interval import CONFIDENCE, interval_errors
 from hzbench.core.verdict import Outcome
 from hzbench.judge.wording import number
 
@@ -23,7 +24,6 @@ Array = NDArray[np.float64]
 
 RESAMPLES = 2000
 _SEED = 20250
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def _pair(difference: Array, sign: int, row: int, steps: Array) -> PairOrder:
     with np.errstate(all="ignore"):
         t = np.divide(sign * mean, error)
     freedom = max(1, replicas - 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    half = interval_errors(replicas) * error
     decided = np.isfinite(t)
     return PairOrder(
         difference=mean,

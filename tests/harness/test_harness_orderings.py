@@ -55,6 +55,8 @@ def test_orderings_and_readings_come_from_the_replicas(tmp_path):
     assert record["suite"]["checks"] == verdicts + 1
     assert reading["step"] == 10
     assert reading["measured"] == pytest.approx(own[2].mean(), rel=1e-12)
+    interval = stats.ttest_1samp(own[2], 0.0).confidence_interval(0.95)
+    assert (reading["low"], reading["high"]) == pytest.approx(tuple(interval), rel=1e-9)
 
 
 def test_above_turns_the_signs_back(tmp_path):

@@ -106,6 +106,15 @@ def test_residuals_are_in_standard_errors_where_there_are_any() -> None:
     assert values[:, 0] == pytest.approx([1.0, -2.0])
 
 
+def test_bands_of_three_seeds_are_those_of_student() -> None:
+    given = {"mean": [1.0, 2.0], "standard_error": [0.1, 0.2]}
+    fields = {"observables": {"objective_gap": given}, "steps": [1, 2]}
+    drawn = [panels(run("few", **fields, replicas=replicas))[0] for replicas in (3, 4096)]
+    few, many = (panel.curves[0].half[:, 0].tolist() for panel in drawn)
+    assert few == pytest.approx([0.4303, 0.8605], abs=1e-4)
+    assert many == pytest.approx([0.1961, 0.3921], abs=1e-4)
+
+
 def test_residuals_of_deterministic_observables_are_relative() -> None:
     panel = panels(static_run())[0]
     values, in_errors = residual(panel, panel.overlays[0])
