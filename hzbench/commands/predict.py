@@ -12,9 +12,12 @@ from rich.table import Table
 from hzbench.commands.output import print_json
 from hzbench.core import registry
 from hzbench.core.prediction import Prediction
+from hzbench.core.server import ServerMethod
 from hzbench.harness.results import prediction_record
 from hzbench.harness.run import Case
 from hzbench.harness.run import predict as predict_one
+from hzbench.harness.server import schedule_of, schedule_record
+from hzbench.harness.setting import method_of
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import prepare_all
 
@@ -41,13 +44,17 @@ def predictions(case: Case) -> list[Prediction]:
 
 
 def _record(case: Case) -> dict[str, Any]:
-    return {
+    record = {
         "name": case.spec.name,
         "spec": case.spec.model_dump(mode="json", exclude_defaults=True),
         "steps": list(case.setting.record),
         "warnings": list(case.warnings),
         "predictions": [prediction_record(p) for p in predictions(case)],
     }
+    method = method_of(case.spec)
+    if isinstance(method, ServerMethod):
+        record["schedule"] = schedule_record(schedule_of(case.spec, method))
+    return record
 
 
 def _show(console: Console, prediction: dict[str, Any]) -> None:

@@ -52,14 +52,14 @@ class Ringleader(ServerMethod):
         """Everyone starts at x^0."""
         for worker in range(server.workers):
             server.send(worker)
-        return _Round(server).receive
+        return Table(server).receive
 
     def server_facts(self) -> ServerFacts:
         """The rule "ringleader"."""
         return ServerFacts(rule="ringleader")
 
 
-class _Round:
+class Table:
     """The table of this round, that of the next one, and the workers that have not yet updated."""
 
     def __init__(self, server: Server) -> None:
@@ -80,9 +80,13 @@ class _Round:
                 self._update(job.worker)
         self.server.send(job.worker)
 
+    def next_table(self) -> dict[int, list[int]]:
+        """What the next round starts with: the estimates that were kept for it."""
+        return self.kept
+
     def _update(self, worker: int) -> None:
         n = self.server.workers
         self.server.update({s: 1 / (n * len(each)) for each in self.table.values() for s in each})
         self.left.discard(worker)
         if not self.left:
-            self.table, self.kept = self.kept, {}
+            self.table, self.kept = self.next_table(), {}

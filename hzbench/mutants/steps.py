@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hzbench.core.errors import SpecError
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.mutant import Mutant, needs
 from hzbench.core.plan import Plan
 from hzbench.core.registry import register
+from hzbench.core.server import ServerMethod, ServerPlan
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, Rows, integers
 
@@ -48,7 +50,18 @@ class Wrapped(Method):
 
 
 def wrap(kind: type[Wrapped], method: Method) -> Method:
-    """The method inside another, with its keys."""
+    """The method inside another, with its keys.
+
+    Raises:
+        SpecError: a method with a server, whose workers take no steps of their own.
+    """
+    if isinstance(method, ServerMethod):
+        raise SpecError(
+            [
+                "mutant: got one of the nodes' steps with a server; expected a method of gossip; "
+                "plant it in another run"
+            ]
+        )
     return kind(inner=method, **{name: getattr(method, name) for name in Method.model_fields})
 
 
@@ -70,8 +83,12 @@ class StepSizePlus5(Mutant):
     """
 
     def method(self, method: Method) -> Method:
-        """Lengthen every step."""
-        return wrap(_Longer, method)
+        """Lengthen every step of gossip."""
+        return method if isinstance(method, ServerMethod) else wrap(_Longer, method)
+
+    def server_plan(self, plan: ServerPlan) -> ServerPlan:
+        """Lengthen every step of a server."""
+        return replace(plan, step_sizes=1.05 * plan.step_sizes)
 
 
 @register("mutant", "step_size_plus_2")

@@ -1,0 +1,107 @@
+"""Each mutant of servers changes what its formula says, and refuses runs where it means nothing."""
+
+import numpy as np
+import pytest
+
+from hzbench.core.errors import SpecError
+from hzbench.core.spec import Spec
+from hzbench.harness.build import build, build_server_plan
+from hzbench.harness.simulate import simulate
+
+
+def spec_of(method, mutant=None, seconds=(1.0, 2.0, 4.0), **problem):
+    return Spec.parse(
+        {
+            "problem": {"name": "quadratic", "dimension": 4, "noise": 0.5} | problem,
+            "nodes": [{"count": 3}],
+            "clock": {"name": "fixed", "seconds": list(seconds)},
+            "method": method,
+            "run": {"steps": 24, "replicas": 2000},
+            "mutant": mutant,
+        }
+    )
+
+
+def plans(method, mutant, seconds=(1.0, 2.0, 4.0)):
+    specs = [spec_of(method, which, seconds) for which in (None, mutant)]
+    return [build_server_plan(build(spec), range(2)) for spec in specs]
+
+
+def counts(plan, update):
+    table = plan.schedule
+    return np.bincount(table.workers[table.samples[table.used(update)]], minlength=3).tolist()
+
+
+def test_a_table_that_is_not_reset_only_grows():
+    right, wrong = plans("ringleader", "table_not_reset")
+    np.testing.assert_array_equal(right.schedule.times[:3], wrong.schedule.times[:3])
+    assert counts(right, 3) < counts(wrong, 3)
+    totals = [sum(counts(wrong, k)) for k in range(24)]
+    assert totals == sorted(totals)
+
+
+def test_stale_estimates_counted_twice():
+    right, wrong = plans("asgd", "stale_counted_twice")
+    table = right.schedule
+    stale = table.versions[table.samples] < np.arange(24)
+    np.testing.assert_array_equal(wrong.schedule.weights, np.where(stale, 2.0, 1.0))
+    assert 0 < stale.sum() < 24
+
+
+def test_the_arithmetic_mean_ends_a_round_early():
+    right, wrong = plans({"name": "malenia", "batch": 9}, "arithmetic_for_harmonic")
+    assert (counts(right, 0), counts(wrong, 0)) == ([8, 4, 2], [6, 2, 1])
+    assert right.schedule.times[0] == 8
+    assert wrong.schedule.times[0] == 6
+
+
+def test_ties_the_other_way():
+    right, wrong = (p.schedule for p in plans("asgd", "last_worker_first"))
+    np.testing.assert_allclose(right.times, wrong.times, rtol=1e-11)
+    first, second = (s.workers[s.samples].tolist() for s in (right, wrong))
+    assert first[:4] == [0, 0, 1, 0]
+    assert second[:4] == [0, 1, 0, 0]
+
+
+def test_one_more_delay_is_accepted():
+    method = {"name": "ringmaster", "delay_threshold": 3}
+    right, wrong = (p.schedule for p in plans(method, "threshold_plus_one", (1.0, 3.0, 4.0)))
+    delays = [np.arange(24) - s.versions[s.samples] for s in (right, wrong)]
+    assert [d.max() for d in delays] == [2, 3]
+
+
+def test_the_point_from_before_the_update():
+    right, wrong = (p.schedule for p in plans("asgd", "old_point_sent"))
+    np.testing.assert_array_equal(wrong.versions, np.maximum(right.versions - 1, 0))
+
+
+def test_steps_of_a_server_that_are_too_long():
+    right, wrong = plans("asgd", "step_size_plus_5")
+    np.testing.assert_allclose(wrong.step_sizes, 1.05 * right.step_sizes)
+
+
+def test_scalar_noise_has_every_coordinates_variance_and_rank_one():
+    columns = [
+        simulate(spec_of("asgd", mutant), ("mean_iterate",)).columns["mean_iterate"][-1]
+        for mutant in (None, "scalar_noise")
+    ]
+    right, wrong = (np.cov(values.T) for values in columns)
+    np.testing.assert_allclose(np.diag(right), np.diag(wrong), rtol=0.15)
+    correlation = np.corrcoef(columns[1].T)
+    assert correlation[0, 1] > 0.9
+    assert abs(np.corrcoef(columns[0].T)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("mutant", "method"),
+    [
+        ("table_not_reset", "asgd"),
+        ("arithmetic_for_harmonic", "ringleader"),
+        ("threshold_plus_one", "asgd"),
+        ("one_endpoint", "asgd"),
+        ("undamped_momentum", "asgd"),
+    ],
+)
+def test_mutants_refuse_runs_where_they_mean_nothing(mutant, method):
+    with pytest.raises(SpecError, match="expected"):
+        build(spec_of(method, mutant))
