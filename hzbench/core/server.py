@@ -133,12 +133,15 @@ class ServerPlan:
         keys: Philox keys of the replicas, int64 [R, 2].
         schedule: who computed what when.
         step_sizes: η of every update and worker, shape [K, n].
+        factors: what multiplies η in every replica, [R]; None: 1. So one schedule serves many base
+            step sizes.
     """
 
     nodes: int
     keys: Tensor
     schedule: Schedule
     step_sizes: NDArray[np.float64]
+    factors: Tensor | None = None
 
     @property
     def replicas(self) -> int:

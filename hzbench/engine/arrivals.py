@@ -15,14 +15,21 @@ from hzbench.core.server import Job, Schedule, ServerMethod
 PATIENCE = 1_000_000  # arrivals without an update after which a run is given up
 
 
-def schedule(method: ServerMethod, timer: Timer, facts: ClockFacts, updates: int) -> Schedule:
-    """Simulate arrivals until the server has done K updates.
+def schedule(
+    method: ServerMethod,
+    timer: Timer,
+    facts: ClockFacts,
+    updates: int,
+    until: float = math.inf,
+) -> Schedule:
+    """Simulate arrivals until the server has done K updates, or until a time.
 
     Arguments:
         method: what the server does.
         timer: a fresh one.
         facts: of the timer's clock.
         updates: K.
+        until: seconds; what arrives later is not received.
 
     Raises:
         UserMistakeError: no worker ever arrives again, or nothing is updated any more.
@@ -30,7 +37,7 @@ def schedule(method: ServerMethod, timer: Timer, facts: ClockFacts, updates: int
     server = ArrivalLoop(timer, facts)
     receive = method.begin_schedule(server)
     waited = 0
-    while server.version < updates:
+    while server.version < updates and (until == math.inf or server.next_time() <= until):
         before = server.version
         receive(server.next_arrival())
         waited = 0 if server.version > before else waited + 1
@@ -86,6 +93,16 @@ class ArrivalLoop:
         self.scales.append(scale)
         self.counts.append(len(self.received))
         self.used.append(dict(weights))
+
+    def next_time(self) -> float:
+        """Seconds of the next arrival; −inf if there is none, so that asking for it tells."""
+        while self.heap:
+            time, worker, sample = self.heap[0]
+            job = self.running.get(worker)
+            if job is not None and job.sample == sample:
+                return self.timer.seconds(time) if time < math.inf else math.inf
+            heapq.heappop(self.heap)
+        return -math.inf
 
     def next_arrival(self) -> Job:
         """The next job that arrives; ties by worker.

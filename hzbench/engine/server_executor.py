@@ -116,14 +116,18 @@ class _Run:
 
     def update(self, k: int) -> None:
         """x^{k+1} = x^k − Σ_s (scale W_ks η) g_s, then forget what is used up."""
+        import torch
+
         schedule = self.schedule
         used = schedule.used(k)
         samples = schedule.samples[used]
         sizes = self.plan.step_sizes[k, schedule.workers[samples]]
         factors = schedule.scales[k] * schedule.weights[used] * sizes
-        self.x = self.x.clone()
+        step = self.x.clone() if self.plan.factors is None else torch.zeros_like(self.x)
         for sample, factor in zip(samples.tolist(), factors.tolist(), strict=True):
-            self.x.sub_(self.slots[sample], alpha=factor)
+            step.sub_(self.slots[sample], alpha=factor)
+        many = self.plan.factors
+        self.x = step if many is None else self.x + many.to(self.x)[:, None] * step
         for sample in self.expiring.pop(k, []):
             del self.slots[sample]
 

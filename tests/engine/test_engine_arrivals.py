@@ -165,3 +165,24 @@ def test_a_server_that_waits_for_ever_is_given_up(monkeypatch):
     monkeypatch.setattr(arrivals, "PATIENCE", 50)
     with pytest.raises(UserMistakeError, match="got no update in 50 arrivals after update 0"):
         plan("ringleader", FixedClock(seconds=(1.0, 1000.0)), 2, 1)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["asgd", "ringleader", {"name": "ringmaster", "delay_threshold": 2, "stops": True}],
+    ids=str,
+)
+def test_a_schedule_until_a_time_is_the_beginning_of_a_longer_one(method):
+    clock, until = FixedClock(seconds=(1.0, 2.5)), 9.75
+    long = plan(method, clock, 2, 40)
+    work = (1.0, 1.0)
+    words = {"name": method} if isinstance(method, str) else method
+    found = schedule(
+        component_of("method", words), clock.timer(work, 0), clock.facts(work, 0), 1000, until
+    )
+    assert 0 < found.updates < 40
+    assert long.times[found.updates] > until >= found.times[-1]
+    assert found.times.tolist() == long.times[: found.updates].tolist()
+    assert found.arrived[found.received].max() <= until
+    arrived = np.isfinite(long.arrived) & (long.arrived <= until)
+    assert len(found.received) == arrived.sum()

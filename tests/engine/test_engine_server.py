@@ -1,11 +1,14 @@
 """The server executor against a plain loop: one replica, one job at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
+from hzbench.engine.server_executor import execute_server
 from hzbench.harness.build import build, build_server_plan
 from hzbench.harness.run import execute_case, prepare
 from hzbench.harness.simulate import simulate
@@ -103,3 +106,31 @@ def test_a_run_is_stored_and_judged(tmp_path):
     result = execute_case(prepare(spec), 1e-4)
     assert result.trace.columns["gradient_norm"].shape == (18, 3)
     assert result.trace.diverged == 0
+
+
+@pytest.mark.parametrize("method", [{"name": "asgd"}, {"name": "ringleader"}], ids=str)
+def test_factors_are_step_sizes_of_their_replicas(method):
+    spec = spec_of(method)
+    parts = build(spec)
+    plan = build_server_plan(parts, range(3))
+    many = replace(plan, keys=plan.keys.repeat(2, 1), factors=torch.tensor([1.0] * 3 + [0.5] * 3))
+    recorder = Looks(spec.record_steps)
+    start = torch.as_tensor(parts.problem.initial[0])
+    execute_server(many, start, parts.problem, parts.population, recorder)
+    halved = [{**group, "step_size": group.get("step_size", 0.1) / 2} for group in NODES]
+    for own, part in ((spec, slice(0, 3)), (spec_of(method, nodes=halved), slice(3, 6))):
+        expected = simulate(own, ("mean_iterate",)).columns["mean_iterate"]
+        found = np.array([points[part] for points in recorder.points])
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+class Looks:
+    """A recorder that keeps the points."""
+
+    watch = None
+
+    def __init__(self, boundaries):
+        self.boundaries, self.points = boundaries, []
+
+    def record(self, state):
+        self.points.append(state.x[:, 0].numpy().copy())
