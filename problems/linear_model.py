@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.objective import LOGISTIC, SQUARED, Objective, objective
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.losses import Loss
@@ -53,6 +54,24 @@ class LinearModel(RowProblem):
             members=self.shares.members,
             loss=declared,
             regularization=self.regularization,
+        )
+
+    def compiled(self) -> Objective | None:
+        """The same problem for compiled code, where that knows the loss."""
+        declared = _DECLARED.get(self.loss.name)
+        if declared is None or self.penalty is not None:
+            return None
+        shares, squared = self.shares, declared == "squared"
+        moments = {"hessians": shares.second_moments, "linear": shares.cross_moments}
+        return objective(
+            SQUARED if squared else LOGISTIC,
+            features=shares.features,
+            targets=shares.targets,
+            flat=shares.flat,
+            starts=shares.starts,
+            counts=shares.counts,
+            regularization=self.regularization,
+            **(moments if squared else {}),
         )
 
     def values(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:

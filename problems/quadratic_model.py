@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
+from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
 from hzbench.core.streams import Purpose, Rows, normals
 from hzbench.core.structure import BatchSize, Quadratic
 from hzbench.problems.batching import node_matmul
@@ -175,6 +176,20 @@ class QuadraticProblem:
         """Ā(x − x*): [R, d] -> [R, d]."""
         return self._mean_product(x - self._optimum)
 
+    def compiled(self) -> Objective:
+        """The same problem for compiled code."""
+        dense, full = self.hessians.ndim == 3, self.noise.ndim == 3
+        noise = (2 if full else 1) if self.noise.any() else 0
+        linear = self.linear if self.linear.any() else self.linear[:1]
+        return objective(
+            DENSE if dense else DIAGONAL,
+            linear=linear,
+            noise=noise,
+            call_noise=self.evaluation_noise,
+            **{"hessians" if dense else "diagonal": self.hessians},
+            **({"factor" if full else "root": self._roots} if noise else {}),
+        )
+
     def _product(self, points: Tensor, node: Tensor) -> Tensor:
         """A_i times points [B, ..., d]."""
         if self.hessians.ndim == 2:
@@ -211,12 +226,16 @@ class QuadraticProblem:
 
     @cached_property
     def _factor(self) -> Tensor:
+        return self._tensor(self._roots)
+
+    @cached_property
+    def _roots(self) -> Array:
         """Roots sd [m, d], or S [m, d, d] with S'S = Σ, so that z'S ~ N(0, Σ) for normal z."""
         if self.noise.ndim == 2:
-            return self._tensor(np.sqrt(self.noise))
+            return np.sqrt(self.noise)
         values, vectors = np.linalg.eigh(self.noise)
         roots = np.sqrt(np.maximum(values, 0.0))
-        return self._tensor(roots[..., :, None] * np.swapaxes(vectors, -1, -2))
+        return np.asarray(roots[..., :, None] * np.swapaxes(vectors, -1, -2))
 
     @property
     def _torch_dtype(self) -> torch.dtype:

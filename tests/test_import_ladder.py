@@ -32,12 +32,14 @@ LADDER = {
     "suites": set(),
     "harness": {"core", "engine", "judge", "topology.build"},
 }
+COMPILED = ("core.philox", "engine.fused.oracles", "engine.fused.kernels")
+"""Modules of compiled code: others import them inside functions."""
 HOMES = {  # library -> the modules or rooms that may import it
     "cvxpy": {"problems.reference", "topology.fastest_mixing"},
     "PEPit": {"theory.worst_case_programs"},
     "seaborn": {"reports.figures"},
     "matplotlib": {"reports"},
-    "numba": set(),
+    "numba": {*COMPILED, "core.compiled"},
     "sklearn": {"problems.scikit_sets", "problems.libsvm"},
     "mlxtend": {"problems.image_files"},
     "pyarrow": {"harness.store"},
@@ -163,13 +165,20 @@ def eager(tree):
 LIGHT = [  # loaded by --help, by discovery, or by pytest at its start
     module
     for module in MODULES
-    if room_of(module) not in ("mutants", "testing") or module == "testing.plugin"
+    if (room_of(module) not in ("mutants", "testing") and module not in COMPILED)
+    or module == "testing.plugin"
 ]
 
 
 @pytest.mark.parametrize("module", LIGHT)
 def test_heavy_libraries_are_imported_inside_functions(module):
     assert not eager(MODULES[module]) & set(LAZY)
+
+
+@pytest.mark.parametrize("module", [m for m in LIGHT if m in MODULES])
+def test_compiled_code_is_imported_inside_functions(module):
+    names = {full for node, full in imported(MODULES[module]) if node in MODULES[module].body}
+    assert not {name for name in COMPILED if any(f"hzbench.{name}" in full for full in names)}
 
 
 def test_heavy_libraries_are_not_loaded_before_they_are_needed():

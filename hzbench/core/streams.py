@@ -1,4 +1,4 @@
-"""Addressed random streams: Philox4x32-10 in torch integer arithmetic.
+"""Addressed random streams: Philox4x32-10, compiled on the CPU, in torch arithmetic elsewhere.
 
 Every draw has an address (seed, replica, block, node, step, purpose). The key is derived from
 (seed, replica); the counter is (block, node, step, purpose), where `block` counts the 128-bit
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hzbench.core.compiled import own_cache
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 _MASK = 0xFFFFFFFF
-_CHUNK = 32768  # counters computed at once: the temporaries stay in cache
+_CHUNK = 1 << 20  # counters computed at once, where temporaries are arrays
 
 
 class Purpose(IntEnum):
@@ -116,25 +118,38 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     import torch
 
     first, last = offset // 4, (offset + count + 3) // 4
-    addresses = (rows.node[:, None], rows.step[:, None], rows.keys)
-    blocks = torch.arange(first, last, device=rows.node.device)
     out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
-    arrays: tuple[Any, ...] = (blocks, *addresses, out)
-    if out.device.type == "cpu":  # numpy's calls cost a third of torch's
-        arrays = tuple(array.numpy() for array in arrays)
-    _fill(purpose, *arrays)
+    fill = _fill_compiled if out.device.type == "cpu" else _fill
+    fill(rows, purpose, first, out)
     shift = offset - 4 * first
     return out.flatten(1)[:, shift : shift + count]
 
 
-def _fill(purpose: int, blocks: Any, node: Any, step: Any, keys: Any, out: Any) -> None:
-    """Compute the words of all rows into `out` [B, blocks, 4], a cache-sized part at a time."""
-    size = max(1, _CHUNK // max(1, len(blocks)))
+@cache
+def _compiled() -> Any:
+    with own_cache():
+        from hzbench.core import philox as module
+    return module
+
+
+def _fill_compiled(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
+    """The words of all rows from block `first` on into `out` [B, blocks, 4]."""
+    keys, node, step = (a.contiguous().numpy() for a in (rows.keys, rows.node, rows.step))
+    fill = _compiled().word_rows
+    fill(keys, node, step, int(purpose), first, out.shape[1], out.flatten(1).numpy())
+
+
+def _fill(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
+    """The same by torch's operators, a memory-sized part at a time."""
+    import torch
+
+    blocks = torch.arange(first, first + out.shape[1], device=out.device)[None, :]
+    size = max(1, _CHUNK // max(1, out.shape[1]))
     for start in range(0, len(out), size):
         part = slice(start, start + size)
-        key = (keys[part, :1], keys[part, 1:])
-        drawn = philox((blocks[None, :], node[part], step[part], purpose), key)
-        for index, word in enumerate(drawn):
+        key = (rows.keys[part, :1], rows.keys[part, 1:])
+        address = (blocks, rows.node[part, None], rows.step[part, None], purpose)
+        for index, word in enumerate(philox(address, key)):
             out[part, :, index] = word
 
 
@@ -146,12 +161,20 @@ def uniforms(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
 def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """Standard normal by inversion of a 32-bit uniform, float64, shape [B, count].
 
-    Values lie within ±6.34; the second moment is 1 − 1e-9.
+    Values lie within ±6.34; the second moment is 1 − 1e-9. The inversion is compiled on the CPU and
+    torch's elsewhere: they differ by a few units in the last place.
     """
     import torch
 
-    drawn: Tensor = torch.special.ndtri(uniforms(rows, purpose, count, offset))
-    return drawn
+    drawn = words(rows, purpose, count, offset)
+    if drawn.device.type != "cpu":
+        inverse: Tensor = torch.special.ndtri((drawn.double() + 0.5) * 2.0**-32)
+        return inverse
+    module = _compiled()
+    part, lines = np.empty(2 * module.CHUNK + 1, dtype=np.uint64), np.empty((2, module.CHUNK))
+    found = np.empty(drawn.numel())
+    module.normal_values(drawn.contiguous().numpy().ravel(), found, part, lines)
+    return torch.from_numpy(found).view(drawn.shape)
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:

@@ -1,0 +1,60 @@
+"""Compiled code: loaded when it is first used, and compiled once a machine.
+
+numba's own cache looks at the file of a function alone, so it would keep one whose helpers have
+changed. Here the source of all compiled modules names the folder of the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = ("core/philox.py", "core/objective.py", "engine/fused/*.py")
+
+
+@contextmanager
+def own_cache() -> Iterator[None]:
+    """Compiled functions that are imported within have their cache in `folder()`."""
+    import numba
+
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder())
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def folder() -> Path:
+    """Where the compiled functions of this source lie; a temporary folder if nowhere else."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    files = [file for pattern in _SOURCES for file in sorted(_PACKAGE.glob(pattern))]
+    source = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    found = Path(base) / "hzbench" / source[:16]
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=found):
+            return found
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="hzbench-"))
+
+
+def ready(function: str) -> bool:
+    """Whether a function has been compiled on this machine."""
+    return any(folder().glob(f"**/*.{function}-*.nbi"))
+
+
+def table(values: object, kind: type = np.float64) -> NDArray[Any]:
+    """A contiguous array that may be written to: all of one rank have one compiled type."""
+    return np.require(np.asarray(values), kind, ["C", "W", "A"])

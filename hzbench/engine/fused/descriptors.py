@@ -1,0 +1,114 @@
+"""From a run's components to what the kernels read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.compiled import table
+from hzbench.core.method import Method
+from hzbench.core.plan import Plan
+from hzbench.core.problem import Problem
+from hzbench.core.streams import Purpose
+from hzbench.engine.fused.records import DIFFERENCES, LAWS, ORDERS, Mixing, Oracles, Update
+from hzbench.engine.population import Group, Population
+
+CALLS = ("gradient_calls", "function_calls", "derivative_calls")
+assert (Purpose.DATA, Purpose.DIRECTION, Purpose.EVALUATION) == (1, 2, 3)  # as in oracles.py
+
+
+def oracles_of(population: Population, problem: Problem) -> Oracles:
+    """One entry a node."""
+    import torch
+
+    node = torch.arange(problem.nodes)
+    columns: dict[str, list[Any]] = {name: [] for name in Oracles._fields if name != "calls"}
+    calls = np.zeros((problem.nodes, len(CALLS)), dtype=np.int64)
+    for group in population.groups:
+        for name, value in _codes(group).items():
+            columns[name] += [value] * (group.last - group.first)
+        cost = problem.batch_cost(node[group.first : group.last], group.batch_size)
+        for kind, times in _times(group).items():
+            calls[group.first : group.last, CALLS.index(kind)] = times * cost.cpu().numpy()
+    floats = {"smoothing": np.float64}
+    arrays = {name: np.array(c, dtype=floats.get(name, np.int64)) for name, c in columns.items()}
+    return Oracles(**arrays, calls=calls)
+
+
+def _codes(group: Group) -> dict[str, Any]:
+    """What the kernels read of one group; an estimator of gradients leaves most of it unread."""
+    estimator: Any = group.estimator
+    batch = 0 if group.batch_size == "full" else group.batch_size
+    if estimator.kind == "first":
+        unread = dict.fromkeys(("law", "difference", "samples", "fresh"), 0)
+        return {"zeroth": 0, "batch": batch, "smoothing": 0.0, **unread}
+    return {
+        "zeroth": 1,
+        "batch": batch,
+        "law": LAWS[estimator.directions],
+        "difference": DIFFERENCES[estimator.difference],
+        "samples": estimator.samples,
+        "smoothing": estimator.smoothing,
+        "fresh": int(estimator.data == "fresh"),
+    }
+
+
+def _times(group: Group) -> dict[str, int]:
+    """Oracle calls of one estimate a data sample, by kind."""
+    estimator: Any = group.estimator
+    if estimator.kind == "first":
+        return {"gradient_calls": 1}
+    m = estimator.samples
+    if estimator.difference == "directional_derivative":
+        return {"derivative_calls": m}
+    if estimator.difference == "central":
+        return {"function_calls": 2 * m}
+    return {"function_calls": 2 * m if estimator.data == "fresh" else m + 1}
+
+
+def update_of(plan: Plan, method: Method) -> Update:
+    """The method's numbers and the plan's."""
+    return Update(
+        order=ORDERS[method.update_order],
+        momentum=float(method.momentum),
+        pair_weight=float(plan.pair_weight),
+        step_sizes=table(plan.step_sizes),
+        keys=table(plan.keys.cpu(), np.int64),
+    )
+
+
+def mixing_of(plan: Plan) -> Mixing:
+    """W by its lines."""
+    assert plan.matrix is not None
+    stack = plan.matrix.reshape(-1, plan.nodes, plan.nodes)
+    off = stack.copy()
+    index = np.arange(plan.nodes)
+    off[:, index, index] = 0.0
+    period, line, column = np.nonzero(off)
+    counts = np.zeros((len(stack), plan.nodes + 1), dtype=np.int64)
+    np.add.at(counts, (period, line + 1), 1)
+    pointers = counts.ravel().cumsum().reshape(counts.shape)
+    return Mixing(
+        diagonal=table(stack[:, index, index]),
+        pointers=pointers,
+        column=column.astype(np.int64),
+        weight=off[period, line, column],
+        edge=_edges(plan, line, column),
+        up=table(np.zeros((0, 0, 0)) if plan.links is None else plan.links, np.bool_),
+        exchanges=table(np.zeros((0, 0)) if plan.exchanges is None else plan.exchanges, np.bool_),
+        silent=plan.silent,
+    )
+
+
+def _edges(plan: Plan, line: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of the failing edge of every entry; −1 where none fails."""
+    found = np.full(len(line), -1, dtype=np.int64)
+    if plan.links is None or plan.edges is None:
+        return found
+    known = plan.edges[:, 0] * plan.nodes + plan.edges[:, 1]
+    order = np.argsort(known)
+    asked = np.minimum(line, column) * plan.nodes + np.maximum(line, column)
+    found[:] = order[np.searchsorted(known[order], asked)]
+    return found

@@ -1,0 +1,128 @@
+"""Fused executor: the plans of the torch executor by compiled kernels, on the CPU in float64.
+
+A call of a kernel runs all steps between two record points for some replicas, draws included.
+Replicas are shared out over threads that run without the interpreter's lock; whoever computes a
+replica, its bits are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hzbench.core.compiled import own_cache, table
+from hzbench.core.method import Method
+from hzbench.core.plan import Plan
+from hzbench.core.problem import Problem
+from hzbench.core.state import State
+from hzbench.engine.fused.descriptors import mixing_of, oracles_of, update_of
+from hzbench.engine.fused.records import LINES, Room
+from hzbench.engine.population import Population
+from hzbench.engine.torch_executor import COUNTERS, Recorder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Segment = Callable[[int, int, int, int], None]
+"""Runs replicas first ... last − 1 through steps start ... stop − 1."""
+
+
+def execute(
+    plan: Plan,
+    start: Tensor,
+    problem: Problem,
+    population: Population,
+    method: Method,
+    recorder: Recorder,
+) -> None:
+    """Run one block of replicas that has no `obstacle`; arguments as of the torch executor."""
+    import torch
+
+    shape = (plan.replicas, plan.nodes, problem.dimension)
+    x = np.broadcast_to(start.cpu().numpy(), shape).astype(np.float64, order="C")
+    momentum = np.zeros(shape if method.momentum else (plan.replicas, 0, 0))
+    counts = np.zeros((plan.replicas, len(COUNTERS)), dtype=np.int64)
+    segment = _segment(plan, problem, population, method, (x, momentum, counts))
+    arrays = {"x": torch.from_numpy(x)}
+    if method.momentum:
+        arrays["momentum"] = torch.from_numpy(momentum)
+    counters = {name: torch.from_numpy(counts)[:, k] for k, name in enumerate(COUNTERS)}
+    step = 0
+    with ThreadPoolExecutor(threads()) as pool:
+        for boundary in recorder.boundaries:
+            if boundary > step:
+                _share_out(pool, segment, plan.replicas, step, boundary)
+            step = boundary
+            recorder.record(State(step=step, arrays=arrays, counters=counters))
+
+
+@cache
+def kernels() -> Any:
+    """The module of compiled entries."""
+    with own_cache():
+        from hzbench.engine.fused import kernels as module
+    return module
+
+
+def threads() -> int:
+    """Threads of this process: NUMBA_NUM_THREADS if set (workers have one each), else all cores."""
+    return int(os.environ.get("NUMBA_NUM_THREADS", "") or os.cpu_count() or 1)
+
+
+def _segment(
+    plan: Plan, problem: Problem, population: Population, method: Method, state: tuple[Any, ...]
+) -> Segment:
+    """The kernel of the protocol with all that it reads, but for replicas and steps."""
+    shared = (
+        problem.compiled(),  # type: ignore[attr-defined]
+        oracles_of(population, problem),
+        update_of(plan, method),
+    )
+    nodes = plan.nodes if plan.protocol == "matrix" else 0
+    words = 2 * max(problem.dimension, int(shared[1].batch.max())) + 8
+    local = threading.local()
+
+    def room() -> Room:
+        if not hasattr(local, "room"):
+            lines = np.empty((LINES, problem.dimension))
+            other = np.empty((nodes, problem.dimension))
+            local.room = Room(lines=lines, words=np.empty(words, dtype=np.uint64), other=other)
+        found: Room = local.room
+        return found
+
+    own: tuple[Any, ...] = (table(plan.pairs, np.int64),) if plan.protocol == "pair" else ()
+    if plan.protocol == "matching":
+        own = (table(plan.partners, np.int64), plan.silent, plan.idle_steps)
+    if plan.protocol == "matrix":
+        own = (mixing_of(plan),)
+    kernel: Any = getattr(kernels(), f"run_{plan.protocol}")
+
+    def segment(first: int, last: int, start: int, stop: int) -> None:
+        kernel(*shared, *own, *state, room(), first, last, start, stop)
+
+    return segment
+
+
+def _share_out(
+    pool: ThreadPoolExecutor,
+    segment: Segment,
+    replicas: int,
+    start: int,
+    stop: int,
+) -> None:
+    """Run a segment for all replicas, a range of them a thread."""
+    workers = min(threads(), replicas)
+    if workers == 1:
+        segment(0, replicas, start, stop)
+        return
+    cuts = [replicas * k // workers for k in range(workers + 1)]
+    tasks = [pool.submit(segment, a, b, start, stop) for a, b in pairwise(cuts)]
+    for task in tasks:
+        task.result()

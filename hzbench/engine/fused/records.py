@@ -1,0 +1,98 @@
+"""What the kernels read: flat arrays and run-time codes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+LAWS = {"gaussian": 0, "sphere": 1, "rademacher": 2, "coordinate": 3}
+"""Codes of the laws of random vectors."""
+GAUSSIAN, SPHERE, RADEMACHER, COORDINATE = range(4)
+
+DIFFERENCES = {"central": 0, "forward": 1, "directional_derivative": 2}
+"""Codes of the differences."""
+CENTRAL, FORWARD, DERIVATIVE = range(3)
+
+ORDERS = {"adapt-combine": 0, "combine-adapt": 1, "simultaneous": 2}
+"""Codes of the orders of step and exchange."""
+
+
+LINES = 6
+"""Vectors that an estimate works on."""
+
+
+class Oracles(NamedTuple):
+    """Who estimates how: one entry a node.
+
+    Attributes:
+        zeroth: whether from values, [n].
+        law, difference: codes, [n].
+        samples: m, [n].
+        smoothing: ν, [n].
+        fresh: whether every difference draws its own data, [n].
+        batch: b; 0 for all rows or no noise, [n].
+        calls: gradient, function and derivative calls of one estimate, [n, 3].
+    """
+
+    zeroth: Any
+    law: Any
+    difference: Any
+    samples: Any
+    smoothing: Any
+    fresh: Any
+    batch: Any
+    calls: Any
+
+
+class Update(NamedTuple):
+    """The method and the plan's numbers that all protocols share.
+
+    Attributes:
+        order: code.
+        momentum: m.
+        pair_weight: w.
+        step_sizes: η, [T, n].
+        keys: Philox keys, [R, 2].
+    """
+
+    order: int
+    momentum: float
+    pair_weight: float
+    step_sizes: Any
+    keys: Any
+
+
+class Mixing(NamedTuple):
+    """W of every round of a period P by its lines, and when it does not act.
+
+    Attributes:
+        diagonal: W_ii, [P, n].
+        pointers: where the entries of a line start, [P, n + 1].
+        column, weight: the entries off the diagonal, all lines one after the other.
+        edge: for every entry the number of the edge that may fail; −1: it never fails.
+        up: which edges work, [R, T, E], or nothing.
+        exchanges: whether a round exchanges, [R, T], or nothing.
+        silent: first rounds without exchange.
+    """
+
+    diagonal: Any
+    pointers: Any
+    column: Any
+    weight: Any
+    edge: Any
+    up: Any
+    exchanges: Any
+    silent: int
+
+
+class Room(NamedTuple):
+    """Where one thread keeps what it is working on.
+
+    Attributes:
+        lines: vectors, [LINES, d].
+        words: random words and places of tails, uint64.
+        other: iterates between the step and the exchange, [n, d]; matrix alone.
+    """
+
+    lines: Any
+    words: Any
+    other: Any

@@ -1,0 +1,94 @@
+"""Compiled draws: the words of Random123 and of `streams`, and normals and signs made of them."""
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from core_rows import rows_of
+from test_core_streams import KNOWN
+
+from hzbench.core import streams
+from hzbench.core.philox import fill_words, to_signs
+from hzbench.core.streams import Purpose, normals, philox, signs, words
+
+
+def compiled_words(counter, key, count=4, offset=0):
+    out = np.zeros(count + 8, dtype=np.uint64)
+    _, node, step, purpose = counter
+    first = fill_words(*key, node, step, purpose, 4 * counter[0] + offset, count, out)
+    return out[first : first + count]
+
+
+@pytest.mark.parametrize(("counter", "key", "output"), KNOWN)
+def test_known_answers_of_random123_in_numba_and_numpy(counter, key, output):
+    counter, key, output = ([int(word, 16) for word in t.split()] for t in (counter, key, output))
+    assert compiled_words(counter, key).tolist() == output
+    arrays = [tuple(np.array([word]) for word in part) for part in (counter, key)]
+    assert [int(word[0]) for word in philox(*arrays)] == output
+
+
+def drawn(rows, purpose, count, offset=0):
+    """Words of every row, [B, count]."""
+    addresses = zip(rows.keys.tolist(), rows.node.tolist(), rows.step.tolist(), strict=True)
+    found = [compiled_words((0, n, s, purpose), key, count, offset) for key, n, s in addresses]
+    return np.array(found)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3, 4, 7])
+@pytest.mark.parametrize("count", [1, 4, 5, 33])
+def test_words_equal_those_of_the_streams(count, offset):
+    rows = rows_of(replicas=3, nodes=4, steps=2, seed=7)
+    expected = words(rows, Purpose.DATA, count, offset).numpy()
+    assert (drawn(rows, Purpose.DATA, count, offset).astype(np.int64) == expected).all()
+
+
+def ulps(found, expected):
+    return np.abs(found - expected) / np.spacing(np.abs(expected))
+
+
+def normals_of(packed, monkeypatch):
+    """Normals that the streams make of these words."""
+    monkeypatch.setattr(streams, "words", lambda *_: torch.from_numpy(packed.astype(np.int64)))
+    return normals(rows_of(), 0, packed.shape[1]).numpy()
+
+
+def some_words():
+    random = np.random.default_rng(1)
+    ends = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 322_122_547, 322_122_548, 3_972_844_747]
+    near = [*random.integers(0, 1000, 50), *(2**32 - 1 - random.integers(0, 1000, 50))]
+    return np.array([[*ends, *near, *random.integers(0, 2**32, 3000)]])
+
+
+def test_normals_invert_the_normal_distribution_to_four_ulps(monkeypatch):
+    packed = some_words()
+    with mpmath.workdps(40):
+        points = [(2 * mpmath.mpf(int(word)) + 1) / 2**33 for word in packed[0]]
+        exact = np.array([float(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1)) for p in points])
+    assert ulps(normals_of(packed, monkeypatch)[0], exact).max() <= 4
+
+
+def test_normals_equal_those_that_torch_makes_to_six_ulps(monkeypatch):
+    packed = np.concatenate(
+        [some_words(), np.random.default_rng(2).integers(0, 2**32, (300, 3108))]
+    )
+    expected = torch.special.ndtri((torch.from_numpy(packed).double() + 0.5) * 2.0**-32).numpy()
+    assert ulps(normals_of(packed, monkeypatch), expected).max() <= 6
+
+
+def test_torch_and_compiled_code_give_the_same_words(monkeypatch):
+    rows = rows_of(replicas=7, nodes=5, steps=3)
+    compiled = words(rows, Purpose.MASK, 45, 6)
+    monkeypatch.setattr(streams, "_fill_compiled", streams._fill)
+    assert torch.equal(words(rows, Purpose.MASK, 45, 6), compiled)
+    monkeypatch.setattr(streams, "_CHUNK", 10)
+    assert torch.equal(words(rows, Purpose.MASK, 45, 6), compiled)
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (0, 64), (5, 60), (31, 2)])
+def test_signs_are_bits(start, count):
+    rows = rows_of(replicas=2, nodes=3)
+    expected = signs(rows, Purpose.DIRECTION, 100)[:, start : start + count].numpy()
+    found = np.empty((len(rows), count))
+    for row, packed in enumerate(drawn(rows, Purpose.DIRECTION, 4)):
+        to_signs(packed, 0, count, start, found, row)
+    assert (found == expected).all()

@@ -1,0 +1,213 @@
+"""The fused kernels against the torch executor and the sequential reference, cell by cell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from engine_cells import (
+    CELLS,
+    ESTIMATORS,
+    LAWS,
+    PROBLEMS,
+    PROTOCOLS,
+    assert_both_engines_agree,
+    cell_spec,
+    executed,
+)
+from engine_reference import reference, spec_of
+
+from hzbench.core.compiled import ready
+from hzbench.core.spec import Spec
+from hzbench.engine.fused import executor
+from hzbench.engine.fused.executor import execute as fused
+from hzbench.engine.fused.executor import kernels
+from hzbench.engine.fused.support import obstacle
+from hzbench.estimators.zeroth_order import ZerothOrder
+from hzbench.harness.build import build, build_plan
+from hzbench.problems.quadratic_model import QuadraticProblem
+
+
+def why_not(spec):
+    parts = build(spec)
+    return obstacle(parts.problem, parts.population, parts.method)
+
+
+def test_every_promised_cell_is_supported():
+    assert len(CELLS) == 3 * (1 + 1 + 4) * 3 == 54
+    assert [cell for cell in CELLS if why_not(cell_spec(*cell))] == []
+
+
+@pytest.mark.parametrize(("problem", "estimator", "protocol"), CELLS)
+def test_fused_equals_torch(problem, estimator, protocol):
+    assert_both_engines_agree(cell_spec(problem, estimator, protocol))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("estimator", ["gradient", *LAWS])
+def test_fused_equals_the_sequential_reference(estimator, protocol):
+    spec = cell_spec("quadratic", estimator, protocol, {"momentum": 0.4})
+    parts = build(spec)
+    plan = build_plan(parts, range(3))
+    expected = reference(spec, plan, lambda *_: 0.1, momentum=0.4)
+    found = executed(spec, fused)
+    states = np.stack([found.states[t]["x"].numpy() for t in range(spec.run.steps + 1)])
+    assert np.abs(states - expected).max() < 1e-12
+
+
+DIFFERENCES = ("central", "forward", "directional_derivative")
+
+
+@pytest.mark.parametrize("data", ["shared", "fresh"])
+@pytest.mark.parametrize("difference", DIFFERENCES)
+@pytest.mark.parametrize("batch", [1, 4, "full"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_difference_of_every_batch(problem, batch, difference, data):
+    table = {"name": "zeroth_order", "directions": "rademacher", "samples": 7}
+    nodes = {"estimator": table | {"difference": difference, "smoothing": 0.3, "data": data}}
+    spec = cell_spec(problem, nodes, "pair", batch_size=batch, run={"steps": 5})
+    assert_both_engines_agree(spec)
+
+
+@pytest.mark.parametrize("data", ["shared", "fresh"])
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_noise_of_every_call(difference, data):
+    table = {"name": "zeroth_order", "directions": "gaussian", "samples": 3, "data": data}
+    problem = {**PROBLEMS["quadratic"], "evaluation_noise": 0.3}
+    nodes = {"estimator": {**table, "difference": difference, "smoothing": 0.2}}
+    assert_both_engines_agree(cell_spec(problem, nodes, "matching"))
+
+
+def hessians(d=5, n=5):
+    factors = np.random.default_rng(3).standard_normal((n, d, d))
+    return factors @ factors.transpose(0, 2, 1) / d + 0.3 * np.eye(d)
+
+
+QUADRATICS = {
+    "diagonal": {"dimension": 5, "noise": 0.3, "heterogeneity": 0.4, "initial": 2.0},
+    "no linear term": {"dimension": 5, "initial": 2.0},
+    "hessians of the nodes": {"hessians": hessians(), "noise": 0.2, "initial": 1.0},
+    "covariances of the nodes": {
+        "dimension": 5,
+        "noise_covariance": 0.1 * hessians(),
+        "initial": 1.0,
+    },
+    "one covariance": {"dimension": 5, "noise_covariance": hessians()[0], "initial": 1.0},
+}
+
+
+@pytest.mark.parametrize("estimator", ["minibatch", "sphere", "forward"])
+@pytest.mark.parametrize("words", QUADRATICS.values(), ids=QUADRATICS)
+def test_every_form_of_a_quadratic(words, estimator):
+    forward = {"name": "zeroth_order", "difference": "forward", "smoothing": 0.5}
+    nodes = {"estimator": forward} if estimator == "forward" else ESTIMATORS[estimator]
+    problem = {"name": "quadratic", **words}
+    assert_both_engines_agree(cell_spec(problem, nodes, "pair"))
+
+
+MIXED = [
+    {"count": 2, "batch_size": 2, "step_size": 0.2},
+    {"count": 3, "estimator": {"name": "zeroth_order", "samples": 2}, "step_size": 0.03},
+    {"count": 1, "batch_size": "full"},
+]
+NETWORKS = {
+    "pair": ({}, {"graph": "star", "pair_weight": 0.3}),
+    "matching": (
+        {},
+        {"graph": "path", "matching_law": "greedy", "pair_weight": 0.2},
+        {"graph": "path", "matching_law": "greedy", "idle_steps": True, "silent_rounds": 4},
+    ),
+    "matrix": (
+        {"graph": "ring", "silent_rounds": 3},
+        {"graph": "ring", "link_failure": 0.4},
+        {"graph": "ring", "exchange_probability": 0.5, "link_failure": 0.2},
+        {"graph": "exponential", "weights": "one-peer-exponential"},
+    ),
+}
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize(
+    ("protocol", "network"), [(p, network) for p, each in NETWORKS.items() for network in each]
+)
+def test_mixed_populations_on_every_network(protocol, network, momentum):
+    schedule = {"name": "inverse-time", "warmup": 3}
+    method = {"momentum": momentum, "schedule": schedule, "step_size": 0.1}
+    name = "dsgd" if protocol == "matrix" else "hdo"
+    spec = spec_of(MIXED, protocol, {"name": name, **method}, network=network)
+    assert why_not(spec) is None
+    assert_both_engines_agree(spec)
+
+
+@pytest.mark.parametrize("order", ["adapt-combine", "combine-adapt", "simultaneous"])
+def test_every_order_of_a_round(order):
+    method = {"name": "dsgd", "order": order, "momentum": 0.5}
+    assert_both_engines_agree(spec_of(MIXED, "matrix", method, network={"graph": "ring"}))
+
+
+def test_centralized_rounds():
+    assert_both_engines_agree(spec_of(MIXED, "matrix", "centralized"))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_any_chunking_and_any_thread_gives_the_same_bits(protocol, monkeypatch):
+    spec = cell_spec("logistic", "gaussian", protocol, run={"replicas": 5, "steps": 20})
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    whole = executed(spec, fused, (20,)).states[20]["x"]
+    often = executed(spec, fused, range(21)).states[20]["x"]
+    single = [executed(spec, fused, (20,), range(r, r + 1)).states[20]["x"] for r in range(5)]
+    monkeypatch.setattr(executor, "threads", lambda: 3)
+    threaded = executed(spec, fused, (20,)).states[20]["x"]
+    for other in (often, torch.cat(single), threaded):
+        assert torch.equal(other, whole)
+
+
+def test_each_kernel_is_compiled_once():
+    for protocol in PROTOCOLS:
+        executed(cell_spec("ridge", "sphere", protocol), fused)
+        assert len(getattr(kernels(), f"run_{protocol}").signatures) == 1
+        assert ready(f"run_{protocol}")
+
+
+def plain(**changes):
+    problem = {"name": "quadratic", "dimension": 3}
+    return Spec.parse({"problem": problem, "nodes": [{"count": 2}]} | changes)
+
+
+def estimator(**table):
+    return [{"count": 2, "estimator": table}]
+
+
+CHEBYSHEV = {"method": {"name": "chebyshev"}, "network": {"gossip": "matrix"}}
+OTHERS = {
+    "Chebyshev": CHEBYSHEV,
+    "ResidualFeedback": {"nodes": estimator(name="residual_feedback")},
+    "orthonormal": {"nodes": estimator(name="zeroth_order", sampling="orthonormal")},
+    "LinearModel": {"problem": {"name": "huber"}},
+    "AdditiveProblem": {"problem": {"name": "rosenbrock"}},
+    "float64": {"run": {"dtype": "float32"}},
+}
+
+
+@pytest.mark.parametrize(("word", "changes"), OTHERS.items(), ids=OTHERS)
+def test_other_components_are_named(word, changes):
+    assert why_not(plain()) is None
+    assert word in why_not(plain(**changes))
+
+
+def test_a_component_that_extends_a_known_one_is_not_taken_for_it():
+    class Louder(ZerothOrder):
+        def draw(self, rows, d):
+            return 2 * super().draw(rows, d)
+
+    class Steeper(QuadraticProblem):
+        def gradients(self, points, node, sample):
+            return 2 * super().gradients(points, node, sample)
+
+    parts = build(cell_spec("quadratic", "sphere", "pair"))
+    assert obstacle(parts.problem, parts.population, parts.method) is None
+    group = replace(parts.population.groups[0], estimator=Louder())
+    other = replace(parts.population, groups=(group,))
+    assert "Louder" in obstacle(parts.problem, other, parts.method)
+    fields = {name: getattr(parts.problem, name) for name in parts.problem.__dataclass_fields__}
+    assert "Steeper" in obstacle(Steeper(**fields), parts.population, parts.method)
