@@ -26,6 +26,7 @@ def history(clock: ClockFacts, server: ServerFacts, updates: int) -> History:
         NeverError: there are not that many, or not within `MOST_ARRIVALS` arrivals.
     """
     chains, taking_part = Chains(clock), participants(clock, server)
+    _all_finish(chains, taking_part)
     if server.rule == "collect":
         return collect(chains, server, taking_part, updates)
     if server.rule == "ringmaster" and server.stops:
@@ -43,6 +44,12 @@ def history(clock: ClockFacts, server: ServerFacts, updates: int) -> History:
                 f"{ledger.version} of {updates} updates after {len(arrivals)} arrivals"
             )
         count *= 2
+
+
+def _all_finish(chains: Chains, taking_part: tuple[int, ...]) -> None:
+    dead = [i for i in taking_part if not finite(chains, i, 0, 0, 1)]
+    if dead:
+        raise NeverError(f"workers {dead} never finish a job")
 
 
 def participants(clock: ClockFacts, server: ServerFacts) -> tuple[int, ...]:

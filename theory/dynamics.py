@@ -107,7 +107,7 @@ def choose_form(setting: Setting, A: Array) -> Form:
         return "general"
     laws = [law for law in setting.laws if isinstance(law, DifferenceLaw)]
     invariant = all(law.directions in ROTATION_INVARIANT for law in laws)
-    return "rotated" if invariant and _diagonalised(A, _eigenbasis(A)) else "general"
+    return "rotated" if invariant and diagonalised(A, eigenbasis(A)) else "general"
 
 
 def state_size(setting: Setting, form: Form, d: int) -> int:
@@ -193,7 +193,7 @@ def build_model(setting: Setting) -> Model:
     A, b = quadratic_parts(setting)
     form = choose_form(setting, A)
     d = A.shape[1]
-    basis = _eigenbasis(A) if form == "rotated" else np.eye(d)
+    basis = eigenbasis(A) if form == "rotated" else np.eye(d)
     optimum = minimiser(A, b)
     shifted = b - A @ optimum - constant_bias(setting.laws, A)
     start = setting.problem.initial - optimum
@@ -246,7 +246,7 @@ def _protocol(setting: Setting) -> tuple[Phases, Integers, Array]:
     return mixing_phases(setting), none, np.empty(0)
 
 
-def _eigenbasis(A: Array) -> Array:
+def eigenbasis(A: Array) -> Array:
     """Eigenvectors of a generic combination of the Hessians, shape [d, d]."""
     weights = 1.0 + 0.1 * np.cos(np.arange(len(A)))
     _, vectors = np.linalg.eigh(np.tensordot(weights, A, axes=1))
@@ -254,7 +254,8 @@ def _eigenbasis(A: Array) -> Array:
     return result
 
 
-def _diagonalised(A: Array, basis: Array) -> bool:
+def diagonalised(A: Array, basis: Array) -> bool:
+    """Whether every Hessian is diagonal in a basis [d, d]."""
     rotated = basis.T @ one_if_shared(A) @ basis
     off = np.abs(rotated * (1.0 - np.eye(A.shape[1]))).max(initial=0.0)
     return bool(off <= _COMMUTE * np.abs(A).max(initial=1e-300))

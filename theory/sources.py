@@ -102,3 +102,9 @@ WORST_CASE = Source(
     locator="semidefinite programs of Drori and Teboulle (2014) and Taylor, Hendrickx and Glineur "
     "(2017), solved with PEPit (Goujaud et al., Mathematical Programming Computation 16, 2024)"
 )
+RINGLEADER = (
+    "A. Maranjyan, P. Richtárik: Ringleader ASGD: The First Asynchronous SGD with Optimal Time "
+    "Complexity under Data Heterogeneity, 2025"
+)
+SERVER_SCHEDULE = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")
+SERVER_MOMENTS = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")

@@ -190,7 +190,7 @@ def test_a_hopeless_wait_is_told(monkeypatch):
         history(clock(1e-7, 1e3), TABLE, 3)
     dead = clock(1, 1, law="intervals", rates=((1.0,), (0.0,)))
     for server in (TABLE, MALENIA, MINIBATCH):
-        with pytest.raises(NeverError):
+        with pytest.raises(NeverError, match=r"workers \[1\] never finish"):
             history(dead, server, 3)
 
 
