@@ -6,6 +6,7 @@ last update that uses it. Estimates that no update uses are counted, never compu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,10 +134,23 @@ class _Run:
 
     def state(self, step: int) -> State:
         """The current state as a record."""
-        arrived = self.schedule.received[: self.schedule.counts[step - 1] if step else 0]
-        arrivals = np.bincount(self.schedule.workers[arrived], minlength=self.plan.nodes)
-        calls = dict.fromkeys(COUNTERS, 0)
-        calls |= {name: int(cost @ arrivals) for name, cost in self.cost.items()}
-        calls["floats_sent"] = int(arrivals.sum()) * self.x.shape[1]
-        counters = {name: self.replica.new_full(self.replica.shape, n) for name, n in calls.items()}
-        return State(step=step, arrays={"x": self.x[:, None]}, counters=counters)
+        return server_state(self.schedule, step, self.x[:, None], self.cost)
+
+
+def server_state(
+    schedule: Schedule, step: int, x: Tensor, cost: Mapping[str, NDArray[np.int64]]
+) -> State:
+    """The state after some updates: x [R, 1, d], and what all that has arrived by then did cost.
+
+    Arguments:
+        cost: oracle calls of one estimate of every worker, by kind, [n].
+    """
+    import torch
+
+    arrived = schedule.received[: schedule.counts[step - 1] if step else 0]
+    workers = schedule.workers[arrived]
+    calls = dict.fromkeys(COUNTERS, 0)
+    calls |= {name: int(each[workers].sum()) for name, each in cost.items()}
+    calls["floats_sent"] = len(arrived) * x.shape[-1]
+    counters = {name: torch.full((len(x),), n, device=x.device) for name, n in calls.items()}
+    return State(step=step, arrays={"x": x}, counters=counters)

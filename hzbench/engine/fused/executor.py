@@ -58,7 +58,7 @@ def execute(
     with ThreadPoolExecutor(threads()) as pool:
         for boundary in recorder.boundaries:
             if boundary > step:
-                _share_out(pool, segment, plan.replicas, step, boundary)
+                share_out(pool, segment, plan.replicas, step, boundary)
             step = boundary
             recorder.record(State(step=step, arrays=arrays, counters=counters))
 
@@ -110,7 +110,7 @@ def _segment(
     return segment
 
 
-def _share_out(
+def share_out(
     pool: ThreadPoolExecutor,
     segment: Segment,
     replicas: int,

@@ -21,6 +21,11 @@ def obstacle(problem: Problem, population: Population, method: Method) -> str | 
     """
     if type(method) not in _types("method", METHODS):
         return f"method {_named(method)}; fused kernels know {', '.join(METHODS)}"
+    return oracle_obstacle(problem, population)
+
+
+def oracle_obstacle(problem: Problem, population: Population) -> str | None:
+    """What keeps estimates from the kernels: all that a server needs, whatever its schedule."""
     found: Any = vars(type(problem)).get("compiled")
     if found is None or problem.compiled() is None:  # type: ignore[attr-defined]
         return f"problem {_named(problem)} has no compiled form"

@@ -1,0 +1,34 @@
+"""The compiled entry of server schedules. Import inside functions, as `kernels`."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from hzbench.engine.fused.oracles import estimate
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def compute(ob, orc, trace, version, k0, k1, x, kept, room):
+    """The estimates at x^version that some update uses, each into its slot."""
+    d = x.shape[1]
+    for place in range(trace.starts[version], trace.starts[version + 1]):
+        node, sample, slot = trace.worker[place], trace.sample[place], trace.slot[place]
+        line = estimate(ob, orc, node, sample, k0, k1, x, 0, d, room.lines, room.words)
+        for k in range(d):
+            kept[slot, k] = room.lines[line, k]
+
+
+@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+def run_server(ob, orc, keys, trace, x, slots, room, first, last, start, stop):
+    """Updates start ... stop − 1 of replicas first ... last − 1: x [R, 1, d], slots [R, C, d]."""
+    d = x.shape[2]
+    for r in range(first, last):
+        k0, k1, own, kept = keys[r, 0], keys[r, 1], x[r], slots[r]
+        if start == 0:
+            compute(ob, orc, trace, 0, k0, k1, own, kept, room)
+        for update in range(start, stop):
+            for e in range(trace.offsets[update], trace.offsets[update + 1]):
+                factor, slot = trace.factors[e], trace.used[e]
+                for k in range(d):
+                    own[0, k] -= factor * kept[slot, k]
+            compute(ob, orc, trace, update + 1, k0, k1, own, kept, room)
