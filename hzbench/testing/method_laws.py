@@ -5,6 +5,8 @@
   noise step by step to 1e-9, and with noise and random exchanges in mean, where an error of a tenth
   would be seen with power 0.9. One whose network needs columns that sum to 1 alone gets a digraph,
   where rows do not, under both rules of push weights.
+- A method with a server: its schedule is that of its `server_facts`, by estimate, on clocks
+  with ties, links, draws and outages; so are the means of a run with noise.
 - One that declares not to move keeps every node where it started.
 - Where nothing is known of its recursion: it stays at, or comes back to, an optimum that is not 0;
   it descends; and its nodes agree and keep their mean once nobody takes steps, unless it declares
@@ -20,6 +22,7 @@ import numpy as np
 
 from hzbench.core.method import Method
 from hzbench.core.normal_form import component_of
+from hzbench.core.server import ServerMethod
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import Spec
 from hzbench.harness.run import ALPHA, execute_case, prepare
@@ -41,6 +44,17 @@ PUSH, ONE_PEER = (
     {"gossip": "matrix", "graph": DIGRAPH, "weights": rule} for rule in ("push", "one-peer-push")
 )
 OPTIMUM = (0.8, -0.5, 1.2)
+CLOCKS = {
+    "with ties": {"name": "fixed", "seconds": [1.0, 2.0, 1.0, 4.0]},
+    "with links": {
+        "name": "fixed",
+        "pace": "sqrt",
+        "download": [0.0, 1.0, 0.3, 0.0],
+        "upload": 0.2,
+    },
+    "with exponential times": {"name": "exponential", "pace": "linear"},
+    "with outages": {"name": "intervals", "rates": [[1, 0], [1, 1], [0, 2], [0.5, 0.5]]},
+}
 HEAVY_BALL = {"momentum": 0.4, "schedule": {"name": "inverse-time", "offset": 4.0, "warmup": 2}}
 
 
@@ -52,6 +66,11 @@ def method_laws(name: str, method: Method) -> None:
     """
     table = {"name": name, **method.model_dump(mode="json", exclude_defaults=True)}
     for protocol in method.protocols:
+        if isinstance(method, ServerMethod):
+            _serves_as_declared(table)
+            _rests(table, protocol)
+            _descends(table, protocol)
+            continue
         if not method.moves:
             _stays(table, protocol)
             continue
@@ -81,6 +100,17 @@ def _moves_as_declared(
     _judge(spec, how, {"violated"})
 
 
+def _serves_as_declared(table: Table) -> None:
+    """On clocks with ties, links, outages and draws: the schedule and the exact moments."""
+    for how, clock in CLOCKS.items():
+        run = {"steps": 24, "replicas": 4096, "max_replicas": 16384, "record": [5, 24]}
+        problem = {**_quadratics(NODES), "initial": STARTS[0], "noise": 0.35}
+        check = {"theorem": "server_moments", "steps": [24], "observables": ["objective_gap"]}
+        checks = [{"theorem": "server_schedule"}, {**check, "tolerance": SEEN}]
+        spec = _spec(table, "server", problem, run, checks=checks, batch_size=3, clock=clock)
+        _judge(spec, how, {"violated", "inconclusive"})
+
+
 def _moments_as_declared(table: Table, protocol: Protocol) -> None:
     """With noise and random exchanges: the means are those of the recursion."""
     named = (["objective_gap"], ["consensus_potential"])
@@ -100,7 +130,7 @@ def _judge(spec: Spec, how: str, refused: set[str]) -> None:
         return
     title = (
         f"{_where(spec)}, {spec.node_count} nodes on quadratics {how}, does not move as its "
-        "update_order, update_facts and network_facts declare"
+        "update_order, update_facts and network_facts, or its server_facts, declare"
     )
     raise CheckFailed(paragraph(result, title), result)
 
@@ -219,6 +249,7 @@ def _spec(
     checks: Any = (),
     batch_size: int | str = "full",
     network: Mapping[str, Any] | None = None,
+    clock: Mapping[str, Any] | None = None,
 ) -> Spec:
     """A run of the method; nodes of the second half take half the step."""
     group = {"count": nodes // 2, "batch_size": batch_size}
@@ -231,6 +262,7 @@ def _spec(
             "problem": dict(problem),
             "nodes": [group, {**group, "step_size": size / 2}],
             "network": dict(network or _network(method, protocol, nodes)),
+            "clock": clock,
             "method": table,
             "run": dict(run),
             "checks": list(checks),
@@ -240,6 +272,8 @@ def _spec(
 
 def _network(method: Method, protocol: Protocol, nodes: int) -> Mapping[str, Any]:
     """A path, all pairs for matchings, and a digraph where the method can use one."""
+    if protocol == "server":
+        return {}
     if protocol == "matrix":
         return PUSH if _pushes(method) else {"gossip": protocol, "graph": "path"}
     network: Table = {"gossip": protocol}

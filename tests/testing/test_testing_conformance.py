@@ -10,8 +10,11 @@ import pytest
 
 from hzbench.core import registry
 from hzbench.core.setting import UpdateFacts
+from hzbench.methods.asgd import AsynchronousSGD
 from hzbench.methods.dsgd import DecentralizedSGD
 from hzbench.methods.local import LocalSGD
+from hzbench.methods.ringleader import Ringleader
+from hzbench.methods.rounds import Rennala
 from hzbench.testing import laws, method_laws, theorem_laws
 from hzbench.testing.laws import CheckFailed
 from hzbench.testing.settings import SETTINGS
@@ -180,6 +183,43 @@ def test_laws_without_a_recursion(registered, target, sentence):
         method_laws.method_laws("third_unknown", method)
         return
     with pytest.raises(CheckFailed, match=sentence):
+        method_laws.method_laws("third_unknown", method)
+
+
+class LateServer(AsynchronousSGD):
+    """Sends a worker its point before the update that its estimate makes."""
+
+    def begin_schedule(self, server):
+        for worker in range(server.workers):
+            server.send(worker)
+
+        def receive(job):
+            server.send(job.worker)
+            server.update({job.sample: 1.0})
+
+        return receive
+
+
+class TooFew(Rennala):
+    batch: int = 5
+
+    def complete(self, counts):
+        return sum(counts) >= self.batch - 1
+
+
+class SumForMean(Ringleader):
+    def begin_schedule(self, server):
+        def forgetful(weights, scale=1.0):
+            update(dict.fromkeys(weights, 1 / server.workers), scale)
+
+        update, server.update = server.update, forgetful
+        return super().begin_schedule(server)
+
+
+@pytest.mark.parametrize("target", [LateServer, TooFew, SumForMean])
+def test_servers_that_do_not_do_what_they_declare(registered, target):
+    method = registered(target)
+    with pytest.raises(CheckFailed, match=r"third_unknown under 'server'.* does not move as"):
         method_laws.method_laws("third_unknown", method)
 
 
