@@ -6,6 +6,8 @@ at some of its points |∇f|², tr Σ, and tr(HQ), tr(H²Q) of every shape of no
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +16,14 @@ from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.problem import Problem
+from hzbench.core.result import plain
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
 from hzbench.core.structure import BatchSize
 from hzbench.harness.build import build_problem, step_sizes
 from hzbench.harness.setting import estimator_of, method_of
 from hzbench.judge.ordering import settles
-from hzbench.theory.noise_path import Excess, Path, excess
+from hzbench.theory.noise_path import Excess, Path, elapsed, excess
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,57 +31,107 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 POINTS = 12  # of the path, at which noise and curvature are measured
-PROBES = 48  # random vectors (and data samples) a trace is averaged over
-_DIFFERENCE = 1e-4  # length of a step along v in Hv, relative to |v|
+VALUES = 24  # at which its loss is, where gradients are sampled
+PROBES, FEW_PROBES = 48, 16  # random vectors (and data samples) a trace is averaged over; sampled
 _SEED = 20252
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crossing:
-    """Predicted losses of two populations at steps 0 ... T.
+class Predicted:
+    """Expected losses of one population at steps 0 ... T, shape [T+1] each.
 
     Attributes:
-        own, other: loss of the noise-free path plus what noise adds, shape [T+1].
-        step: from which on the own loss is lower to the end; nan: not at the end.
-        noise_free: what the mean step sizes alone make of the difference, shape [T+1].
+        free: of the noise-free path.
+        noise: what noise adds, on average over the nodes.
     """
 
-    own: Array
-    other: Array
-    step: float
+    free: Array
+    noise: Array
+
+    @property
+    def loss(self) -> Array:
+        """Both."""
+        return self.free + self.noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossing:
+    """How two predicted populations compare.
+
+    Attributes:
+        difference: own loss minus the other's at steps 0 ... T.
+        noise_free: what the mean step sizes alone make of it.
+        step: from which on the own loss is lower (or above) to the end; nan: not at the end.
+    """
+
+    difference: Array
     noise_free: Array
+    step: float
 
 
-def crossing(own: Spec, other: Spec, batch_size: BatchSize = "full") -> Crossing:
-    """Predict when the mean loss of the nodes of `own` falls below that of `other` for good.
+def predict_crossings(orderings: Sequence[dict[str, Any]], specs: Sequence[Spec]) -> None:
+    """Add to every ordering of results.json that asks for it when it should begin to last.
 
-    Both are measured on the objective of `own`; with equal mean step sizes their noise-free path is
-    one.
+    Orderings about one problem share one noise-free path.
+    """
+    known = {spec.name: spec for spec in specs}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in orderings:
+        if each["predict"]:
+            key = json.dumps([each["predict"], known[each["run"]].problem], sort_keys=True)
+            groups.setdefault(key, []).append(each)
+    for group in groups.values():
+        names = list(dict.fromkeys(name for each in group for name in (each["run"], *each["than"])))
+        batch: BatchSize = "full" if group[0]["predict"] is True else group[0]["predict"]
+        found = predicted([known[name] for name in names], batch)
+        losses = dict(zip(names, found, strict=True))
+        for each in group:
+            for name, pair in each["pairs"].items():
+                told = compare(losses[each["run"]], losses[name], each["relation"])
+                step = each["step"]
+                at_step = {
+                    "at_step": told.difference[step],
+                    "free_at_step": told.noise_free[step],
+                }
+                pair["predicted"] = plain({**plain(told), **at_step})
+
+
+def predicted(specs: Sequence[Spec], batch_size: BatchSize = "full") -> list[Predicted]:
+    """Predict the mean loss of the nodes of several runs from one noise-free path.
+
+    It is that of the longest run, by the sum of mean step sizes, on the objective of the first.
 
     Arguments:
-        own, other: runs on one problem, with matchings (or single nodes).
+        specs: runs on one problem, with matchings (or single nodes).
         batch_size: data samples a node behind a gradient of the path; "full" is exact.
 
     Raises:
         UserMistakeError: a run whose noise has no closed form here.
     """
-    double = own.model_copy(update={"run": own.run.model_copy(update={"dtype": "float64"})})
-    landscape, paths = Landscape(build_problem(double), batch_size), {}
-    losses, totals = [], []
-    for spec in (own, other):
-        etas, momentum = step_sizes(spec), method_of(spec).momentum
-        steps = etas.mean(axis=1).round(12)  # means of 4 and of 64 equal numbers are one path
-        key = (steps.tobytes(), momentum)
-        if key not in paths:
-            paths[key] = follow(landscape, steps, momentum)
-        free, path = paths[key]
-        losses.append(free)
-        totals.append(free + _excess(spec, path, etas, landscape.problem.dimension).total)
+    etas = [step_sizes(spec) for spec in specs]
+    means = [each.mean(axis=1) for each in etas]
+    longest = max(range(len(specs)), key=lambda i: means[i].sum())
+    landscape = Landscape(build_problem(specs[0]), batch_size, specs[0].run.dtype)
+    momentum = method_of(specs[longest]).momentum
+    times, losses, path = follow(landscape, means[longest], momentum)
+    dimension = landscape.problem.dimension
+    return [
+        Predicted(
+            free=np.interp(elapsed(mean), times, losses),
+            noise=_excess(spec, path, steps, dimension).total,
+        )
+        for spec, steps, mean in zip(specs, etas, means, strict=True)
+    ]
+
+
+def compare(own: Predicted, other: Predicted, relation: str = "below") -> Crossing:
+    """When the mean loss of `own` falls below (rises above) that of `other` for good."""
+    difference = own.loss - other.loss
+    sign = 1 if relation == "below" else -1
     return Crossing(
-        own=totals[0],
-        other=totals[1],
-        step=settles(totals[0] - totals[1], np.arange(float(len(totals[0])))),
-        noise_free=losses[0] - losses[1],
+        difference=difference,
+        noise_free=own.free - other.free,
+        step=settles(sign * difference, np.arange(float(len(difference)))),
     )
 
 
@@ -87,8 +140,9 @@ def _excess(spec: Spec, path: Path, etas: Array, dimension: int) -> Excess:
     laws = tuple(
         estimator_of(group.estimator).law(group.batch_size) for group in spec.group_of_node()
     )
+    momentum, silent = method_of(spec).momentum, spec.network.silent_rounds
     try:
-        return excess(path, laws, etas, dimension)
+        return excess(path, laws, etas, dimension, momentum, silent)
     except ValueError as error:
         raise UserMistakeError(f"{spec.name}: {error}") from None
 
@@ -96,12 +150,19 @@ def _excess(spec: Spec, path: Path, etas: Array, dimension: int) -> Excess:
 class Landscape:
     """f, ∇f, Hv and single-sample gradients of a problem, on fixed draws of its data."""
 
-    def __init__(self, problem: Problem, batch_size: BatchSize) -> None:
-        self.problem, self.batch_size = problem, batch_size
+    def __init__(
+        self, problem: Problem, batch_size: BatchSize = "full", dtype: str = "float64"
+    ) -> None:
+        self.problem, self.batch_size, self.dtype = problem, batch_size, dtype
+
+    @property
+    def exact(self) -> bool:
+        """Whether gradients of the path are exact."""
+        return self.batch_size == "full"
 
     def gradients(self, points: Tensor, step: int = 0) -> Tensor:
         """∇f at several points, averaged over nodes: [k, d] -> [k, d]."""
-        if self.batch_size == "full":
+        if self.exact:
             return self.problem.objective_gradient(points)
         n, rows = self.problem.nodes, self._rows(len(points), step)
         spread = points.repeat_interleave(n, dim=0)
@@ -110,37 +171,27 @@ class Landscape:
             self.problem.gradients(spread, rows.node, sample)[:, 0].view(len(points), n, -1).mean(1)
         )
 
-    def value(self, x: Tensor, step: int = 0) -> float:
-        """f(x)."""
-        if self.batch_size == "full":
-            return float(self.problem.objective(x[None])[0])
-        n, rows = self.problem.nodes, self._rows(1, step)
-        sample = self.problem.sample(rows, self.batch_size, 1)
-        points = x.expand(n, 1, 1, -1)
-        return float(self.problem.values(points, rows.node, sample).mean())
-
-    def products(self, x: Tensor, vectors: Tensor) -> Tensor:
+    def products(self, x: Tensor, vectors: Tensor, step: int) -> Tensor:
         """Hv for several v, by central differences of ∇f: [d], [k, d] -> [k, d]."""
-        length = vectors.norm(dim=1, keepdim=True).clamp_min(1e-300)
-        offset = _DIFFERENCE * vectors / length
-        both = [self.gradients(x + sign * offset) for sign in (1, -1)]
-        found: Tensor = (both[0] - both[1]) / (2 * _DIFFERENCE) * length
+        import torch
+
+        step_length = torch.finfo(x.dtype).eps ** (1 / 3)
+        length = vectors.norm(dim=1, keepdim=True).clamp_min(1e-30)
+        offset = step_length * vectors / length
+        both = [self.gradients(x + sign * offset, step) for sign in (1, -1)]
+        found: Tensor = (both[0] - both[1]) / (2 * step_length) * length
         return found
 
     def samples(self, x: Tensor, count: int) -> Tensor:
         """Gradients of single data samples of random nodes, minus their node's mean: [k, d]."""
-        import torch
-
-        n = self.problem.nodes
-        rows = self._rows(1, 0)
-        each = -(-count // n) + 1
-        drawn = self.problem.sample(rows, 1, each)
-        found = self.problem.gradients(x.expand(n, -1), rows.node, drawn)  # [n, each, d]
-        mean = self.problem.gradients(
-            x.expand(n, -1), rows.node, self.problem.sample(rows, self.batch_size, 1)
-        )
-        picked = (found - mean).transpose(0, 1).reshape(-1, found.shape[2])
-        return picked[torch.arange(count)]
+        rows, spread = self._rows(1, 0), x.expand(self.problem.nodes, -1)
+        each, b = -(-count // self.problem.nodes), self.batch_size
+        found = self.problem.gradients(spread, rows.node, self.problem.sample(rows, 1, each))
+        apart = self._rows(1, 1)  # draws of its own for the mean, whose noise is Σ/b
+        mean = self.problem.gradients(spread, rows.node, self.problem.sample(apart, b, 1))
+        share = 1.0 if b == "full" else b / (b + 1.0)
+        centred = (found - mean).transpose(0, 1).reshape(-1, found.shape[2])
+        return centred[:count] * share**0.5
 
     def _rows(self, points: int, step: int) -> Rows:
         """One address a node, the same for every point: equal draws at both ends of a step."""
@@ -152,47 +203,50 @@ class Landscape:
         return Rows(keys=keys, replica=zero, node=node, step=zero + step)
 
 
-def follow(landscape: Landscape, etas: Array, momentum: float) -> tuple[Array, Path]:
-    """Losses of descent with the mean step sizes [T], and what is measured along it."""
+def follow(landscape: Landscape, etas: Array, momentum: float) -> tuple[Array, Array, Path]:
+    """Descent with step sizes [T]: times and losses, and what is measured along it."""
     import torch
 
-    x = torch.as_tensor(landscape.problem.initial).double().mean(0)
-    velocity, total = torch.zeros_like(x), len(etas)
+    x = torch.as_tensor(landscape.problem.initial).to(getattr(torch, landscape.dtype)).mean(0)
+    velocity, total, time = torch.zeros_like(x), len(etas), elapsed(etas)
     marks = set(np.unique(np.geomspace(1, total + 1, POINTS).round().astype(int) - 1).tolist())
-    losses, measured = [landscape.value(x)], []
+    seen = marks | set(range(0, total + 1, 1 if landscape.exact else -(-total // VALUES)))
+    losses, measured = [], []
     for t in range(total + 1):
-        gradient = landscape.gradients(x[None], t)[0]
         if t in marks:
-            measured.append((t, *_measure(landscape, x, gradient)))
+            measured.append((time[t], *_measure(landscape, x, total + 2 * t)))
+        if t in seen:
+            losses.append((time[t], float(landscape.problem.objective(x[None])[0])))
         if t < total:
+            gradient = landscape.gradients(x[None], t)[0]
             velocity = momentum * velocity + (1 - momentum) * gradient
             x = x - float(etas[t]) * velocity
-            losses.append(landscape.value(x))
-    steps, square, noise, curvature, decay = (
+    times, square, noise, curvature, decay = (
         np.array(part) for part in zip(*measured, strict=True)
     )
-    return np.array(losses), Path(
-        steps=steps.astype(float),
-        gradient=square,
-        noise=noise,
-        curvature=curvature.T,
-        decay=decay.T,
-    )
+    path = Path(time=times, gradient=square, noise=noise, curvature=curvature.T, decay=decay.T)
+    return *(np.array(part) for part in zip(*losses, strict=True)), path
 
 
-def _measure(landscape: Landscape, x: Tensor, gradient: Tensor) -> tuple[Any, ...]:
-    """|∇f|², tr Σ, and tr(HQ), tr(H²Q)/tr(HQ) of Q = Σ, I, gg'."""
+def _measure(landscape: Landscape, x: Tensor, step: int) -> tuple[Any, ...]:
+    """|∇f|², tr Σ, and tr(HQ), tr(H²Q)/tr(HQ) of Q = Σ, I, gg'.
+
+    Sampled gradients and products enter in pairs of independent draws, whose products have no bias.
+    """
     import torch
 
     source = torch.Generator().manual_seed(_SEED)
-    samples = landscape.samples(x, PROBES)
-    signs = torch.randint(0, 2, (PROBES, len(x)), generator=source).to(x.dtype) * 2 - 1
+    probes = PROBES if landscape.exact else FEW_PROBES
+    samples = landscape.samples(x, probes)
+    signs = torch.randint(0, 2, (probes, len(x)), generator=source).to(x.dtype) * 2 - 1
+    pair = [landscape.gradients(x[None], step + i) for i in (0, 1)]
     curvature, decay = [], []
-    for vectors in (samples, signs, gradient[None]):
-        images = landscape.products(x, vectors)
-        first = float((vectors * images).sum(1).mean())
-        second = float((images * images).sum(1).mean())
+    for left, right in ((samples, samples), (signs, signs), pair):
+        one = landscape.products(x, left, step)
+        two = one if left is right and landscape.exact else landscape.products(x, right, step + 1)
+        first = float(((left * two).sum(1) + (one * right).sum(1)).mean()) / 2
+        second = float((one * two).sum(1).mean())
         curvature.append(first)
-        decay.append(second / first if first else 0.0)
-    square, noise = float(gradient @ gradient), float(samples.square().sum(1).mean())
-    return square, noise, curvature, decay
+        decay.append(second / first if first > 0 else 0.0)  # where f bends down, noise stays
+    square, noise = float((pair[0] * pair[1]).sum()), float(samples.square().sum(1).mean())
+    return max(0.0, square), noise, curvature, decay

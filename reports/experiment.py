@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hzbench.reports.curves import Panel, race
+from hzbench.reports.curves import Curve, Panel, array, averaged, curve, race
 from hzbench.reports.formats import number
 from hzbench.reports.leaderboard import title
 from hzbench.reports.svg import SERIES
@@ -89,6 +89,7 @@ def experiment(results: Mapping[str, Any]) -> Experiment | None:
     asked = dict.fromkeys(str(each["observable"]) for each in (*orderings, *readings))
     drawn = [_race(name, orderings, readings, runs) for name in asked]
     drawn += [_near(panel, orderings, names) for panel in drawn if panel is not None]
+    drawn += [_foretold(each, runs) for each in orderings]
     return Experiment(
         orderings=tuple(_ordering(each, names) for each in orderings),
         readings=tuple(_reading(each, names) for each in readings),
@@ -140,6 +141,43 @@ def _near(
     )
 
 
+def _foretold(record: Mapping[str, Any], runs: Mapping[str, Run]) -> Panel | None:
+    """Differences to the others as measured, each with the one that measured noise predicts."""
+    curves: list[Curve] = []
+    own = _curve(runs.get(record["run"]), record["observable"])
+    for name, pair in (record.get("pairs") or {}).items():
+        other, told = _curve(runs.get(name), record["observable"]), pair.get("predicted")
+        if own is None or other is None or told is None:
+            continue
+        steps = array(runs[name]["steps"])[:, 0]
+        rows = array(told["difference"])[steps.astype(int)]
+        label = title(runs[name])
+        found = replace(own, mean=own.mean - other.mean, error=0 * own.error, low=None, high=None)
+        curves += [
+            replace(found, name=f"to {label}"),
+            replace(found, mean=rows, name=f"to {label}, predicted"),
+        ]
+    if not curves or len(steps) < 2:
+        return None
+    text = f"{record['observable']}: {title(runs[record['run']])} minus others, and predicted"
+    late = len(steps) // 10
+    return Panel(
+        observable=text,
+        shape="race",
+        steps=steps[late:],
+        curves=tuple(
+            replace(each, mean=each.mean[late:], error=each.error[late:])
+            for each in curves[: len(SERIES)]
+        ),
+    )
+
+
+def _curve(run: Run | None, observable: str) -> Curve | None:
+    """A recorded observable of a run."""
+    entry = ((run or {}).get("observables") or {}).get(observable)
+    return None if run is None else curve(entry, averaged(run))
+
+
 def _ordering(record: Mapping[str, Any], names: Mapping[str, str]) -> OrderingRow:
     pairs = record.get("pairs") or {}
     return OrderingRow(
@@ -172,19 +210,26 @@ def _predicted(found: Mapping[str, Any] | None) -> str:
     """What measured noise says of the same, in words."""
     if found is None:
         return ""
-    step = found["step"]
-    when = "not at the end" if step is None else f"from step {number(step, 4)} on"
-    return f"by measured noise: {when}, difference {number(found['difference'])}"
+    return (
+        f"predicted: {_from(found['step'])}, difference {number(found['at_step'])} (of it "
+        f"{number(found['free_at_step'])} by step sizes alone)"
+    )
 
 
 def _lasts(crossing: Mapping[str, float | None]) -> str:
     """From which step the ordering lasts, with the interval over resampled seeds."""
     step, low, high = (crossing[key] for key in ("step", "low", "high"))
     if step is None:
-        return "not at the end"
+        return _from(step)
     upper = number(high, 4) if high is not None else "never"
     interval = "" if low == high else f" (95 %: {number(low, 4)} ... {upper})"
-    return ("from the start" if step == 0 else f"from step {number(step, 4)} on") + interval
+    return _from(step) + interval
+
+
+def _from(step: float | None) -> str:
+    if step is None:
+        return "not at the end"
+    return "from the start" if step == 0 else f"from step {number(step, 4)} on"
 
 
 def _reading(record: Mapping[str, Any], names: Mapping[str, str]) -> ReadingRow:

@@ -10,6 +10,7 @@ along its own mean curvature tr(H²Q)/tr(HQ). To leading order in the noise
 
 and what matchings have not yet averaged away of the nodes' own noise adds
 ½ (1 − 1/n) Σ_k Σ_Q c^(t−k) tr(H_k Q_k) Σ_i η_i² c_iQ/n with the same decay, c = E Γ+/Γ.
+Populations with other mean step sizes are read off the same path at equal sums of step sizes.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Path:
     """What was measured at K points of a noise-free path, shape [K] unless said otherwise.
 
     Attributes:
-        steps: when.
+        time: when, as a sum of mean step sizes.
         gradient: |∇f|².
         noise: tr Σ of one data sample.
         curvature: tr(HQ) of Q = Σ, I and ∇f∇f', shape [3, K].
         decay: tr(H²Q)/tr(HQ), shape [3, K].
     """
 
-    steps: Array
+    time: Array
     gradient: Array
     noise: Array
     curvature: Array
@@ -64,16 +65,28 @@ class Excess:
         return self.mean + self.nodes
 
 
-def excess(path: Path, laws: tuple[EstimatorLaw, ...], steps: Array, dimension: int) -> Excess:
+def excess(
+    path: Path,
+    laws: tuple[EstimatorLaw, ...],
+    steps: Array,
+    dimension: int,
+    momentum: float = 0.0,
+    silent: int = 0,
+) -> Excess:
     """The leading order of noise for one population under uniform matchings.
 
     Setting and assumptions: unbiased estimates, gradients or directional derivatives along Gaussian
     or spherical vectors; random matchings of all nodes, halves averaged, the idle node steps too;
-    noise small enough that H and Q are those of the noise-free path.
+    noise small enough that H and Q are those of the noise-free path; step sizes small enough that
+    the path depends on the sum of mean step sizes only (gradient flow), the same for every node.
 
     Formula:
         Cov G = Σ/b for gradients; (Σ/b)(1 + (2κ−1)/m) + (κ/m)(|g|² + tr Σ/b) I + ((2κ−1)/m) gg'
-        for differences that share their data (A8); c = 1 − ½ n/(n−1) for n even, ½ for n odd.
+        for differences that share their data (A8); c = 1 − ½ n/(n−1) for n even, ½ for n odd, 1 in
+        silent rounds. With momentum μ the noise passes a buffer that stays with its node,
+        w+ = μ w + (1 − μ) η (a x + ξ), x+ = mix(x − w+): with S = E|x|², C = E<x, w>, V = E|w|² and
+        h = (1 − μ) η̄a, V+ = μ²V + 2μh C + h²S + (1 − μ)² E|ηξ|², S+ = c(S − 2(μC + hS) + V+) and
+        C+ = c(μC + hS − V+); c serves both, since partners are uniform and deviations sum to 0.
 
     Source:
         own derivation (D1 along a path, with the curvature of every shape of noise).
@@ -83,31 +96,47 @@ def excess(path: Path, laws: tuple[EstimatorLaw, ...], steps: Array, dimension: 
         laws: of every node's estimate.
         steps: η of every step and node, shape [T, n].
         dimension: d.
+        momentum: μ.
+        silent: rounds at the start without exchange.
 
     Raises:
         ValueError: a law whose covariance has another shape.
     """
     total, n = steps.shape
-    when = np.arange(total)
-    at = {
-        "gradient": np.interp(when, path.steps, path.gradient),
-        "noise": np.interp(when, path.steps, path.noise),
-    }
-    curvature = np.array([np.interp(when, path.steps, row) for row in path.curvature])
-    decay = np.array([np.interp(when, path.steps, row) for row in path.decay])
-    shares = {law: _shape_of(law, at["gradient"], at["noise"], dimension) for law in set(laws)}
+    eta = steps.mean(axis=1)
+    when = elapsed(eta)[:-1]
+    gradient, noise = (_between(when, path.time, row) for row in (path.gradient, path.noise))
+    curvature = np.array([_between(when, path.time, row) for row in path.curvature])
+    decay = np.array([_between(when, path.time, row) for row in path.decay])
+    shares = {law: _shape_of(law, gradient, noise, dimension) for law in set(laws)}
     power = np.zeros_like(curvature)  # [3, T], sum over nodes of η_i² tr(H c_Q Q)
     for i, law in enumerate(laws):
         power += steps[:, i] ** 2 * curvature * shares[law]
-    keep = (1.0 - steps.mean(axis=1) * decay) ** 2
+    drift = (1.0 - momentum) * eta * decay
+    part = 0.5 / n**2 * np.array([[1.0], [n - 1.0]])  # at the mean iterate, and on top of it
     found = np.zeros((2, total + 1))
-    mean, own = np.zeros(len(SHAPES)), np.zeros(len(SHAPES))
-    mixed = _contraction(n)
+    S, C, V = np.zeros((3, 2, len(SHAPES)))
     for t in range(total):
-        mean = keep[:, t] * mean + 0.5 * power[:, t] / n**2
-        own = mixed * (keep[:, t] * own + 0.5 * (1.0 - 1.0 / n) * power[:, t] / n)
-        found[:, t + 1] = mean.sum(), own.sum()
+        mixed = np.array([[1.0], [1.0 if t < silent else _contraction(n)]])
+        kept, h = momentum * (eta[t] / eta[t - 1] if t and eta[t - 1] else 0.0), drift[:, t]
+        fresh = (1.0 - momentum) ** 2 * part * power[:, t]
+        V = kept**2 * V + 2.0 * kept * h * C + h**2 * S + fresh
+        both = kept * C + h * S  # E<x, w> with the new w
+        S, C = mixed * (S - 2.0 * both + V), mixed * (both - V)
+        found[:, t + 1] = S.sum(axis=1)
     return Excess(mean=found[0], nodes=found[1])
+
+
+def _between(when: Array, times: Array, values: Array) -> Array:
+    """Interpolate what falls like an exponential: on a log scale, unless signs forbid it."""
+    if (values > 0).all():
+        return np.exp(np.interp(when, times, np.log(values)))
+    return np.interp(when, times, values)
+
+
+def elapsed(steps: Array) -> Array:
+    """Σ_{s<t} η_s at t = 0 ... T, the time of gradient flow, from mean step sizes [T]."""
+    return np.append(0.0, np.cumsum(steps)).round(12)  # sums of equal numbers are equal
 
 
 def _contraction(n: int) -> float:

@@ -13,11 +13,9 @@ from rich.markup import escape
 
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.result import plain
-from hzbench.core.structure import BatchSize
 from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
-from hzbench.harness.suite import Suite, load
+from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
 from hzbench.reports.html import write_report
 
@@ -40,7 +38,10 @@ def run(
         console.print(escape(suite.table.title), soft_wrap=True, highlight=False)
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)
-    predict_crossings(record, suite)
+    if any(each["predict"] for each in record["orderings"]):
+        from hzbench.crossing import predict_crossings
+
+        predict_crossings(record["orderings"], suite.specs)
     folder = out / suite.table.name
     save_json(folder / "results.json", record)
     page = write_report(record, folder / "report.html", _saved(folder / "mutants.json"))
@@ -55,23 +56,6 @@ def run(
         orderings(record)
         print(f"report: {page}")
     return bool(record["met"])
-
-
-def predict_crossings(record: dict[str, Any], suite: Suite) -> None:
-    """Add to every ordering that asks for it when it should begin to last, by measured noise."""
-    specs = {spec.name: spec for spec in suite.specs}
-    for each in record["orderings"]:
-        if not each["predict"]:
-            continue
-        from hzbench.crossing import crossing
-
-        for name, pair in each["pairs"].items():
-            batch: BatchSize = "full" if each["predict"] is True else each["predict"]
-            found = crossing(specs[each["run"]], specs[name], batch)
-            difference = found.own - found.other
-            pair["predicted"] = plain(
-                {"step": found.step, "difference": difference[each["step"]], "curve": difference}
-            )
 
 
 def report(results: Path, out: Path | None) -> Path:

@@ -11,7 +11,8 @@ Schema 1, every number JSON-able (non-finite numbers are null):
      "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason",
                     "p_value", "pairs": {other run: {"difference", "low", "high" (95 %),
                     "confirming", "against", "crossing": {"step", "low", "high"},
-                    "predicted" (with predict = true): {"step", "difference", "curve"}}}}],
+                    "predicted" (with predict): {"step", "at_step", "free_at_step",
+                    "difference" and "noise_free" at steps 0 ... T}}}}],
      "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error",
                    "low", "high" (95 %, Student's t)}]}
 

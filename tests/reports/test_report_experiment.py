@@ -82,3 +82,28 @@ def test_the_closer_look_is_at_runs_that_end_near(results):
     assert len(whole.steps) == 25
     alone = {**told, "orderings": [{**ordering, "than": ["far"]}]}
     assert len(experiment({**alone, "runs": [run("a", 1.0), run("far", 1.6)]}).races) == 1
+
+
+def test_predicted_differences_stand_beside_measured_ones(results):
+    (slow, fast), steps = results["orderings"], 20
+    told = {
+        "step": 3.0,
+        "at_step": -0.25,
+        "free_at_step": -0.125,
+        "difference": (-np.arange(steps + 1) / 80).tolist(),
+        "noise_free": [0.0] * (steps + 1),
+    }
+    pairs = {"slow": fast["pairs"]["slow"] | {"predicted": told}}
+    record = results | {"orderings": [slow, fast | {"pairs": pairs}]}
+    found = experiment(record)
+    words = found.orderings[1].comparisons[0].predicted
+    assert words == "predicted: from step 3 on, difference −0.25 (of it −0.125 by step sizes alone)"
+    measured, predicted = found.races[-1].curves
+    assert (measured.name, predicted.name) == ("to Slow & steady", "to Slow & steady, predicted")
+    ends = {run["name"]: run["observables"]["objective_gap"]["mean"] for run in results["runs"]}
+    late = len(ends["fast"]) - len(measured.mean)
+    expected = np.subtract(ends["fast"], ends["slow"])[late:]
+    assert measured.mean[:, 0] == pytest.approx(expected)
+    recorded = np.array(results["runs"][0]["steps"])[late:]
+    assert predicted.mean[:, 0] == pytest.approx(-recorded / 80)
+    assert "noise and curvature along descent predict" in render(build(record))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from hzbench import crossing
 from hzbench.core.spec import Spec
 from hzbench.core.structure import DifferenceLaw, GradientLaw
-from hzbench.crossing import Landscape, crossing, follow
+from hzbench.crossing import Landscape, compare, follow, predicted
 from hzbench.harness.build import build_problem, step_sizes
 from hzbench.harness.run import predict
 from hzbench.harness.setting import setting_of
@@ -15,7 +16,8 @@ from hzbench.theory.noise_path import Path, excess
 VECTORS = {"name": "zeroth_order", "directions": "gaussian", "difference": "directional_derivative"}
 
 
-def spec_of(first, zeroth, samples=8, batch=4, momentum=0.0, steps=60, **problem):
+def spec_of(first, zeroth, samples=8, batch=4, momentum=0.0, steps=60, silent=0, eta=0.05,
+            dtype="float64", **problem):  # fmt: skip
     groups = [{"count": first, "batch_size": batch}] if first else []
     if zeroth:
         estimator = {**VECTORS, "samples": samples}
@@ -25,9 +27,9 @@ def spec_of(first, zeroth, samples=8, batch=4, momentum=0.0, steps=60, **problem
         {
             "problem": words,
             "nodes": groups,
-            "network": {"gossip": "matching", "idle_steps": True},
-            "method": {"name": "hdo", "step_size": 0.05, "momentum": momentum},
-            "run": {"steps": steps, "replicas": 16, "record": {"every": 1}},
+            "network": {"gossip": "matching", "idle_steps": True, "silent_rounds": silent},
+            "method": {"name": "hdo", "step_size": eta, "momentum": momentum},
+            "run": {"steps": steps, "replicas": 16, "record": {"every": 1}, "dtype": dtype},
         }
     )
 
@@ -36,9 +38,11 @@ def both(spec):
     """(gap of the mean iterate, ½ tr HΓ) by the leading order and by the exact recursion."""
     problem = build_problem(spec)
     exact = predict("quadratic_dynamics", setting_of(spec, problem)).values
-    losses, path = follow(Landscape(problem, "full"), step_sizes(spec).mean(1), 0.0)
+    momentum = spec.method.get("momentum", 0.0)
+    _, losses, path = follow(Landscape(problem), step_sizes(spec).mean(1), momentum)
     laws = setting_of(spec, problem).laws
-    found = excess(path, laws, step_sizes(spec), problem.dimension)
+    silent = spec.network.silent_rounds
+    found = excess(path, laws, step_sizes(spec), problem.dimension, momentum, silent)
     return losses - problem.constants.minimum, found, exact
 
 
@@ -56,6 +60,25 @@ def test_leading_order_is_the_exact_recursion_where_noise_is_small(counts, curva
     if curvature is ISOTROPIC:
         nodes = 0.5 * 0.7 * exact["consensus_potential"]
         assert found.nodes[30:] == pytest.approx(nodes[30:], rel=0.06)
+
+
+@pytest.mark.parametrize("silent", [0, 40])
+def test_momentum_and_silent_rounds_are_those_of_the_exact_recursion(silent):
+    """The buffer exactly, the drift by its long-run effect; the nodes' own part too."""
+    spec = spec_of(4, 12, samples=60, momentum=0.8, steps=120, silent=silent, **ISOTROPIC)
+    free, found, exact = both(spec)
+    late = slice(20, None)
+    assert found.mean[late] == pytest.approx((exact["objective_gap"] - free)[late], rel=0.06)
+    nodes = 0.5 * 0.7 * exact["consensus_potential"]
+    assert found.nodes[late] == pytest.approx(nodes[late], rel=0.06)
+
+
+def test_momentum_that_is_left_out_is_seen():
+    spec = spec_of(4, 12, samples=60, momentum=0.8, steps=120, **ISOTROPIC)
+    exact = both(spec)[2]
+    plain = both(spec_of(4, 12, samples=60, steps=120, **ISOTROPIC))[1]
+    nodes = 0.5 * 0.7 * exact["consensus_potential"][60:]
+    assert not np.allclose(plain.nodes[60:], nodes, rtol=0.3)
 
 
 def test_halved_vectors_and_doubled_batches_are_seen():
@@ -87,13 +110,66 @@ def test_covariances_are_those_of_the_estimates():
     for index, shape in enumerate(basis):
         curvature = np.stack([one if k == index else zero for k in range(3)])
         path = Path(
-            steps=np.arange(2.0), gradient=one * (g @ g), noise=one * np.trace(sigma),
+            time=np.arange(2.0), gradient=one * (g @ g), noise=one * np.trace(sigma),
             curvature=curvature, decay=np.zeros((3, 2)),
         )  # fmt: skip
         total += 2 * excess(path, (law,), np.ones((1, 1)), d).mean[1] * shape
     np.testing.assert_allclose(total, measured, atol=0.05)
     first = excess(path, (GradientLaw(batch_size=b),), np.ones((1, 1)), d)
     assert first.mean[1] == 0.0  # gradients have no noise along themselves
+
+
+def test_populations_of_other_step_sizes_are_read_off_one_path():
+    """Gradient flow: the error is of first order in the step size."""
+    worst = []
+    for eta in (0.04, 0.02):
+        own, other = (spec_of(4, 0, eta=size, steps=60) for size in (eta, eta / 2))
+        shared, alone = predicted([own, other])[1], predicted([other])[0]
+        assert shared.noise == pytest.approx(alone.noise, rel=0.15)
+        worst.append(np.abs(shared.free / alone.free - 1).max())
+    assert worst[0] < 0.06
+    assert worst[1] < 0.55 * worst[0]
+
+
+def test_sampled_gradients_measure_the_same_without_bias():
+    """Pairs of independent draws: squares of gradients and of Hv do not count sampling noise."""
+    spec = spec_of(4, 12, noise=1.0, steps=40, dtype="float32")
+    problem = build_problem(spec)
+    etas = step_sizes(spec).mean(1)
+    _, losses, exact = follow(Landscape(problem, "full", "float32"), etas, 0.0)
+    times, some, sampled = follow(Landscape(problem, 200, "float32"), etas, 0.0)
+    late = exact.gradient < 0.1 * exact.gradient[0]
+    error = 2 * np.sqrt(6 / (16 * 200)) * np.sqrt(exact.gradient[late]) + 6 / (16 * 200)
+    assert (np.abs(sampled.gradient - exact.gradient)[late] < 4 * error).all()
+    assert sampled.noise == pytest.approx(6.0, rel=0.5)  # 16 samples of trace 6
+    np.testing.assert_allclose(sampled.decay[1], exact.decay[1], rtol=0.3)
+    known = np.interp(times, np.round(np.append(0, np.cumsum(etas)), 12), losses)
+    assert some == pytest.approx(known, rel=0.05)
+
+
+def test_orderings_about_one_problem_share_one_path(monkeypatch):
+    few, hybrid = (
+        spec.model_copy(update={"name": name})
+        for spec, name in ((spec_of(4, 0), "few"), (spec_of(4, 12), "hybrid"))
+    )
+    seen = []
+    real = crossing.follow
+    monkeypatch.setattr(crossing, "follow", lambda *words: seen.append(1) or real(*words))
+    said = {"predict": True, "run": "hybrid", "relation": "below", "step": 60}
+    orderings = [
+        {**said, "pairs": {"few": {}}, "than": ["few"]},
+        {**said, "pairs": {"few": {}}, "than": ["few"], "relation": "above", "step": 30},
+        {"predict": False, "run": "few", "pairs": {"hybrid": {}}, "than": ["hybrid"]},
+    ]
+    crossing.predict_crossings(orderings, [few, hybrid])
+    assert len(seen) == 1
+    told = [each["pairs"]["few"]["predicted"] for each in orderings[:2]]
+    assert told[0]["difference"] == told[1]["difference"]
+    assert [each["at_step"] for each in told] == [told[0]["difference"][step] for step in (60, 30)]
+    expected = compare(*predicted([hybrid, few]))
+    assert told[0]["difference"] == expected.difference.tolist()
+    assert (told[0]["step"] is None) != (told[1]["step"] is None)
+    assert "predicted" not in orderings[2]["pairs"]["hybrid"]
 
 
 def test_settling():
@@ -108,11 +184,11 @@ def test_the_order_of_two_populations_follows():
         spec_of(4, 0, batch=1, steps=120, noise=1.0),
         spec_of(4, 60, 16, 1, steps=120, noise=1.0),
     )
-    found = crossing(hybrid, few)
+    found = compare(*predicted([hybrid, few]))
     values = [
         predict("quadratic_dynamics", setting_of(s, build_problem(s))).values for s in (hybrid, few)
     ]
     curvature = build_problem(few).structure.hessians[0].trace() / 6
     exact = [v["objective_gap"] + 0.5 * curvature * v["consensus_potential"] for v in values]
-    assert np.sign(found.own[-1] - found.other[-1]) == np.sign(exact[0][-1] - exact[1][-1])
+    assert np.sign(found.difference[-1]) == np.sign(exact[0][-1] - exact[1][-1])
     assert np.abs(found.noise_free).max() == 0.0
