@@ -171,6 +171,18 @@ _TABLES: dict[str, dict[str, Any]] = {
         "method": "dsgd",
         "run": {"replicas": 64},
     },
+    "server": {
+        "problem": ROUND | {"heterogeneity": 1.0},
+        "nodes": HALVES,
+        "clock": {"name": "fixed", "seconds": [1.0, 2.0, 1.0, 5.0]},
+        "method": "ringleader",
+    },
+    "server with a biased limit": {
+        "problem": {"name": "quadratic", "dimension": 2, "heterogeneity": 2.0},
+        "nodes": [{"count": 3, "batch_size": "full"}],
+        "clock": {"name": "fixed", "seconds": [1.0, 2.0, 4.0]},
+        "method": "asgd",
+    },
 }
 
 
