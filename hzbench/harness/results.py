@@ -110,10 +110,12 @@ def labels(spec: Spec, trace: Trace) -> dict[str, Any]:
     population = {len(kinds): "first-order only", 0: "zeroth-order only"}.get(first, "hybrid")
     problem = spec.component("problem", spec.problem)
     data = getattr(problem, "data", None)
+    served = spec.network.gossip == "server"
+    clock = "fixed" if spec.clock is None else spec.clock["name"]
     return {
         "problem": spec.problem["name"] + (f" ({data})" if isinstance(data, str) else ""),
-        "topology": spec.network.graph["name"],
-        "gossip": spec.network.gossip,
+        "topology": "server" if served else spec.network.graph["name"],
+        "gossip": f"{clock} clock" if served else spec.network.gossip,
         "method": spec.method["name"],
         "population": population,
         "estimators": " + ".join(dict.fromkeys(_law_label(group) for group in spec.nodes)),
