@@ -24,6 +24,7 @@ from hzbench.theory.dynamics import (
 )
 from hzbench.theory.graphs import GraphError
 from hzbench.theory.push_sum import settled
+from hzbench.theory.server_stability import server_radius, server_step_limit
 from hzbench.theory.stacks import eigenvalue_range
 
 Array = NDArray[np.float64]
@@ -57,6 +58,8 @@ def step_size_limit(setting: Setting) -> tuple[float, str]:
     largest = float(np.max(setting.step_sizes, initial=0.0))
     if not setting.moves or largest <= 0:
         return inf, "no node moves, so no step size is too large"
+    if setting.server is not None:
+        return server_step_limit(setting)
     if _quadratic_form(setting) and not unique_minimiser(quadratic_parts(setting)[0]).holds:
         return nan, "no limit is known: f has no unique minimiser to be stable at"
     if _recursion_fits(setting):
@@ -94,6 +97,8 @@ def second_moment_radius(setting: Setting) -> tuple[float, str]:
     Returns:
         (radius, sentence); (nan, reason) if the recursion does not apply or is large.
     """
+    if setting.server is not None:
+        return server_radius(setting)
     if not (setting.moves and setting.step_sizes.any() and _recursion_fits(setting)):
         return nan, "no exact second-moment recursion of moderate size applies"
     radius = _of_period(setting, lambda period: spectral_radius(period, 1.0))
