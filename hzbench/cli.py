@@ -25,6 +25,7 @@ Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a T
 Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core. Results are equal.")]
+Engine = Annotated[str, typer.Option(help="auto, torch or fused. Results agree to rounding.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Data = Annotated[
     Path | None, typer.Option(help="Folder of data files (list data). [$HZBENCH_DATA]")
@@ -38,6 +39,7 @@ def run(
     out: Out = OUT,
     device: Device = "auto",
     workers: Workers = 0,
+    engine: Engine = "auto",
     scale: Annotated[float, typer.Option(help="Fraction of steps and seeds, up to 1.")] = 1.0,
     data: Data = None,
     as_json: Json = False,
@@ -47,7 +49,9 @@ def run(
     from hzbench.commands import run as command
 
     use_folder(data)
-    met = command.run(target, out, device, workers, scale, as_json=as_json, fresh=fresh)
+    met = command.run(
+        target, out, device, workers, scale, engine=engine, as_json=as_json, fresh=fresh
+    )
     raise typer.Exit(0 if met else 1)
 
 

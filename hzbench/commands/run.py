@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
+from hzbench.harness.engines import checked_engine
 from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
@@ -27,17 +28,19 @@ def run(
     workers: int,
     scale: float = 1.0,
     *,
+    engine: str = "auto",
     as_json: bool,
     fresh: bool,
 ) -> bool:
     """Run, judge, save, draw; returns whether every outcome equals its expectation."""
     suite = scaled(load(target), scale)
-    options = options_of(out, device, workers, fresh=fresh)
+    options = options_of(out, device, workers, fresh=fresh, engine=engine)
     console = Console(stderr=True)
     if scale != 1:
         console.print(escape(suite.table.title), soft_wrap=True, highlight=False)
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)
+    _costs(console, record["provenance"])
     if any(each["predict"] for each in record["orderings"]):
         from hzbench.crossing import predict_crossings
 
@@ -56,6 +59,16 @@ def run(
         orderings(record)
         print(f"report: {page}")
     return bool(record["met"])
+
+
+def _costs(console: Console, provenance: Mapping[str, Any]) -> None:
+    """What the run took besides time."""
+    if provenance["compile_seconds"]:
+        console.print(
+            f"compiled kernels for {provenance['compile_seconds']:.0f} s, once on this machine",
+            highlight=False,
+        )
+    console.print(f"peak memory {provenance['peak_memory'] / 2**30:.2f} GiB", highlight=False)
 
 
 def report(results: Path, out: Path | None) -> Path:
@@ -90,12 +103,13 @@ def _saved(path: Path) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:
+def options_of(
+    out: Path, device: str, workers: int, *, fresh: bool, engine: str = "auto"
+) -> Options:
     """Resolve `auto` and 0.
 
     Raises:
-        UserMistakeError: an unknown device, CUDA where there is none, a folder that cannot be
-            written.
+        UserMistakeError: an unknown device or engine, no CUDA, a folder that cannot be written.
     """
     check_writable(out)
     return Options(
@@ -103,6 +117,7 @@ def options_of(out: Path, device: str, workers: int, *, fresh: bool) -> Options:
         device=resolve_device(device),
         workers=workers or os.cpu_count() or 1,
         fresh=fresh,
+        engine=checked_engine(engine),
     )
 
 

@@ -21,6 +21,7 @@ from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
+from hzbench.harness.engines import Asked, Engine, checked_engine, pays, why_not_fused
 from hzbench.harness.recorded import recorded_observables
 from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
@@ -43,6 +44,8 @@ class Case:
         predictions: one a check.
         observables: what will be recorded.
         warnings: sentences for the user.
+        obstacle: why the run needs the torch executor; None: the fused kernels can take it.
+        pays: whether they win on it.
     """
 
     spec: Spec
@@ -51,6 +54,15 @@ class Case:
     predictions: tuple[Prediction, ...]
     observables: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    obstacle: str | None = None
+    pays: bool = False
+
+    def engine(self, asked: Asked, device: str = "cpu") -> Engine:
+        """Who executes it on that device."""
+        able = self.obstacle is None and device == "cpu"
+        return (
+            "fused" if able and (asked == "fused" or (asked == "auto" and self.pays)) else "torch"
+        )
 
     @property
     def statistical(self) -> int:
@@ -97,25 +109,50 @@ def prepare(spec: Spec) -> Case:
     clean = spec.model_copy(update={"mutant": None})
     with _within_memory(f"{clean.node_count} nodes", _FEWER):
         parts = build(clean)
-    if spec.mutant is not None:
-        build(spec)
+    run_parts = parts if spec.mutant is None else build(spec)
     reference = build_problem(reference_spec(clean)) if clean.versus else None
-    if clean.versus:
-        build(reference_spec(clean))
+    others = (build(reference_spec(clean)),) if clean.versus else ()
     setting = setting_of(clean, parts.problem, reference)
     checks = spec.checks or _default_checks(setting)
     predictions = tuple(predict(check.theorem, setting) for check in checks)
     mistakes = _check_mistakes(checks, predictions)
     if mistakes:
         raise SpecError(mistakes, f"spec {spec.name!r}")
+    observables = recorded_observables(spec, parts.problem, setting, checks, predictions)
+    reasons = [why_not_fused(each, observables) for each in (run_parts, *others)]
+    obstacle = next(filter(None, reasons), None)
     return Case(
         spec=spec,
         setting=setting,
         checks=checks,
         predictions=predictions,
-        observables=recorded_observables(spec, parts.problem, setting, checks, predictions),
+        observables=observables,
         warnings=_warnings(setting),
+        obstacle=obstacle,
+        pays=obstacle is None and pays(parts),
     )
+
+
+def refuse_engine(cases: Sequence[Case], engine: Asked, device: str) -> None:
+    """Raise before anything runs when the engine asked for cannot take a case.
+
+    Raises:
+        SpecError: every case that it cannot take, and why.
+    """
+    if engine != "fused":
+        return
+    reasons = {
+        case.spec.name: case.obstacle or ("kernels run on the CPU alone" if device != "cpu" else "")
+        for case in cases
+    }
+    found = [
+        f"{name}: got engine 'fused' for a run that it cannot take: {reason}; expected a problem, "
+        "estimators, a method and observables that it knows; take --engine auto or torch"
+        for name, reason in reasons.items()
+        if reason
+    ]
+    if found:
+        raise SpecError(found, "the engine")
 
 
 def predict(theorem: str, setting: Setting) -> Prediction:
@@ -172,6 +209,7 @@ def execute_case(
     device: str = "cpu",
     fresh: bool = False,
     progress: Progress | None = None,
+    engine: Asked = "torch",
 ) -> Result:
     """Simulate (or load) one case and judge its checks, each at `level`.
 
@@ -179,15 +217,18 @@ def execute_case(
     level of each are fixed in advance (`judge.sequential`); a check keeps its first other outcome.
     """
     began = time.perf_counter()
+    chosen = case.engine(engine, device)
     looks = look_sizes(case.spec.run.replicas, case.spec.run.max_replicas)
     done: tuple[Verdict, ...] = ()
     trace: Trace | None = None
     for replicas, part in zip(looks, look_levels(level, len(looks)), strict=True):
         spec = case.spec.sized(replicas)
-        digest = run_digest(spec, case.observables, device)
+        digest = run_digest(spec, case.observables, device, chosen)
         known = store.load(digest) if store is not None and not fresh else None
         with _within_memory(f"{replicas} replicas of {spec.node_count} nodes", _FEWER):
-            trace = known or simulate(spec, case.observables, device, progress, shorter=trace)
+            trace = known or simulate(
+                spec, case.observables, device, progress, shorter=trace, engine=chosen
+            )
         if known is None and store is not None:
             store.save(digest, trace)
         shown = _with_contrasts(trace, case.predictions)
@@ -245,6 +286,7 @@ def run(
     alpha: float = ALPHA,
     out: str | Path | None = None,
     device: str = "cpu",
+    engine: Asked = "auto",
 ) -> Result:
     """Run one spec and judge it.
 
@@ -253,17 +295,20 @@ def run(
         alpha: probability that any of its checks rejects by chance.
         out: folder of the store; None stores nothing.
         device: torch device.
+        engine: torch, fused, or auto (fused kernels where they can take the run and win).
 
     Raises:
-        SpecError: the spec's mistakes.
+        SpecError: the spec's mistakes, and kernels asked for that cannot take it.
     """
     if isinstance(spec, (str, Path)):
         spec = Spec.load(spec)
     elif not isinstance(spec, Spec):
         spec = Spec.parse(spec)
     case = prepare(spec)
+    refuse_engine([case], checked_engine(engine), device)
     store = None if out is None else Store(Path(out) / "runs")
-    return execute_case(case, alpha / max(1, case.statistical), store, device)
+    level = alpha / max(1, case.statistical)
+    return execute_case(case, level, store, device, engine=engine)
 
 
 def _default_checks(setting: Setting) -> tuple[CheckTable, ...]:

@@ -18,9 +18,11 @@ from hzbench.core.problem import Problem
 from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
+from hzbench.engine.fused.executor import execute as execute_fused
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
+from hzbench.harness.engines import Engine
 from hzbench.harness.gossip_seconds import SECONDS, gossip_seconds
 from hzbench.harness.path_averages import PATHS, path_weights
 from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_steps
@@ -41,6 +43,7 @@ def simulate(
     progress: Progress | None = None,
     mutant: Mutant | None = None,
     shorter: Trace | None = None,
+    engine: Engine = "torch",
 ) -> Trace:
     """Run every replica of a spec.
 
@@ -51,6 +54,7 @@ def simulate(
         progress: called with the fraction done.
         mutant: replaces components (see `build`).
         shorter: the same run with fewer replicas; its whole blocks are taken over.
+        engine: who executes; `why_not_fused` says when only torch can.
 
     Raises:
         SpecError: the spec's mistakes.
@@ -68,10 +72,10 @@ def simulate(
     known = sum(next(iter(columns.values())).shape[1] for columns in found) // BLOCK
     with torch.no_grad():
         for index, replicas in enumerate(todo[known:], start=known):
-            columns = _block(parts, replicas, own, index, device, declared)
+            columns = _block(parts, replicas, own, index, device, declared, engine)
             if other is not None:
                 judged = replace(other, measured_on=parts.problem)
-                theirs = _block(judged, replicas, ("objective_gap",), index, device)
+                theirs = _block(judged, replicas, ("objective_gap",), index, device, engine=engine)
                 columns[REFERENCE] = theirs["objective_gap"]
                 columns[DIFFERENCE] = columns["objective_gap"] - columns[REFERENCE]
             found.append(columns)
@@ -86,7 +90,7 @@ def simulate(
         steps=np.array(spec.record_steps, dtype=np.int64),
         columns=joined,
         status=_status(joined),
-        provenance=provenance(spec, device),
+        provenance=provenance(spec, device) | {"engine": engine},
     )
 
 
@@ -98,7 +102,7 @@ def _whole_blocks(trace: Trace) -> Columns:
 
 def provenance(spec: Spec, device: str) -> dict[str, Any]:
     """Versions, device and seed."""
-    packages = ("hzbench", "numpy", "torch", "scipy", "networkx", "scikit-learn")
+    packages = ("hzbench", "numpy", "numba", "torch", "scipy", "networkx", "scikit-learn")
     return {
         "seed": spec.run.seed,
         "device": device,
@@ -123,6 +127,7 @@ def _block(
     index: int,
     device: str,
     declared: Problem | None = None,
+    engine: Engine = "torch",
 ) -> Columns:
     """One block; `declared` is the problem without any mutant, for what probe ticks evaluate."""
     import torch
@@ -144,7 +149,8 @@ def _block(
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
-    execute(plan, start, parts.problem, parts.population, parts.method, recorder)
+    run = execute_fused if engine == "fused" else execute
+    run(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns | _timed(spec, plan, names)
 
 

@@ -26,13 +26,17 @@ from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.trace import Trace
 
+_FUSED = "hzbench.engine.fused."
 
-def run_digest(spec: Spec, observables: Iterable[str], device: str) -> str:
+
+def run_digest(spec: Spec, observables: Iterable[str], device: str, engine: str = "torch") -> str:
     """Name of a run: what is simulated, what is recorded, where, and the source that does it."""
     problem = spec.component("problem", spec.problem)
     used = (problem, *problem.parts())
     modules = source_closure(modules_of(spec) | {type(each).__module__ for each in used})
-    parts = [spec.digest, *sorted(observables), device]
+    if engine == "torch":  # the harness can call the kernels, but this run does not
+        modules = {name for name in modules if not name.startswith(_FUSED)}
+    parts = [spec.digest, *sorted(observables), device, engine]
     parts += [f"{name}:{source_hash(name)}" for name in sorted(modules)]
     parts += filter(None, [each.fingerprint() for each in used])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,9 +17,11 @@ from typing import Any
 
 from hzbench.core.errors import HzbenchError, SpecError
 from hzbench.core.spec import Spec
+from hzbench.engine.fused.executor import compile_kernel, compiled
+from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
 from hzbench.harness.results import run_record, suite_record
-from hzbench.harness.run import Case, execute_case, prepare
+from hzbench.harness.run import Case, execute_case, prepare, refuse_engine
 from hzbench.harness.store import Store, writable
 from hzbench.harness.suite import Suite
 
@@ -37,12 +40,14 @@ class Options:
         device: torch device.
         workers: processes; 1 runs in this one.
         fresh: ignore what the store holds.
+        engine: torch, fused, or auto; results agree to rounding.
     """
 
     out: Path
     device: str = "cpu"
     workers: int = 1
     fresh: bool = False
+    engine: Asked = "auto"
 
 
 def run_suite(suite: Suite, options: Options, report: Report | None = None) -> dict[str, Any]:
@@ -59,14 +64,38 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     """
     began = time.perf_counter()
     cases = prepare_all(suite.specs)
+    refuse_engine(cases, options.engine, options.device)
     writable(options.out / suite.table.name)
+    compiling = _compile(cases, options, report)
     checks = sum(case.statistical for case in cases)
     tests = max(1, checks + len(suite.orderings))
     level = suite.table.alpha / tests
     runs = list(execute_all(cases, level, options, report))
     seconds = time.perf_counter() - began
     record = suite_record(suite, runs, tests, seconds, options.workers)
+    record["provenance"] |= {"compile_seconds": compiling, "peak_memory": peak_memory()}
     return record | _said(suite, runs, level, options)
+
+
+def _compile(cases: Sequence[Case], options: Options, report: Report | None) -> float:
+    """Compile the kernels that the cases need and this machine has not; seconds, 0 for none.
+
+    Here and not in the workers, so that each is compiled once and the user sees it.
+    """
+    fused = [case for case in cases if case.engine(options.engine, options.device) == "fused"]
+    missing = [p for p in dict.fromkeys(c.setting.protocol for c in fused) if not compiled(p)]
+    began = time.perf_counter()
+    for protocol in missing:
+        if report:
+            report(f"compiling the {protocol} kernel, once on this machine", 0.0)
+        compile_kernel(protocol)
+    return round(time.perf_counter() - began, 3) if missing else 0.0
+
+
+def peak_memory() -> int:
+    """Most bytes that this process, or one of its finished workers, has held at a time."""
+    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return 1024 * max(resource.getrusage(kind).ru_maxrss for kind in kinds)
 
 
 def _said(
@@ -129,7 +158,9 @@ def _one(
     case: Case, level: float, options: Options, progress: Callable[[float], None] | None = None
 ) -> dict[str, Any]:
     store = Store(options.out / "runs")
-    result = execute_case(case, level, store, options.device, options.fresh, progress)
+    result = execute_case(
+        case, level, store, options.device, options.fresh, progress, options.engine
+    )
     return run_record(result)
 
 

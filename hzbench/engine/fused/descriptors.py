@@ -112,3 +112,29 @@ def _edges(plan: Plan, line: NDArray[np.int64], column: NDArray[np.int64]) -> ND
     asked = np.minimum(line, column) * plan.nodes + np.maximum(line, column)
     found[:] = order[np.searchsorted(known[order], asked)]
     return found
+
+
+def empty_oracles_and_update() -> tuple[Oracles, Update]:
+    """Records of the right types for a run of nothing."""
+    integers, calls = np.zeros(0, dtype=np.int64), np.zeros((0, len(CALLS)), dtype=np.int64)
+    columns = dict.fromkeys(Oracles._fields, integers)
+    oracles = Oracles(**(columns | {"smoothing": np.zeros(0), "calls": calls}))
+    keys = np.zeros((0, 2), dtype=np.int64)
+    return oracles, Update(
+        order=0, momentum=0.0, pair_weight=0.5, step_sizes=np.zeros((0, 0)), keys=keys
+    )
+
+
+def empty_mixing() -> Mixing:
+    """The same of a matrix."""
+    integers = np.zeros(0, dtype=np.int64)
+    return Mixing(
+        diagonal=np.zeros((1, 0)),
+        pointers=np.zeros((1, 1), dtype=np.int64),
+        column=integers,
+        weight=np.zeros(0),
+        edge=integers,
+        up=np.zeros((0, 0, 0), dtype=np.bool_),
+        exchanges=np.zeros((0, 0), dtype=np.bool_),
+        silent=0,
+    )

@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hzbench.core.compiled import own_cache, table
+from hzbench.core.compiled import own_cache, ready, table
 from hzbench.core.method import Method
+from hzbench.core.objective import DIAGONAL, objective
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
-from hzbench.engine.fused.descriptors import mixing_of, oracles_of, update_of
+from hzbench.engine.fused.descriptors import (
+    empty_mixing,
+    empty_oracles_and_update,
+    mixing_of,
+    oracles_of,
+    update_of,
+)
 from hzbench.engine.fused.records import LINES, Room
 from hzbench.engine.population import Population
 from hzbench.engine.torch_executor import COUNTERS, Recorder
@@ -69,6 +76,24 @@ def kernels() -> Any:
     with own_cache():
         from hzbench.engine.fused import kernels as module
     return module
+
+
+def compiled(protocol: str) -> bool:
+    """Whether this machine has the kernel of a protocol."""
+    return ready(f"run_{protocol}")
+
+
+def compile_kernel(protocol: str) -> None:
+    """Compile the kernel of a protocol, about 20 s, by a run of no replicas."""
+    kernel: Any = getattr(kernels(), f"run_{protocol}")
+    own: tuple[Any, ...] = {
+        "pair": (np.zeros((0, 0, 2), dtype=np.int64),),
+        "matching": (np.zeros((0, 0, 0), dtype=np.int64), 0, False),
+        "matrix": (empty_mixing(),),
+    }[protocol]
+    state = (np.zeros((0, 0, 1)), np.zeros((0, 0, 0)), np.zeros((0, 0), dtype=np.int64))
+    room = Room(np.empty((0, 0)), np.empty(0, dtype=np.uint64), np.empty((0, 0)))
+    kernel(objective(DIAGONAL), *empty_oracles_and_update(), *own, *state, room, 0, 0, 0, 0)
 
 
 def threads() -> int:

@@ -1,0 +1,125 @@
+"""Who executes a run: equal numbers, names in the store, what only torch can take, and messages."""
+
+import numpy as np
+import pytest
+import torch
+
+from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.mutant import Mutant
+from hzbench.core.spec import Spec
+from hzbench.harness.build import build
+from hzbench.harness.engines import why_not_fused
+from hzbench.harness.run import execute_case, prepare, run
+from hzbench.harness.simulate import simulate
+from hzbench.harness.store import Store, run_digest
+from hzbench.harness.suite import parse
+from hzbench.harness.sweep import Options, run_suite
+
+torch.set_num_threads(1)
+NAMES = ("objective_gap", "path_gradient_norm", "consensus_potential", "mean_iterate", "probe_sums")
+
+
+def spec_of(**changes):
+    table = {
+        "problem": {"name": "quadratic", "dimension": 3, "noise": 0.3, "initial": 1.0},
+        "nodes": [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}],
+        "run": {"steps": 150, "replicas": 300, "seed": 4},
+        "checks": [{"theorem": "quadratic_dynamics"}],
+    }
+    return Spec.parse(table | changes)
+
+
+def test_a_run_measures_the_same_whoever_executes_it():
+    versus = {"nodes": [{"count": 4}]}
+    names = (*NAMES, "objective_gap_difference")
+    by = {e: simulate(spec_of(versus=versus), names, engine=e) for e in ("torch", "fused")}
+    assert by["fused"].columns.keys() == by["torch"].columns.keys()
+    for name, values in by["torch"].columns.items():
+        np.testing.assert_allclose(by["fused"].columns[name], values, rtol=1e-11, atol=1e-12)
+    assert {engine: trace.provenance["engine"] for engine, trace in by.items()} == {
+        "torch": "torch",
+        "fused": "fused",
+    }
+
+
+def test_the_store_keeps_the_engines_apart_and_spares_torch_runs_what_kernels_are_made_of(tmp_path):
+    spec, store = spec_of(), Store(tmp_path)
+    case = prepare(spec)
+    results = [execute_case(case, 1e-4, store, engine=e) for e in ("torch", "fused", "fused")]
+    assert [result.reused for result in results] == [False, False, True]
+    assert len({result.digest for result in results}) == 2
+    assert results[0].verdicts[0].outcome == results[1].verdicts[0].outcome
+
+
+def test_editing_a_kernel_reruns_what_it_ran_alone(monkeypatch):
+    from hzbench.harness import store
+
+    def digests():
+        return [run_digest(spec_of(), ("objective_gap",), "cpu", e) for e in ("torch", "fused")]
+
+    before, known = digests(), store.source_hash
+    monkeypatch.setattr(
+        store, "source_hash", lambda name: known(name) + "!" * name.endswith("fused.kernels")
+    )
+    after = digests()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_auto_takes_kernels_for_long_runs_and_does_not_look_at_replicas():
+    long = {"steps": 200_000, "replicas": 2, "record": [1]}
+    assert prepare(spec_of()).engine("auto") == "torch"
+    assert prepare(spec_of()).engine("fused") == "fused"
+    assert prepare(spec_of(run=long)).engine("auto") == "fused"
+    assert prepare(spec_of(run=long | {"replicas": 4096})).engine("auto") == "fused"
+    assert prepare(spec_of(run=long)).engine("auto", "cuda") == "torch"
+    assert prepare(spec_of(run=long, mutant="step_size_plus_5")).engine("auto") == "torch"
+
+
+def test_wide_dense_products_stay_with_torch():
+    wide = {"name": "quadratic", "dimension": 80, "rotation": True}
+    long = {"steps": 100_000, "replicas": 2, "record": [1]}
+    assert prepare(spec_of(problem=wide, run=long)).engine("auto") == "torch"
+    assert prepare(spec_of(problem=wide, run=long)).engine("fused") == "fused"
+
+
+def test_a_mutant_of_any_kind_needs_torch():
+    class Quiet(Mutant):
+        pass
+
+    parts = build(spec_of(), mutant=Quiet())
+    assert "planted" in why_not_fused(parts, NAMES)
+    assert why_not_fused(build(spec_of()), NAMES) is None
+    assert "every single step" in why_not_fused(build(spec_of()), ("idle_change",))
+
+
+def test_kernels_that_cannot_take_a_run_are_a_mistake_before_it(tmp_path):
+    suite = parse(
+        {
+            "suite": {"name": "two"},
+            "case": [
+                {**TABLE, "name": "other", "problem": {"name": "rosenbrock"}},
+                {**TABLE, "name": "narrow", "run": {"dtype": "float32", "steps": 2}},
+                {**TABLE, "name": "fine"},
+            ],
+        },
+        "here",
+    )
+    with pytest.raises(SpecError) as error:
+        run_suite(suite, Options(out=tmp_path / "out", engine="fused"))
+    assert [mistake.split(":")[0] for mistake in error.value.mistakes] == ["other", "narrow"]
+    assert "--engine auto" in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+TABLE = {
+    "problem": {"name": "quadratic", "dimension": 2, "noise": 0.1},
+    "nodes": [{"count": 2}],
+    "run": {"steps": 2, "replicas": 4},
+    "checks": [{"theorem": "dsgd_pl_bound"}],
+}
+
+
+def test_an_unknown_engine_is_named():
+    with pytest.raises(UserMistakeError, match="got engine 'fuse'; expected one of auto"):
+        run(spec_of(), engine="fuse")
