@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
+from hzbench.problems.convexity import least_curvature
 from hzbench.problems.losses import Loss
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.reference import newton
@@ -81,7 +82,8 @@ class LinearFacts:
         noise, noise_holds = self._noise(optimum)
         spread, spread_holds = self._heterogeneity(optimum)
         words = {
-            "smoothness": "largest eigenvalue of a node's mean of sup|φ''| aa', plus the penalties",
+            "smoothness": "largest eigenvalue of a node's mean of sup|φ''| aa' "
+            f"({self.shares.how_largest}), plus the penalties",
             "sample_smoothness": "largest sup|φ''| |a|², plus the penalties",
             "strong_convexity": "least eigenvalue of the mean of inf φ'' aa', plus the penalties",
             "polyak_lojasiewicz": "strong convexity",
@@ -111,17 +113,19 @@ class LinearFacts:
         size = self._sizes
         if not np.isfinite(size).all():
             return inf
-        return _largest(self._weighted(size)) + self.regularization + self._extra_smoothness
+        return (
+            float(self.shares.curvatures_of(size).max())
+            + self.regularization
+            + self._extra_smoothness
+        )
 
     @cached_property
     def convexity(self) -> float:
-        """μ of f; negative: weakly convex only."""
+        """μ of f; negative: weakly convex only; 0 where it is within rounding of 0."""
         low = self.loss.curvatures(self.shares.targets)[0]
         extra = 0.0 if self.penalty is None else self.penalty.curvatures[0]
-        data = 0.0
-        if low.any():
-            data = float(np.linalg.eigvalsh(self._weighted(low).mean(axis=0))[0])
-        return data + self.regularization + extra
+        data = self._weighted(low).mean(axis=0) if low.any() else np.zeros((1, 1))
+        return least_curvature(data, self.regularization, extra)
 
     @cached_property
     def _sizes(self) -> Array:
@@ -209,7 +213,3 @@ class LinearFacts:
         import torch
 
         return np.asarray(getattr(self.penalty, what)(torch.from_numpy(x)).numpy())
-
-
-def _largest(matrices: Array) -> float:
-    return float(np.linalg.eigvalsh(matrices).max())

@@ -140,7 +140,8 @@ class MultinomialComponent(LinearModelComponent):
             hessian_lipschitz=float(np.sqrt(2.0) ** 3 / (6 * np.sqrt(3.0))) * cubes,
             minimum=minimum,
             how={
-                "smoothness": "½ largest eigenvalue of a node's mean of aa', + λ (Böhning)",
+                "smoothness": "½ largest eigenvalue of a node's mean of aa' "
+                f"({shares.how_largest}), + λ (Böhning)",
                 "sample_smoothness": "½ largest |a|² + λ (Böhning)",
                 "strong_convexity": "λ; the rest is convex",
                 "polyak_lojasiewicz": "strong convexity",

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.problems.largest import how, largest_eigenvalue
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -69,15 +71,18 @@ class Shares:
 
     @cached_property
     def curvatures(self) -> Array:
-        """Largest eigenvalue of each second moment, from the smaller Gram matrix, shape [m]."""
-        parts = [self.features[rows] for rows in self.distinct]
-        grams = [part @ part.T if len(part) < part.shape[1] else part.T @ part for part in parts]
-        return np.array(
-            [
-                np.linalg.eigvalsh(gram)[-1] / len(part)
-                for gram, part in zip(grams, parts, strict=True)
-            ]
-        )
+        """Largest eigenvalue of each second moment (a bound for very wide data), shape [m]."""
+        return self.curvatures_of(np.ones(len(self.targets)))
+
+    def curvatures_of(self, weights: Array) -> Array:
+        """Largest eigenvalue of the mean of w_j a_j a_j' over each M_i, w >= 0 [N], shape [m]."""
+        found = [largest_eigenvalue(self.features[r], weights[r]) for r in self.distinct]
+        return np.array(found)
+
+    @property
+    def how_largest(self) -> str:
+        """How the largest of these was obtained."""
+        return how(max(map(len, self.distinct)), self.features.shape[1])
 
     @cached_property
     def cross_moments(self) -> Array:
