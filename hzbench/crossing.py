@@ -191,7 +191,8 @@ class Landscape:
         mean = self.problem.gradients(spread, rows.node, self.problem.sample(apart, b, 1))
         share = 1.0 if b == "full" else b / (b + 1.0)
         centred = (found - mean).transpose(0, 1).reshape(-1, found.shape[2])
-        return centred[:count] * share**0.5
+        picked: Tensor = centred[:count] * share**0.5
+        return picked
 
     def _rows(self, points: int, step: int) -> Rows:
         """One address a node, the same for every point: equal draws at both ends of a step."""
@@ -225,7 +226,8 @@ def follow(landscape: Landscape, etas: Array, momentum: float) -> tuple[Array, A
         np.array(part) for part in zip(*measured, strict=True)
     )
     path = Path(time=times, gradient=square, noise=noise, curvature=curvature.T, decay=decay.T)
-    return *(np.array(part) for part in zip(*losses, strict=True)), path
+    when, value = np.array(losses).T
+    return when, value, path
 
 
 def _measure(landscape: Landscape, x: Tensor, step: int) -> tuple[Any, ...]:

@@ -124,9 +124,11 @@ class Transformer(Architecture):
 
     def _dropped(self) -> Callable[[Tensor], Tensor]:
         """Dropout of one pass: every call takes the masks of the next place, scaled to mean 1."""
+        import torch
+
         if self.kept is None:
             return lambda x: x
-        masks = iter(self.kept.split(self._places * self.layers, dim=-1))
+        masks = iter(torch.split(self.kept, list(self._places * self.layers), dim=-1))
         share = self.kept_of_65536 / (1 << 16)
         return lambda x: x * next(masks).to(x).div_(share).reshape(x.shape)
 
