@@ -26,6 +26,7 @@ from hzbench.problems.arrays import (
     raise_mistakes,
     when,
 )
+from hzbench.problems.convexity import least_curvature
 from hzbench.problems.quadratic_model import QuadraticProblem
 from hzbench.problems.starting import StartedComponent
 
@@ -295,9 +296,9 @@ def _haar(seed: int, d: int) -> Array:
 
 
 def _mean_mistakes(name: str, matrices: Array) -> list[str]:
-    spectrum = np.linalg.eigvalsh(matrices.mean(axis=0))
+    least = least_curvature(matrices.mean(axis=0))
     return when(
-        bool(spectrum[0] <= 1e-12 * spectrum[-1]),
-        f"got {name} whose mean has the eigenvalue {spectrum[0]:.3g}; expected a positive definite "
+        not least > 0,
+        f"got {name} whose mean has the eigenvalue {least:.3g}; expected a positive definite "
         "mean (a unique optimum); add a multiple of the identity",
     )
