@@ -15,7 +15,7 @@ from hzbench.core.mutant import Mutant
 from hzbench.core.objective import DENSE, DIAGONAL
 from hzbench.core.plan import BLOCK
 from hzbench.core.server import ServerMethod
-from hzbench.engine.fused.support import obstacle
+from hzbench.engine.fused.support import obstacle, oracle_obstacle
 from hzbench.harness.build import Components
 from hzbench.harness.recorder import INVARIANTS
 
@@ -47,7 +47,7 @@ def why_not_fused(parts: Components, observables: Sequence[str]) -> str | None:
     if type(parts.mutant) is not Mutant:
         return "a mutant or a component of the user's is planted"
     if isinstance(parts.method, ServerMethod):
-        return "a server's run has its own executor"
+        return oracle_obstacle(parts.problem, parts.population)
     watched = [name for name in observables if name in INVARIANTS]
     if watched:
         return f"{', '.join(watched)} look at every single step"
@@ -63,6 +63,7 @@ def pays(parts: Components) -> bool:
     if products and d >= _WIDE and form.kind != DIAGONAL:
         return False
     vectors = sum(g.count * (2 + 2 * int(g.estimator.get("samples", 0))) for g in groups)
-    acting = 2 / parts.spec.node_count if parts.spec.network.gossip == "pair" else 1
+    few = parts.spec.network.gossip in ("pair", "server")
+    acting = 2 / parts.spec.node_count if few else 1
     nanoseconds = vectors * acting * (_NANOSECONDS[0] + _NANOSECONDS[1] * d)
     return BLOCK * parts.spec.run.steps * nanoseconds * 1e-9 >= WORTH

@@ -19,6 +19,7 @@ from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
 from hzbench.engine.fused.executor import execute as execute_fused
+from hzbench.engine.fused.server import execute_server as execute_server_fused
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
@@ -133,7 +134,7 @@ def _block(
     import torch
 
     if isinstance(parts.method, ServerMethod):
-        return server_block(parts, replicas, names, index, device)
+        return server_block(parts, replicas, names, index, device, engine)
     spec = parts.spec
     asked = any(name in PATHS for name in names)
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
@@ -163,7 +164,12 @@ def _timed(spec: Spec, plan: Plan, names: Sequence[str]) -> Columns:
 
 
 def server_block(
-    parts: Components, replicas: range, names: Sequence[str], index: int, device: str
+    parts: Components,
+    replicas: range,
+    names: Sequence[str],
+    index: int,
+    device: str,
+    engine: Engine = "torch",
 ) -> Columns:
     """One block of a server's run."""
     import torch
@@ -180,7 +186,8 @@ def server_block(
     )
     initial = torch.as_tensor(parts.problem.initial[0], device=device)
     start = initial.to(getattr(torch, spec.run.dtype))
-    execute_server(plan, start, parts.problem, parts.population, recorder)
+    run = execute_server_fused if engine == "fused" else execute_server
+    run(plan, start, parts.problem, parts.population, recorder)
     return recorder.columns | schedule_columns(plan, spec.record_steps, names)
 
 

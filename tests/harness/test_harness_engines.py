@@ -67,7 +67,7 @@ def test_editing_a_kernel_reruns_what_it_ran_alone(monkeypatch):
 
 
 def test_auto_takes_kernels_for_long_runs_and_does_not_look_at_replicas():
-    long = {"steps": 200_000, "replicas": 2, "record": [1]}
+    long = {"steps": 200_000, "replicas": 300, "record": [1]}
     assert prepare(spec_of()).engine("auto") == "torch"
     assert prepare(spec_of()).engine("fused") == "fused"
     assert prepare(spec_of(run=long)).engine("auto") == "fused"
@@ -78,7 +78,7 @@ def test_auto_takes_kernels_for_long_runs_and_does_not_look_at_replicas():
 
 def test_wide_dense_products_stay_with_torch():
     wide = {"name": "quadratic", "dimension": 80, "rotation": True}
-    long = {"steps": 100_000, "replicas": 2, "record": [1]}
+    long = {"steps": 100_000, "replicas": 300, "record": [1]}
     assert prepare(spec_of(problem=wide, run=long)).engine("auto") == "torch"
     assert prepare(spec_of(problem=wide, run=long)).engine("fused") == "fused"
 
@@ -123,3 +123,17 @@ TABLE = {
 def test_an_unknown_engine_is_named():
     with pytest.raises(UserMistakeError, match="got engine 'fuse'; expected one of auto"):
         run(spec_of(), engine="fuse")
+
+
+def test_servers_have_both_engines():
+    spec = spec_of(
+        problem={"name": "quadratic", "dimension": 3, "noise": 0.3, "heterogeneity": 1.0},
+        clock={"name": "fixed", "pace": "sqrt"},
+        method="ringleader",
+        checks=[{"theorem": "server_moments"}],
+    )
+    names = ("objective_gap", "mean_iterate", "seconds", "arrivals", "gradient_calls")
+    torch_run, fused_run = (simulate(spec, names, engine=e) for e in ("torch", "fused"))
+    for name, values in torch_run.columns.items():
+        np.testing.assert_allclose(fused_run.columns[name], values, rtol=1e-11, atol=1e-12)
+    assert why_not_fused(build(spec), names) is None
