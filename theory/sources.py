@@ -108,3 +108,7 @@ RINGLEADER = (
 )
 SERVER_SCHEDULE = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")
 SERVER_MOMENTS = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")
+SERVER_FLOOR = Source(
+    locator="own derivation; the bias is that of Mishchenko et al. 2022 and Tyurin and Richtárik "
+    "2023 in closed form"
+)
