@@ -7,7 +7,7 @@ infinite gives a constant that does not hold (inf), and noise and heterogeneity 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, isfinite, nan
 
@@ -18,7 +18,7 @@ from hzbench.core.constants import Constants
 from hzbench.problems.convexity import least_curvature
 from hzbench.problems.losses import Loss
 from hzbench.problems.penalties import Penalty
-from hzbench.problems.reference import newton
+from hzbench.problems.reference import Minimum, minimum_of, tenfold
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
@@ -62,25 +62,22 @@ class LinearFacts:
 
     def solve(self) -> tuple[Array, float, Constants]:
         """Optimum [d] (empty: unknown), upper bound on f(optimum) − f* (nan), and constants."""
-        optimum, certificate, how = self._optimum()
-        least = self.value(optimum) if optimum.size else nan
-        return optimum, certificate, self._constants(optimum, least, how)
+        found = self._minimum()
+        return found.optimum, found.gap, self._constants(found)
 
-    def _optimum(self) -> tuple[Array, float, str]:
+    def _minimum(self) -> Minimum:
         if self.known is not None and self.regularization == 0 and self.penalty is None:
-            return self.known, 0.0, "closed form: every loss is 0, its least value, at the truth"
-        mu = self.convexity
-        if not mu > 0:
-            return np.zeros(0), nan, ""
-        start = np.zeros(self.shares.features.shape[1])
-        found = newton(self.value, self.gradient, self.hessian, start)
-        gradient = self.gradient(found)
-        gap = float(gradient @ gradient) / (2 * mu)
-        return found, gap, f"Newton's method; f(x) − f* ≤ |∇f(x)|²/(2μ) = {gap:.1g}"
+            how = "closed form: every loss is 0, its least value, at the truth"
+            return Minimum(optimum=self.known, value=0.0, gap=0.0, how=how)
+        if not self.convexity > 0:
+            return Minimum()
+        wider = tenfold(max(1.0, self.loss.width), self.loss.width)
+        softer = [replace(self, loss=replace(self.loss, width=width)) for width in wider]
+        return minimum_of(self, softer, self.shares.features.shape[1], self.convexity)
 
-    def _constants(self, optimum: Array, least: float, how: str) -> Constants:
-        noise, noise_holds = self._noise(optimum)
-        spread, spread_holds = self._heterogeneity(optimum)
+    def _constants(self, found: Minimum) -> Constants:
+        noise, noise_holds = self._noise(found.optimum)
+        spread, spread_holds = self._heterogeneity(found.optimum)
         words = {
             "smoothness": "largest eigenvalue of a node's mean of sup|φ''| aa' "
             f"({self.shares.how_largest}), plus the penalties",
@@ -90,7 +87,7 @@ class LinearFacts:
             "hessian_lipschitz": "sup|φ'''| times a node's largest mean |a|³, plus the penalty",
             "noise": f"{'mean sup|φ′|² |a|²' if noise_holds == 'everywhere' else 'exact'} per node",
             "heterogeneity": "φ' within its range" if spread_holds == "everywhere" else "exact",
-            "minimum": how,
+            "minimum": found.how,
         }
         mu = self.convexity
         return Constants(
@@ -103,7 +100,7 @@ class LinearFacts:
             heterogeneity=spread,
             heterogeneity_holds=spread_holds,
             hessian_lipschitz=self._hessian_lipschitz,
-            minimum=least,
+            minimum=found.value,
             how=words,
         )
 

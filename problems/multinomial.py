@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import nan
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from hzbench.problems.examples import Table, Words, load_examples
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.losses import Targets
 from hzbench.problems.multinomial_model import MultinomialModel, ValidatedMultinomial
-from hzbench.problems.reference import newton, quasi_newton
+from hzbench.problems.reference import Minimum, certified, minimum_of, quasi_newton
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
@@ -120,12 +119,7 @@ class MultinomialComponent(LinearModelComponent):
         (p − e_y) ⊗ a is at most sqrt(2)|a| long and p within sqrt(1 − 1/C) of its centre 1/C.
         """
         penalty, objective = self.regularization, _Objective(shares, self.regularization)
-        optimum, minimum, gap, how = np.empty(0), nan, nan, {}
-        if self.solve_optimum:
-            optimum, way = objective.solve()
-            slope = objective.gradient(optimum)
-            minimum, gap = objective.value(optimum), float(slope @ slope) / (2 * penalty)
-            how = {"minimum": f"{way}; f(x) − f* ≤ |∇f(x)|²/(2μ) = {gap:.1g}"}
+        found = objective.solve() if self.solve_optimum else Minimum()
         lengths = np.linalg.norm(shares.features, axis=1)
         cubes = max(float((lengths[rows] ** 3).mean()) for rows in shares.distinct)
         traces = np.array([(lengths[rows] ** 2).mean() for rows in shares.distinct])
@@ -138,7 +132,7 @@ class MultinomialComponent(LinearModelComponent):
             noise=tuple(map(float, noise)),
             heterogeneity=_heterogeneity(shares, objective.classes),
             hessian_lipschitz=float(np.sqrt(2.0) ** 3 / (6 * np.sqrt(3.0))) * cubes,
-            minimum=minimum,
+            minimum=found.value,
             how={
                 "smoothness": "½ largest eigenvalue of a node's mean of aa' "
                 f"({shares.how_largest}), + λ (Böhning)",
@@ -148,10 +142,10 @@ class MultinomialComponent(LinearModelComponent):
                 "noise": "mean 2|a|² per node",
                 "heterogeneity": "softmax within its range",
                 "hessian_lipschitz": "third cumulant of the softmax times mean |a|³",
-                **how,
+                **({"minimum": found.how} if found.how else {}),
             },
         )
-        return optimum, gap, constants
+        return found.optimum, found.gap, constants
 
 
 class _Objective:
@@ -162,12 +156,13 @@ class _Objective:
         self.classes = int(shares.targets.max()) + 1
         self._one_hot = np.eye(self.classes)[shares.targets.astype(int)]
 
-    def solve(self) -> tuple[Array, str]:
-        """The minimiser, and the method that found it."""
-        start = np.zeros(self.classes * self._a.shape[1])
-        if len(start) <= _DENSE:
-            return newton(self.value, self.gradient, self.hessian, start), "Newton"
-        return quasi_newton(self.value, self.gradient, start), "L-BFGS"
+    def solve(self) -> Minimum:
+        """The minimum, by Newton's method where the Hessian fits."""
+        d = self.classes * self._a.shape[1]
+        if d <= _DENSE:
+            return minimum_of(self, (), d, self._penalty)
+        x = quasi_newton(self.value, self.gradient, np.zeros(d))
+        return certified(self.value, self.gradient, x, self._penalty, "L-BFGS")
 
     def value(self, x: Array) -> float:
         top, z, terms = self._terms(x)

@@ -22,7 +22,8 @@ class Constants:
         heterogeneity_holds: where `heterogeneity` is valid.
         hessian_lipschitz: ρ_H; 0 for quadratics.
         minimum: f* = min f.
-        how: the certificate of each constant that is known: its name to how it was obtained.
+        how: the certificate of each constant that is known: its name to how it was obtained; of one
+            that was sought in vain, why it is unknown.
     """
 
     smoothness: float = nan

@@ -1,12 +1,12 @@
 """Certified optima against a conic solver, and Newton's method on its own."""
 
+import cvxpy as cp
 import numpy as np
 import pytest
 import torch
 from problems_cases import CASES, case, make
 
-from hzbench.core.errors import HzbenchError
-from hzbench.problems.reference import conic_minimum, conic_regression, newton
+from hzbench.problems.reference import certified, conic_minimum, conic_regression, newton
 from hzbench.problems.shares import Shares
 
 DATA = [label for label, (name, _) in CASES.items() if name in ("ridge", "logistic")]
@@ -68,9 +68,51 @@ def test_newton_damps_where_full_steps_diverge():
     assert abs(found[0]) < 1e-12
 
 
-def test_newton_refuses_to_certify_a_failure():
-    with pytest.raises(HzbenchError, match="raise the regularization"):
-        newton(lambda _: 0.0, lambda _: np.ones(1), lambda _: np.eye(1), np.zeros(1))
+def test_what_is_not_near_enough_is_not_certified():
+    """½x²: at x the gap is ½x² itself, and x = 1e-4 is too far for 1e-9."""
+    f, slope = (lambda x: 0.5 * float(x @ x)), (lambda x: x)
+    near, far = (certified(f, slope, np.array([x]), 1.0, "a guess") for x in (1e-5, 1e-4))
+    assert near.value == near.gap == pytest.approx(5e-11)
+    assert far.optimum.size == 0
+    assert np.isnan([far.value, far.gap]).all()
+    assert far.how.startswith("unknown: a guess ended at |∇f| = 0.0001, so")
+
+
+def test_newton_ends_where_there_is_no_minimum():
+    """No minimum, and a singular Hessian: it returns, and nothing is certified."""
+    for bend in (np.eye(1), np.zeros((1, 1))):
+        end = newton(lambda _: 0.0, lambda _: np.ones(1), lambda _, h=bend: h, np.zeros(1))
+        assert not certified(lambda _: 0.0, lambda _: np.ones(1), end, 1.0, "Newton").optimum.size
+
+
+def test_a_sharp_hinge_is_solved_through_wider_ones():
+    """Newton's method alone ends at |∇f| = 0.02; a conic solver agrees with the detour."""
+    problem = make("smoothed_hinge", width=1e-3, regularization=1e-4)
+    shares = problem.shares
+    rows = shares.features, shares.targets, shares.row_weights
+    _, value = conic_regression(rows, "smoothed-hinge", width=1e-3, ridge=1e-4)
+    assert value == pytest.approx(problem.constants.minimum, rel=1e-5)
+    assert problem.certificate < 1e-15
+    assert "sharpening corners" in problem.constants.how["minimum"]
+
+
+def test_a_sharp_maximum_is_solved_through_softer_ones():
+    """max_j <= ρ log Σ exp <= max_j + ρ log N, and the maximum's minimum is a quadratic program."""
+    keys = {"temperature": 1e-6, "terms": 50, "dimension": 10, "regularization": 1e-5}
+    problem = make("log_sum_exp", **keys)
+    x, g = cp.Variable(10), problem.function
+    sharp = cp.max(g.slopes.numpy() @ x - g.offsets.numpy()) + 0.5e-5 * cp.sum_squares(x)
+    task = cp.Problem(cp.Minimize(sharp))
+    task.solve(solver=cp.CLARABEL)
+    assert -1e-7 <= problem.constants.minimum - task.value <= 1e-6 * np.log(50) + 1e-7
+
+
+def test_what_no_way_solves_is_unknown_with_the_reason():
+    problem = make("log_sum_exp", temperature=1e-9, terms=50, dimension=10, regularization=1e-12)
+    assert problem.optimum.size == 0
+    assert np.isnan(problem.constants.minimum)
+    assert problem.constants.how["minimum"].startswith("unknown: Newton's method")
+    assert problem.constants.strong_convexity == 1e-12
 
 
 def test_without_solving_the_optimum_is_unknown_and_nothing_else_changes():
