@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.lines import Lines
 from hzbench.core.setting import MatchingLaw
 
 _ROUNDING = 1e-9
@@ -28,7 +29,8 @@ class Network:
     Attributes:
         nodes: n.
         edges: pairs i < j, shape [E, 2]; arcs i → j of a directed graph.
-        weights: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
+        weights: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}; empty where `lines` has
+            it.
         edge_probabilities: law of the drawn edge in the pair protocol, shape [E], sum 1.
         pair_weight: w in x_i+ = (1 − w) y_i + w y_j of two partners.
         matching_law: law of the matching protocol.
@@ -36,6 +38,7 @@ class Network:
         exchange_probability: probability with which a round exchanges at all.
         directed: whether edges are arcs.
         column_stochastic: whether W need not have rows that sum to 1 (push-sum).
+        lines: W of a graph too large for a matrix.
 
     Raises:
         UserMistakeError: not (strongly) connected, or W not doubly stochastic, or with weight where
@@ -52,6 +55,7 @@ class Network:
     exchange_probability: float = 1.0
     directed: bool = False
     column_stochastic: bool = False
+    lines: Lines | None = None
 
     def __post_init__(self) -> None:
         mistakes = [*self._graph_mistakes(), *self._weight_mistakes(), *self._law_mistakes()]
@@ -92,6 +96,8 @@ class Network:
 
     def _weight_mistakes(self) -> list[str]:
         n = self.nodes
+        if self.lines is not None:
+            return []  # made from the edges: symmetric, and every line sums to 1
         if self.weights.shape[-2:] != (n, n) or self.weights.ndim > 3:
             return [
                 f"got a weight matrix of shape {self.weights.shape}; expected {(n, n)}; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.lines import Lines
 from hzbench.core.setting import Protocol
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Plan:
         partners: matching: the partner of every node (itself: idle), int64 [R, T, n].
         pair_weight: pair and matching: w in x_i+ = (1 − w) y_i + w y_j.
         matrix: matrix: W, shape [n, n], or [P, n, n] when step t uses W_{t mod P}.
+        lines: matrix of a large sparse graph: W by its lines, in place of `matrix`.
         edges: matrix with failing links: the edges that may fail, int64 [E, 2].
         links: which of them are up, bool [R, T, E].
         exchanges: matrix with a coin: whether a round exchanges at all, bool [R, T].
@@ -53,6 +55,7 @@ class Plan:
     partners: NDArray[np.int64] | None = None
     pair_weight: float = 0.5
     matrix: NDArray[np.float64] | None = None
+    lines: Lines | None = None
     edges: NDArray[np.int64] | None = None
     links: NDArray[np.bool_] | None = None
     exchanges: NDArray[np.bool_] | None = None

@@ -7,7 +7,7 @@ writes none of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,7 +47,7 @@ class Recorder(Protocol):
     """Looks at the state at chosen steps."""
 
     @property
-    def boundaries(self) -> tuple[int, ...]:
+    def boundaries(self) -> Iterable[int]:
         """Steps at which `record` is called, increasing; the run ends at the last one."""
 
     @property
@@ -103,6 +103,7 @@ class _Run:
         self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
         fixed = plan.matrix is not None and not plan.varies
         self.fixed = self.mixing(0) if fixed else None
+        self.lines = plan.lines.tensor(x) if plan.lines else None
 
     def go(self, recorder: Recorder) -> None:
         """All segments between boundaries."""
@@ -193,11 +194,27 @@ class _Run:
 
         if partner is not None:
             return average
+        if self.lines is not None:
+            return self.multiply_lines(self.lines, int(rows.step[0]))
         matrix, links = self.fixed or self.mixing(int(rows.step[0]))
 
         def multiply(y: Tensor) -> Tensor:
             self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
             return torch.matmul(matrix, y.view(*self.x_shape[:2], -1)).view_as(y)
+
+        return multiply
+
+    def multiply_lines(self, lines: Tensor, step: int) -> Verb:
+        """The verb `mix` of a large sparse W, replica by replica."""
+        import torch
+
+        def multiply(y: Tensor) -> Tensor:
+            if step < self.plan.silent or self.plan.lines is None:
+                return y
+            links = self.plan.lines.links
+            self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
+            parts = y.view(*self.x_shape[:2], -1)
+            return torch.stack([lines @ part for part in parts]).view_as(y)
 
         return multiply
 

@@ -7,8 +7,8 @@ import os
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from hzbench.core.lines import DENSE_NODES
 from hzbench.core.network import contraction, strong_parts
-from hzbench.core.plan import BLOCK
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import NetworkTable, Spec
 from hzbench.harness.setting import method_of, network_facts, protocol_of
@@ -33,8 +33,11 @@ _WAYS: dict[Protocol, str] = {
     "server": "has a server and workers",
 }
 
-MOST_NODES = 4096
-"""Largest network: n × n matrices of 128 MiB, eigenvalues in about a minute."""
+SPARSE_GRAPHS = ("ring", "path", "grid", "torus", "random-regular", "circulant", "explicit")
+"""Graphs whose edges, and W with them, fit memory beyond DENSE_NODES nodes."""
+SPECTRA = ("laplacian_spectrum", "slem", "adjacency_slem")
+HELD = 3
+"""Arrays of the size of the iterates that a run holds at a time, at least."""
 
 _STRONG = (
     "network.matrix: got a W with {parts} strongly connected parts; expected one, so that every "
@@ -59,18 +62,14 @@ def combination_mistakes(spec: Spec) -> list[str]:
 
 def size_mistakes(spec: Spec) -> list[str]:
     """A spec of which one array alone exceeds the memory of the machine."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     nodes, dimension = spec.node_count, spec.problem.get("dimension") or 1
-    if nodes > MOST_NODES:
-        return [
-            f"nodes: got {nodes} nodes; expected at most {MOST_NODES}, since networks are dense "
-            f"matrices here: W alone would take {8 * nodes**2 / 2**30:.3g} GiB, and its "
-            "eigenvalues a time that grows like n³; take fewer"
-        ]
+    if nodes > DENSE_NODES and (found := _large_mistakes(spec)):
+        return found
     needed = {
-        f"nodes: got {nodes} nodes, whose mixing matrix": 8 * nodes**2,
-        f"problem.dimension: got {dimension} with {nodes} nodes; {BLOCK} replicas of their iterates"
-        "": 8 * BLOCK * nodes * dimension,
+        f"problem.dimension: got {dimension} with {nodes} nodes; the arrays of one replica": 8
+        * HELD
+        * nodes
+        * dimension,
         f"run.steps: got {spec.run.steps} steps of {nodes} nodes, whose step sizes": 8
         * spec.run.steps
         * nodes,
@@ -79,11 +78,40 @@ def size_mistakes(spec: Spec) -> list[str]:
         * len(spec.record_steps),
     }
     return [
-        f"{what} would take {size / 2**30:.3g} GiB; expected less than the {memory / 2**30:.3g} "
+        f"{what} would take {size / 2**30:.3g} GiB; expected less than the {memory() / 2**30:.3g} "
         "GiB of this machine; take fewer"
         for what, size in needed.items()
-        if size > memory
+        if size > memory()
     ]
+
+
+def memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _large_mistakes(spec: Spec) -> list[str]:
+    """What needs a matrix, of a network too large for one."""
+    nodes, network = spec.node_count, spec.network
+    size = f"W alone would take {8 * nodes**2 / 2**30:.3g} GiB"
+    graph = "explicit" if network.edges else network.graph["name"]
+    protocol = protocol_of(spec, method_of(spec))
+    found = []
+    if protocol == "server":
+        found.append(f"nodes: got {nodes} workers; expected at most {DENSE_NODES}; take fewer")
+    if graph not in SPARSE_GRAPHS or network.matrix is not None:
+        what = "a matrix" if network.matrix is not None else f"graph {graph!r}"
+        found.append(
+            f"network: got {what} of {nodes} nodes; expected at most {DENSE_NODES} there ({size}), "
+            f"or a sparse graph: {', '.join(SPARSE_GRAPHS)}; take one of them, or fewer nodes"
+        )
+    asked = [name for name in spec.run.observables if name in SPECTRA]
+    if asked:
+        found.append(
+            f"run.observables: got {', '.join(asked)} of {nodes} nodes; expected at most "
+            f"{DENSE_NODES}, since eigenvalues take a time that grows like n³; drop them"
+        )
+    return found
 
 
 def _method_mistakes(spec: Spec, protocol: Protocol) -> list[str]:

@@ -66,4 +66,5 @@ def pays(parts: Components) -> bool:
     few = parts.spec.network.gossip in ("pair", "server")
     acting = 2 / parts.spec.node_count if few else 1
     nanoseconds = vectors * acting * (_NANOSECONDS[0] + _NANOSECONDS[1] * d)
-    return BLOCK * parts.spec.run.steps * nanoseconds * 1e-9 >= WORTH
+    replicas = min(BLOCK, parts.spec.run.replicas)  # of one block: more blocks change nothing
+    return replicas * parts.spec.run.steps * nanoseconds * 1e-9 >= WORTH

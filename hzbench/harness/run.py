@@ -14,6 +14,7 @@ import numpy as np
 from hzbench.core import registry
 from hzbench.core.contrast import contrasted
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.lines import DENSE_NODES
 from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import Entry
 from hzbench.core.setting import Setting
@@ -163,7 +164,9 @@ def predict(theorem: str, setting: Setting) -> Prediction:
     """
     entry = registry.find("theorem", theorem)
     if setting.protocol == "server" and "server" not in entry.facts.get("protocols", ()):
-        return _silent(entry)
+        return _silent(entry, "nodes exchange with each other", "protocol = server")
+    if setting.nodes > DENSE_NODES:
+        return _silent(entry, "matrices of n × n numbers fit memory", f"n = {setting.nodes}")
     size = f"n = {setting.nodes}, d = {setting.problem.dimension}"
     with (
         np.errstate(all="ignore"),  # an unstable setting predicts infinities
@@ -173,15 +176,13 @@ def predict(theorem: str, setting: Setting) -> Prediction:
     return prediction
 
 
-def _silent(entry: Entry) -> Prediction:
-    """The answer of a theorem on nodes that exchange to a run with a server: inapplicable."""
-    told = Assumption(
-        text="nodes exchange with each other", holds=False, detail="protocol = server"
-    )
+def _silent(entry: Entry, needed: str, got: str) -> Prediction:
+    """The answer of a theorem to a run that it cannot speak of: inapplicable, and why."""
+    told = Assumption(text=needed, holds=False, detail=got)
     return Prediction(
         theorem=entry.name,
         statement=entry.summary,
-        source=Source(locator="of another protocol"),
+        source=Source(locator="not asked"),
         kind="exact",
         steps=(),
         values={},
@@ -344,7 +345,8 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
 
 def _warnings(setting: Setting) -> tuple[str, ...]:
     """What is worth a sentence before the run: divergence, and means that R cannot settle."""
-    if not setting.moves or not setting.step_sizes.any() or setting.server is not None:
+    resting = not setting.moves or not setting.step_sizes.any()
+    if resting or setting.server is not None or setting.nodes > DENSE_NODES:
         return ()
     return _unstable(setting) or _too_few(setting)
 

@@ -26,16 +26,15 @@ def setting_of(spec: Spec, problem: Problem, reference: Problem | None = None) -
         reference: the problem of the reference population, for paired comparisons.
     """
     method = method_of(spec)
-    groups = spec.group_of_node()
-    estimators = [estimator_of(group.estimator) for group in groups]
+    groups = [(estimator_of(group.estimator), group) for group in spec.nodes]
     compared = None
     if spec.versus is not None and reference is not None:
         compared = setting_of(reference_spec(spec), reference)
     return Setting(
         nodes=spec.node_count,
         problem=_facts(problem),
-        laws=tuple(e.law(g.batch_size) for e, g in zip(estimators, groups, strict=True)),
-        kinds=tuple(estimator.kind for estimator in estimators),
+        laws=tuple(law for e, g in groups for law in (e.law(g.batch_size),) * g.count),
+        kinds=tuple(kind for e, g in groups for kind in (e.kind,) * g.count),
         groups=tuple(group.count for group in spec.nodes),
         step_sizes=base_step_sizes(spec),
         schedule=method.schedule_facts(),

@@ -23,6 +23,7 @@ from hzbench.engine.fused.server import execute_server as execute_server_fused
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
+from hzbench.harness.combinations import memory
 from hzbench.harness.engines import Engine
 from hzbench.harness.gossip_seconds import SECONDS, gossip_seconds
 from hzbench.harness.path_averages import PATHS, path_weights
@@ -31,6 +32,9 @@ from hzbench.harness.server import SCHEDULED, schedule_columns
 from hzbench.harness.setting import clock_of, reference_spec, work_of
 from hzbench.harness.ticks import TickProbe
 
+HELD = {"torch": 12, "fused": 3}
+"""Arrays of the size of the iterates that an engine holds at its peak, roughly (measured)."""
+MEMORY_SHARE = 0.25  # of the machine, for one worker's replicas
 DIFFERENCE = "objective_gap_difference"
 REFERENCE = "reference_objective_gap"
 Progress = Callable[[float], None]
@@ -130,11 +134,42 @@ def _block(
     declared: Problem | None = None,
     engine: Engine = "torch",
 ) -> Columns:
-    """One block; `declared` is the problem without any mutant, for what probe ticks evaluate."""
-    import torch
+    """One block; `declared` is the problem without any mutant, for what probe ticks evaluate.
 
+    A block that does not fit memory is run in parts, one after the other.
+    """
     if isinstance(parts.method, ServerMethod):
         return server_block(parts, replicas, names, index, device, engine)
+    size = fitting(parts, engine)
+    found = [
+        _part(parts, replicas[a : a + size], names, index, device, declared, engine)
+        for a in range(0, len(replicas), size)
+    ]
+    if len(found) == 1:
+        return found[0]
+    return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
+
+
+def fitting(parts: Components, engine: Engine) -> int:
+    """How many replicas run at a time: whole blocks unless a fraction of the memory says less."""
+    spec, n = parts.spec, parts.spec.node_count
+    drawn = {"pair": 8 * spec.run.steps, "matching": 2 * n * spec.run.steps, "matrix": 0}
+    numbers = HELD[engine] * n * parts.problem.dimension + drawn[spec.network.gossip]
+    return max(1, min(BLOCK, int(MEMORY_SHARE * memory() / (8 * numbers))))
+
+
+def _part(
+    parts: Components,
+    replicas: range,
+    names: Sequence[str],
+    index: int,
+    device: str,
+    declared: Problem | None,
+    engine: Engine,
+) -> Columns:
+    """Some replicas of a block."""
+    import torch
+
     spec = parts.spec
     asked = any(name in PATHS for name in names)
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.lines import DENSE_NODES, Lines, lines_of
 from hzbench.core.network import Network
 from hzbench.core.normal_form import component_from
 from hzbench.core.setting import NetworkFacts
@@ -34,18 +35,36 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
             "expected an undirected graph; take another graph, or method push_sum"
         )
     edges = _edges(facts, graph)
+    lines = _lines(facts, edges, nodes) if nodes > DENSE_NODES else None
+    dense = np.zeros((0, 0)) if lines is not None else _weights(facts, graph)
     return Network(
         nodes=nodes,
         edges=edges,
         directed=graph.is_directed(),
         column_stochastic=facts.column_stochastic,
-        weights=_with_pauses(_weights(facts, graph), facts.exchange_period),
+        weights=_with_pauses(dense, facts.exchange_period),
+        lines=lines,
         edge_probabilities=_law(facts, edges, nodes),
         pair_weight=facts.pair_weight,
         matching_law=facts.matching_law,
         link_failure=facts.link_failure,
         exchange_probability=facts.exchange_probability,
     )
+
+
+def _lines(facts: NetworkFacts, edges: NDArray[np.int64], nodes: int) -> Lines:
+    """W of a large graph, from degrees alone."""
+    degree = np.bincount(edges.ravel(), minlength=nodes)
+    rule = None if facts.weights == "explicit" else _component("weights", facts.weights, {})
+    weight = None if rule is None else rule.edge_weights(degree[edges])
+    varies = facts.exchange_period > 1 or facts.link_failure or facts.exchange_probability < 1
+    if weight is None or varies or facts.column_stochastic:
+        raise UserMistakeError(
+            f"got weights {facts.weights!r} on {nodes} nodes; expected a fixed W that degrees "
+            f"determine beyond {DENSE_NODES} nodes; take metropolis, max-degree or lazy, without "
+            "failing links, coins or periods"
+        )
+    return lines_of(edges, weight, nodes)
 
 
 def _with_pauses(weights: NDArray[np.float64], period: int) -> NDArray[np.float64]:

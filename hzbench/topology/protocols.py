@@ -55,6 +55,8 @@ def matrix(network: Network, keys: Tensor, steps: int) -> dict[str, Any]:
 
     Source: Xiao & Boyd 2004.
     """
+    if network.lines is not None:
+        return {"lines": network.lines}
     found: dict[str, Any] = {"matrix": network.weights}
     if network.link_failure:
         found |= {"edges": network.edges, "links": draw_links(network, keys, steps)}

@@ -32,6 +32,11 @@ class WeightRule(Component):
         """
         raise NotImplementedError
 
+    def edge_weights(self, ends: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """W of every edge by the degrees of its two ends, [E, 2] -> [E]; None: it takes more."""
+        del ends
+        return None
+
 
 @register("weights", "metropolis")
 class Metropolis(WeightRule):
@@ -49,6 +54,10 @@ class Metropolis(WeightRule):
         off = adjacency / (1.0 + np.maximum(degree[:, None], degree[None, :]))
         return np.asarray(off + np.diag(1.0 - off.sum(axis=1)), dtype=np.float64)
 
+    def edge_weights(self, ends: NDArray[np.int64]) -> NDArray[np.float64]:
+        """1/(1 + the larger degree)."""
+        return np.asarray(1.0 / (1.0 + ends.max(axis=1)))
+
 
 @register("weights", "max-degree")
 class MaxDegree(WeightRule):
@@ -63,6 +72,10 @@ class MaxDegree(WeightRule):
         scale = 1.0 / (1.0 + np.diag(laplacian).max())
         return np.asarray(np.eye(len(laplacian)) - scale * laplacian, dtype=np.float64)
 
+    def edge_weights(self, ends: NDArray[np.int64]) -> NDArray[np.float64]:
+        """1/(1 + the largest degree of all)."""
+        return np.full(len(ends), 1.0 / (1.0 + ends.max()))
+
 
 @register("weights", "lazy")
 class Lazy(WeightRule):
@@ -74,6 +87,10 @@ class Lazy(WeightRule):
     def build(self, graph: Graph) -> Matrix:
         """W, non-negative and positive semidefinite."""
         return 0.5 * (np.eye(len(graph)) + Metropolis().build(graph))
+
+    def edge_weights(self, ends: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Half of Metropolis."""
+        return 0.5 * Metropolis().edge_weights(ends)
 
 
 @register("weights", "best-constant")

@@ -77,7 +77,7 @@ def test_the_exact_recursion_says_its_size():
 def test_many_nodes_are_refused_before_anything_is_built():
     began = time.perf_counter()
     with pytest.raises(SpecError, match=r"20000 nodes; expected at most 4096.*2.98 GiB.*fewer"):
-        prepare(large(20_000, 10, "ring", "matrix", "dsgd"))
+        prepare(large(20_000, 10, "complete", "matrix", "dsgd"))
     assert time.perf_counter() - began < 10
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.compiled import table
+from hzbench.core.lines import Lines
 from hzbench.core.method import Method
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
@@ -81,6 +82,8 @@ def update_of(plan: Plan, method: Method) -> Update:
 
 def mixing_of(plan: Plan) -> Mixing:
     """W by its lines."""
+    if plan.lines is not None:
+        return _large(plan.lines, plan.silent)
     assert plan.matrix is not None
     stack = plan.matrix.reshape(-1, plan.nodes, plan.nodes)
     off = stack.copy()
@@ -99,6 +102,18 @@ def mixing_of(plan: Plan) -> Mixing:
         up=table(np.zeros((0, 0, 0)) if plan.links is None else plan.links, np.bool_),
         exchanges=table(np.zeros((0, 0)) if plan.exchanges is None else plan.exchanges, np.bool_),
         silent=plan.silent,
+    )
+
+
+def _large(lines: Lines, silent: int) -> Mixing:
+    """W of a large graph; no link fails."""
+    return empty_mixing()._replace(
+        diagonal=table(lines.diagonal[None]),
+        pointers=table(lines.pointers[None], np.int64),
+        column=table(lines.column, np.int64),
+        weight=table(lines.weight),
+        edge=np.full(len(lines.column), -1, dtype=np.int64),
+        silent=silent,
     )
 
 

@@ -1,0 +1,109 @@
+"""Networks too large for a matrix, and blocks too large for the memory."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from engine_cells import assert_both_engines_agree
+
+from hzbench.core.errors import SpecError
+from hzbench.core.lines import DENSE_NODES, lines_of
+from hzbench.core.spec import Spec
+from hzbench.harness import simulate as simulation
+from hzbench.harness.build import build
+from hzbench.harness.run import prepare
+from hzbench.harness.simulate import simulate
+from hzbench.topology.weights import Lazy, MaxDegree, Metropolis
+
+N = DENSE_NODES + 4
+
+
+def large(nodes=N, graph="ring", gossip="matrix", **changes):
+    table = {
+        "problem": {"name": "quadratic", "dimension": 3, "heterogeneity": 0.5},
+        "nodes": [{"count": nodes, "batch_size": "full"}],
+        "network": {"graph": graph, "gossip": gossip, **changes.pop("network", {})},
+        "method": {"name": "dsgd" if gossip == "matrix" else "hdo", "step_size": 0.2},
+        "run": {"steps": 4, "replicas": 2},
+    }
+    return Spec.parse(table | changes)
+
+
+@pytest.mark.parametrize("rule", [Metropolis(), MaxDegree(), Lazy()])
+def test_lines_hold_the_matrix(rule):
+    graph = nx.connected_watts_strogatz_graph(20, 4, 0.5, seed=2)
+    edges = np.array(sorted((min(e), max(e)) for e in graph.edges))
+    degree = np.bincount(edges.ravel())
+    lines = lines_of(edges, rule.edge_weights(degree[edges]), 20)
+    expected = rule.build(graph)
+    found = lines.tensor(torch.zeros((), dtype=torch.float64)).to_dense().numpy()
+    assert np.abs(found - expected).max() < 1e-15
+    assert lines.links == np.count_nonzero(expected) - np.count_nonzero(expected.diagonal())
+
+
+@pytest.mark.parametrize("silent", [0, 2])
+def test_a_large_ring_averages_thirds(silent):
+    spec = large(network={"silent_rounds": silent})
+    recorder = assert_both_engines_agree(spec)
+    problem = build(spec).problem
+    A, b = problem.hessians, problem.linear
+    x = problem.initial
+    for t in range(4):
+        x = x - 0.2 * (A * x - b)
+        if t >= silent:
+            x = (np.roll(x, 1, axis=0) + x + np.roll(x, -1, axis=0)) / 3
+    assert np.abs(recorder.states[4]["x"].numpy() - x).max() < 1e-13
+    assert (recorder.counters[4]["floats_sent"] == (4 - silent) * 2 * N * 3).all()
+
+
+@pytest.mark.parametrize("gossip", ["pair", "matching"])
+def test_pairs_and_matchings_of_a_large_graph(gossip):
+    law = {"matching_law": "greedy"} if gossip == "matching" else {}
+    assert_both_engines_agree(large(graph="path", gossip=gossip, network=law))
+
+
+def test_theory_says_that_large_networks_do_not_fit():
+    table = large().model_dump(mode="json") | {"checks": [{"theorem": "quadratic_dynamics"}]}
+    case = prepare(Spec.parse(table))
+    (prediction,) = case.predictions
+    failed = [a.detail for a in prediction.assumptions if not a.holds]
+    assert failed == [f"n = {N}"]
+    assert prepare(large()).checks == ()
+
+
+REFUSED = {
+    "graph 'complete'": {"graph": "complete"},
+    "weights 'best-constant'": {"network": {"weights": "best-constant"}},
+    "without failing links": {"network": {"link_failure": 0.1}},
+    "slem": {"run": {"steps": 4, "observables": ["slem"]}},
+}
+
+
+@pytest.mark.parametrize(("word", "changes"), REFUSED.items(), ids=REFUSED)
+def test_what_needs_a_matrix_is_refused(word, changes):
+    with pytest.raises(SpecError, match=word) as error:
+        prepare(large(**changes))
+    assert "4096" in str(error.value)
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+@pytest.mark.parametrize("gossip", ["pair", "matrix"])
+def test_a_block_in_parts_gives_the_same_numbers(engine, gossip, monkeypatch):
+    names = ("objective_gap", "mean_iterate", "path_gradient_norm")
+    spec = large(8, gossip=gossip, run={"steps": 30, "replicas": 11})
+    whole = simulate(spec, names, engine=engine)
+    monkeypatch.setattr(simulation, "fitting", lambda *_: 4)
+    parts = simulate(spec, names, engine=engine)
+    for name, values in whole.columns.items():
+        np.testing.assert_allclose(parts.columns[name], values, rtol=1e-13, atol=1e-14)
+        assert engine == "torch" or name != "mean_iterate" or (parts.columns[name] == values).all()
+
+
+def test_a_fraction_of_the_memory_bounds_the_replicas(monkeypatch):
+    parts = build(large(8))
+    assert simulation.fitting(parts, "torch") == 256
+    monkeypatch.setattr(simulation, "memory", lambda: 4 * 8 * 12 * 8 * 3 * 10)
+    assert simulation.fitting(parts, "torch") == 10
+    assert simulation.fitting(parts, "fused") == 40
+    monkeypatch.setattr(simulation, "memory", lambda: 1)
+    assert simulation.fitting(parts, "fused") == 1
