@@ -124,6 +124,8 @@ def panels(run: Mapping[str, Any], critical: float | None = None) -> tuple[Panel
     elif not names:
         names = [name for name in TELLING if name in recorded][:3]
     names += [name for name in VALIDATION if name in recorded and name not in names]
+    told = _predicted(run)
+    names = [name for name in names if name in told or not _nothing(recorded[name])]
     drawn = [_panel(run, name, critical) for name in names]
     found = [panel for panel in (paired, *drawn) if panel is not None]
     return tuple(found[:PANELS_AT_MOST])
@@ -276,6 +278,12 @@ def _thin_overlay(item: Overlay, keep: NDArray[np.intp]) -> Overlay:
         values=item.values[chosen],
         tested=tested,
     )
+
+
+def _nothing(entry: Mapping[str, Any]) -> bool:
+    """Whether a recorded observable is 0 throughout, as every spread of one node is."""
+    values = array(entry.get("mean"))
+    return bool(len(values)) and not values.any()
 
 
 def _predicted(run: Mapping[str, Any]) -> list[str]:

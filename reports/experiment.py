@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hzbench.reports.curves import Curve, Panel, array, averaged, curve, race
+from hzbench.reports.curves import Curve, Overlay, Panel, array, averaged, curve, race
 from hzbench.reports.formats import number
 from hzbench.reports.leaderboard import title
 from hzbench.reports.svg import SERIES
@@ -143,32 +143,31 @@ def _near(
 
 def _foretold(record: Mapping[str, Any], runs: Mapping[str, Run]) -> Panel | None:
     """Differences to the others as measured, each with the one that measured noise predicts."""
-    curves: list[Curve] = []
+    told = {
+        name: pair["predicted"]
+        for name, pair in (record.get("pairs") or {}).items()
+        if pair.get("predicted")
+    }
     own = _curve(runs.get(record["run"]), record["observable"])
-    for name, pair in (record.get("pairs") or {}).items():
-        other, told = _curve(runs.get(name), record["observable"]), pair.get("predicted")
-        if own is None or other is None or told is None:
-            continue
-        steps = array(runs[name]["steps"])[:, 0]
-        rows = array(told["difference"])[steps.astype(int)]
-        label = title(runs[name])
-        found = replace(own, mean=own.mean - other.mean, error=0 * own.error, low=None, high=None)
-        curves += [
-            replace(found, name=f"to {label}"),
-            replace(found, mean=rows, name=f"to {label}, predicted"),
-        ]
-    if not curves or len(steps) < 2:
+    others = {name: _curve(runs.get(name), record["observable"]) for name in told}
+    if not told or own is None:
         return None
-    text = f"{record['observable']}: {title(runs[record['run']])} minus others, and predicted"
-    late = len(steps) // 10
+    steps = array(runs[record["run"]].get("steps"))[:, 0]
+    late = np.arange(len(steps) // 10, len(steps))
+    curves, overlays = [], []
+    for name, other in others.items():
+        if other is None:
+            continue
+        away, zero = own.mean[late] - other.mean[late], 0 * own.error[late]
+        curves.append(Curve(mean=away, error=zero, name=title(runs[name]), replicas=own.replicas))
+        values = array(told[name]["difference"])[steps[late].astype(int)]
+        overlays.append(Overlay(theorem="", kind="exact", rows=late - late[0], values=values))
     return Panel(
-        observable=text,
+        observable=f"{record['observable']}: {title(runs[record['run']])} minus another run",
         shape="race",
-        steps=steps[late:],
-        curves=tuple(
-            replace(each, mean=each.mean[late:], error=each.error[late:])
-            for each in curves[: len(SERIES)]
-        ),
+        steps=steps[late],
+        curves=tuple(curves[: len(SERIES)]),
+        overlays=tuple(overlays[: len(SERIES)]),
     )
 
 

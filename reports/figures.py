@@ -293,9 +293,19 @@ def _race(figure: Figure, panel: Panel) -> None:
     look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
     for index, step, value in panel.marks:
         ax.plot(step, value, "D", color=svg.SERIES[index], clip_on=False, zorder=5, **look)
+    for colour, overlay in zip(svg.SERIES, panel.overlays, strict=False):
+        ax.plot(
+            panel.steps[overlay.rows],
+            overlay.values[:, 0],
+            "o",
+            color=colour,
+            markersize=4,
+            clip_on=False,
+        )
     scale_steps(ax, panel.steps)
     printed = np.array([[value] for _, _, value in panel.marks]).reshape(-1, 1)
-    scale_values(ax, [np.concatenate([*(item.mean for item in panel.curves), printed])])
+    told = [overlay.values for overlay in panel.overlays]
+    scale_values(ax, [np.concatenate([*(item.mean for item in panel.curves), *told, printed])])
     ax.set(
         xlabel="step", ylabel=panel.observable.replace("_", " ") if panel.meaning else "difference"
     )

@@ -98,12 +98,14 @@ def test_predicted_differences_stand_beside_measured_ones(results):
     found = experiment(record)
     words = found.orderings[1].comparisons[0].predicted
     assert words == "predicted: from step 3 on, difference −0.25 (of it −0.125 by step sizes alone)"
-    measured, predicted = found.races[-1].curves
-    assert (measured.name, predicted.name) == ("to Slow & steady", "to Slow & steady, predicted")
+    panel = found.races[-1]
+    (measured,), (predicted,) = panel.curves, panel.overlays
+    assert measured.name == "Slow & steady"
     ends = {run["name"]: run["observables"]["objective_gap"]["mean"] for run in results["runs"]}
     late = len(ends["fast"]) - len(measured.mean)
     expected = np.subtract(ends["fast"], ends["slow"])[late:]
     assert measured.mean[:, 0] == pytest.approx(expected)
     recorded = np.array(results["runs"][0]["steps"])[late:]
-    assert predicted.mean[:, 0] == pytest.approx(-recorded / 80)
-    assert "noise and curvature along descent predict" in render(build(record))
+    assert panel.steps.tolist() == recorded.tolist()
+    assert predicted.values[:, 0] == pytest.approx(-recorded / 80)
+    assert "Dots: what noise and curvature measured along descent predict" in render(build(record))
