@@ -61,19 +61,34 @@ class LinearFacts:
         return np.asarray(data + np.diag(np.broadcast_to(self.regularization + extra, x.shape)))
 
     def solve(self) -> tuple[Array, float, Constants]:
-        """Optimum [d] (empty: unknown), upper bound on f(optimum) − f* (nan), and constants."""
+        """Optimum [d] (empty: unknown, or one of several), bound on f(optimum) − f*, constants."""
         found = self._minimum()
-        return found.optimum, found.gap, self._constants(found)
+        optimum = found.optimum if self._is_unique else np.zeros(0)
+        return optimum, found.gap, self._constants(found)
 
     def _minimum(self) -> Minimum:
-        if self.known is not None and self.regularization == 0 and self.penalty is None:
+        if self._is_explained:
             how = "closed form: every loss is 0, its least value, at the truth"
+            how += "" if self._is_unique else ", one of several minimisers"
             return Minimum(optimum=self.known, value=0.0, gap=0.0, how=how)
         if not self.convexity > 0:
             return Minimum()
         wider = tenfold(max(1.0, self.loss.width), self.loss.width)
         softer = [replace(self, loss=replace(self.loss, width=width)) for width in wider]
         return minimum_of(self, softer, self.shares.features.shape[1], self.convexity)
+
+    @property
+    def _is_explained(self) -> bool:
+        """Whether f is 0, its least value, at the truth, and so every loss at every minimiser."""
+        return self.known is not None and self.regularization == 0 and self.penalty is None
+
+    @cached_property
+    def _is_unique(self) -> bool:
+        """Whether there is one minimiser: μ > 0, or all margins known and rows that span R^d."""
+        if not self._is_explained:
+            return self.convexity > 0
+        moments = self.shares.second_moments.mean(axis=0)
+        return self.loss.identified and least_curvature(moments) > 0
 
     def _constants(self, found: Minimum) -> Constants:
         noise, noise_holds = self._noise(found.optimum)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING, ClassVar
 
@@ -129,9 +129,13 @@ class LogSumExpComponent(AdditiveComponent):
 
     def _minimum(self) -> Minimum:
         slopes, offsets = self._drawn()
-        parts = {"slopes": slopes, "offsets": offsets, "regularization": self.regularization}
-        softer = [_Reference(temperature=t, **parts) for t in tenfold(1.0, self.temperature)]
-        f = _Reference(temperature=self.temperature, **parts)
+        f = _Reference(
+            slopes=slopes,
+            offsets=offsets,
+            temperature=self.temperature,
+            regularization=self.regularization,
+        )
+        softer = [replace(f, temperature=t) for t in tenfold(1.0, self.temperature)]
         return minimum_of(f, softer, self.d, self.regularization)
 
     def _drawn(self) -> tuple[Array, Array]:

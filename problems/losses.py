@@ -30,12 +30,14 @@ class Loss:
         name: as a spec words it.
         targets: which y make sense.
         explained: whether φ = 0, its least value, where a truth explains its target.
+        identified: whether it is that at one margin only.
         width: w, the scale of the residual (a length of m).
     """
 
     name: ClassVar[str] = ""
     targets: ClassVar[Targets] = "real"
     explained: ClassVar[bool] = True
+    identified: ClassVar[bool] = True
     width: float = 1.0
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
@@ -328,6 +330,7 @@ class _PhaseRetrieval(Loss):
 
     name = "phase"
     targets = "nonnegative"
+    identified = False
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
         return 0.25 * (m**2 - y) ** 2

@@ -119,16 +119,14 @@ class MatrixFactorizationComponent(_MatrixComponent):
 
     def facts(self) -> Facts:
         """v'∇²f v = ½|UV' + VU'|² + <UU' − M, VV'> ≥ −λ_max |V|², attained at U = 0."""
-        q, spectrum = self._basis()
-        order = np.argsort(-spectrum)
-        top, rest = order[: self.rank], order[self.rank :]
+        spectrum = self._basis()[1]
+        rest = np.sort(spectrum)[: self.size - self.rank]
         return Facts(
-            optimum=(q[:, top] * np.sqrt(spectrum[top])).ravel(),
             smoothness=inf,
             strong_convexity=-float(spectrum.max()),
             polyak_lojasiewicz=0.0,
             hessian_lipschitz=inf,
-            minimum=0.25 * float((spectrum[rest] ** 2).sum()),
+            minimum=0.25 * float((rest**2).sum()),
             how={
                 "smoothness": _GROWTH,
                 "sample_smoothness": _GROWTH,
@@ -136,7 +134,7 @@ class MatrixFactorizationComponent(_MatrixComponent):
                 "polyak_lojasiewicz": "fails: U = 0 is a stationary saddle",
                 "hessian_lipschitz": _GROWTH,
                 "minimum": "closed form (Eckart and Young): ¼ of the squares of the eigenvalues "
-                "left out; the minimiser is unique up to rotation of the columns",
+                "left out; there are several minimisers, since columns may be rotated",
             },
         )
 
@@ -171,7 +169,6 @@ class MatrixSensingComponent(_MatrixComponent):
     def facts(self) -> Facts:
         """A sum of squares that vanishes at the truth."""
         return Facts(
-            optimum=self._drawn()[1].ravel(),
             smoothness=inf,
             strong_convexity=nan,
             polyak_lojasiewicz=0.0,
@@ -182,8 +179,8 @@ class MatrixSensingComponent(_MatrixComponent):
                 "sample_smoothness": _GROWTH,
                 "polyak_lojasiewicz": "fails: U = 0 is stationary and not a minimum",
                 "hessian_lipschitz": _GROWTH,
-                "minimum": "closed form: a sum of squares, 0 at the truth, which is unique at most "
-                "up to rotation of its columns",
+                "minimum": "closed form: a sum of squares, 0 at the truth, one of several "
+                "minimisers, since its columns may be rotated",
             },
         )
 

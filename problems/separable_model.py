@@ -58,8 +58,13 @@ class SeparableProblem:
         """Standard deviation that every function call adds."""
         return self.structure.evaluation_noise
 
-    @cached_property
+    @property
     def optimum(self) -> Array:
+        """The minimiser, shape [d]; empty for the cosine, which has one in every period."""
+        return np.zeros(0) if self.structure.term == "cosine" else self._minimiser
+
+    @cached_property
+    def _minimiser(self) -> Array:
         """Zero of the mean gradient, a minimiser, coordinate by coordinate; shape [d].
 
         exponential log(b/(ca))/a; quartic (b/(ca⁴))^(1/3); cosine π/a where c > 0 and 0 elsewhere,
@@ -95,7 +100,7 @@ class SeparableProblem:
             heterogeneity=self._heterogeneity,
             heterogeneity_holds="everywhere" if cosine or shared else "at the optimum",
             hessian_lipschitz=curved if cosine else inf,
-            minimum=float(self._mean_value(self.optimum)),
+            minimum=float(self._mean_value(self._minimiser)),
             how={
                 "smoothness": "exact: largest |c| a²" if cosine else "φ'' is unbounded",
                 "sample_smoothness": "a sample adds a linear term",
@@ -187,7 +192,7 @@ class SeparableProblem:
         if it.term == "cosine":
             ends = [((c * s - b) ** 2).mean(0) for s in (-1.0, 1.0)]
             return float(np.maximum(*ends).sum())
-        z = it.rates * self.optimum
+        z = it.rates * self._minimiser
         slope = z**3 if it.term == "quartic" else np.exp(z)
         return float(((c * slope - b) ** 2).mean(0).sum())
 

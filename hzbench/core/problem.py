@@ -46,7 +46,7 @@ class Problem(Protocol):
 
     @property
     def optimum(self) -> NDArray[np.float64]:
-        """Argmin f, shape [d]; empty when unknown."""
+        """Argmin f, shape [d]; empty when unknown, or one of several."""
 
     @property
     def initial(self) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems_cases import CASES, EXPLICIT, N, Plain, case, make, rows
+from problems_cases import CASES, EXPLICIT, N, Plain, case, make, minimiser, rows
 from scipy.stats import chisquare
 
 from hzbench.core.streams import Rows, replica_keys
@@ -19,7 +19,7 @@ SLACK = 1 + 1e-9
 
 def pair(problem, seed, spread, distance):
     random = np.random.default_rng(seed)
-    x = problem.optimum + spread * random.standard_normal(problem.dimension)
+    x = minimiser(problem) + spread * random.standard_normal(problem.dimension)
     return x, x + distance * random.standard_normal(problem.dimension)
 
 

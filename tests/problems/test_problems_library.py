@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems_cases import LIBRARY, N, case, points, rows
+from problems_cases import LIBRARY, N, case, make, points, rows
 from problems_plain import bend, local, single, slope
 
+from hzbench.core.registry import find
+from hzbench.harness.measurable import lacking
 from hzbench.problems.row_model import RowProblem
 
 ALL = pytest.mark.parametrize("label", [label for label in LIBRARY if label != "blackbox"])
@@ -49,7 +52,7 @@ def test_the_optimum_and_its_certificate(label):
     random = torch.from_numpy(np.random.default_rng(2).standard_normal((200, problem.dimension)))
     assert not (problem.objective(2 * random) < c.minimum - 1e-12).any()
     if not problem.optimum.size:
-        assert np.isnan(c.minimum) or "bound" in c.how["minimum"]
+        assert np.isnan(c.minimum) or "several minimisers" in c.how["minimum"]
         return
     best = torch.from_numpy(problem.optimum)
     mean = [local(problem, node) for node in range(N)]
@@ -138,6 +141,7 @@ def test_every_known_constant_says_how_it_was_obtained(label):
 
 
 CLEAN = {"cauchy-clean", "geman-clean", "phase"}
+SEVERAL = {"phase", "factorization", "factorization-full", "sensing"}  # minimisers
 OPEN = {"hinge-clean", "nonconvex", "cauchy", "geman", "phase-noisy", "chain", "chain-scaled"}
 
 
@@ -145,8 +149,53 @@ OPEN = {"hinge-clean", "nonconvex", "cauchy", "geman", "phase-noisy", "chain", "
 def test_the_minimum_is_known_where_it_can_be(label):
     """0 at a truth that explains everything; unknown where nothing certifies a minimum."""
     problem, minimum = case(label), case(label).constants.minimum
-    assert np.isnan(minimum) == (label in OPEN) == (problem.optimum.size == 0)
+    assert np.isnan(minimum) == (label in OPEN)
+    assert (problem.optimum.size == 0) == (label in OPEN or label in SEVERAL)
     assert label not in CLEAN or minimum == pytest.approx(0, abs=1e-30)
+
+
+def descend(problem, start):
+    """A local minimiser by L-BFGS on the objective alone."""
+
+    def both(x):
+        at = torch.from_numpy(x)[None]
+        return float(problem.objective(at)[0]), problem.objective_gradient(at)[0].numpy()
+
+    return scipy.optimize.minimize(both, start, jac=True, tol=1e-14).x
+
+
+@pytest.mark.parametrize("label", sorted(SEVERAL))
+def test_a_minimum_with_several_minimisers_is_attained_at_them(label):
+    """Descents reach f* at points apart; so no x* is declared, and no distance to it."""
+    problem, random = case(label), np.random.default_rng(5)
+    ends = [descend(problem, random.standard_normal(problem.dimension)) for _ in range(12)]
+    gaps = problem.objective(torch.from_numpy(np.array(ends))).numpy() - problem.constants.minimum
+    best = [x for x, gap in zip(ends, gaps, strict=True) if gap < 1e-9]
+    assert gaps.min() > -1e-12
+    assert max(np.linalg.norm(x - best[0]) for x in best) > 0.1
+    assert {"node_distance", "mean_distance"} <= set(lacking(problem))
+
+
+@pytest.mark.parametrize("name", ["huber", "cauchy", "geman_mcclure"])
+def test_rows_that_do_not_span_leave_the_minimiser_open(name):
+    """f is 0 all along the null space of the rows, so x* is none of these points."""
+    keys = {"planted": {"rows": 6, "dimension": 10}, "regularization": 0.0}
+    problem = make(name, **keys)
+    assert problem.optimum.size == 0
+    assert problem.constants.minimum == 0
+    assert "one of several minimisers" in problem.constants.how["minimum"]
+    truth = find("problem", name).target(**keys).planted.draw("real", 0)[2]
+    along = scipy.linalg.null_space(problem.shares.features) @ np.ones(4)
+    values = problem.objective(torch.from_numpy(truth + np.outer([0, 1, -7], along)))
+    assert float(values.max()) < 1e-24
+    assert "node_distance" in lacking(problem)
+    assert "objective_gap" not in lacking(problem)
+    enough = make(name, planted={"rows": 30, "dimension": 10}, regularization=0.0)
+    assert enough.optimum == pytest.approx(
+        find("problem", name)
+        .target(planted={"rows": 30, "dimension": 10})
+        .planted.draw("real", 0)[2]
+    )
 
 
 @ALL
