@@ -32,7 +32,12 @@ LADDER = {
     "suites": set(),
     "harness": {"core", "engine", "judge", "topology.build"},
 }
-COMPILED = ("core.philox", "engine.fused.oracles", "engine.fused.kernels")
+COMPILED = (
+    "core.philox",
+    "engine.fused.oracles",
+    "engine.fused.kernels",
+    "engine.fused.server_kernels",
+)
 """Modules of compiled code: others import them inside functions."""
 HOMES = {  # library -> the modules or rooms that may import it
     "cvxpy": {"problems.reference", "topology.fastest_mixing"},

@@ -173,6 +173,33 @@ def word_rows(keys, node, step, purpose, first, blocks, out):
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+def first_words(keys, start, purpose, out):
+    """The first word of node 0 at steps start ... start + T − 1: keys [R, 2] -> out [R, T]."""
+    zero = Word(0)
+    for r in range(out.shape[0]):
+        k0, k1 = Word(keys[r, 0]), Word(keys[r, 1])
+        for t in range(out.shape[1]):
+            word, _, _, _ = philox(zero, zero, Word(start + t), Word(purpose), k0, k1)
+            out[r, t] = np.int64(word)
+
+
+@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+def invert(words, upper, guide, last):
+    """Words [R, T] to the first index whose `upper` is above their uniform, at most `last`.
+
+    guide[g] is the answer for the uniform g/G: what remains is a step or two.
+    """
+    size = len(guide)
+    for r in range(words.shape[0]):
+        for t in range(words.shape[1]):
+            uniform = (np.float64(words[r, t]) + 0.5) * 2.0**-32
+            index = guide[np.int64(uniform * size)]
+            while index < last and upper[index] <= uniform:
+                index += 1
+            words[r, t] = min(index, last)
+
+
+@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 def normal_values(words, out, part, lines):
     """Standard normals from words [N] into out [N]; part [2 CHUNK + 1], lines [2, CHUNK]."""
     for start in range(0, len(words), CHUNK):

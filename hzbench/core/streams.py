@@ -17,11 +17,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hzbench.core.compiled import own_cache
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 _MASK = 0xFFFFFFFF
 _CHUNK = 1 << 20  # counters computed at once, where temporaries are arrays
@@ -156,6 +160,27 @@ def _fill(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
 def uniforms(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """Uniform on the 2³² midpoints of (0, 1), float64, shape [B, count]."""
     return (words(rows, purpose, count, offset).double() + 0.5) * 2.0**-32
+
+
+def choices(keys: Tensor, purpose: int, start: int, steps: int, law: Array) -> Integers:
+    """One index a (replica, step) with that law, by inversion of the first uniform of node 0.
+
+    Arguments:
+        keys: Philox keys, on the CPU, shape [R, 2].
+        start, steps: the first step and their number T.
+        law: probabilities, shape [E].
+
+    Returns:
+        Shape [R, T].
+    """
+    upper = np.cumsum(law)
+    last = int(np.flatnonzero(law)[-1])  # the sum may round below 1
+    guide = np.searchsorted(upper, np.arange(len(law)) / len(law), side="right")
+    drawn = np.empty((len(keys), steps), dtype=np.int64)
+    module = _compiled()
+    module.first_words(keys.contiguous().numpy(), start, int(purpose), drawn)
+    module.invert(drawn, upper, np.minimum(guide, last), last)
+    return drawn
 
 
 def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:

@@ -2,7 +2,7 @@
 
 They read the same plans and draws and agree to rounding (about 1e-15 relative), so the choice is
 not part of a spec. It is part of a run's name in the store, and depends on nothing but the spec:
-not on the machine, the workers, the number of replicas or what has been compiled.
+not on the machine, the workers or what has been compiled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Literal
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.mutant import Mutant
 from hzbench.core.objective import DENSE, DIAGONAL
-from hzbench.core.plan import BLOCK
 from hzbench.core.server import ServerMethod
 from hzbench.engine.fused.support import obstacle, oracle_obstacle
 from hzbench.harness.build import Components
@@ -23,7 +22,7 @@ Engine = Literal["torch", "fused"]
 Asked = Literal["torch", "fused", "auto"]
 ENGINES: tuple[Asked, ...] = ("auto", "torch", "fused")
 
-WORTH = 4.0  # seconds of one block in the torch executor from which compiled kernels pay
+WORTH = 60.0  # seconds in the torch executor from which kernels pay even if they must be compiled
 _NANOSECONDS = 150.0, 1.2  # of one vector in the torch executor, and of each coordinate (measured)
 _WIDE = 64  # dimension from which torch's matrix products beat the kernels' on dense Hessians
 
@@ -66,5 +65,5 @@ def pays(parts: Components) -> bool:
     few = parts.spec.network.gossip in ("pair", "server")
     acting = 2 / parts.spec.node_count if few else 1
     nanoseconds = vectors * acting * (_NANOSECONDS[0] + _NANOSECONDS[1] * d)
-    replicas = min(BLOCK, parts.spec.run.replicas)  # of one block: more blocks change nothing
-    return replicas * parts.spec.run.steps * nanoseconds * 1e-9 >= WORTH
+    ticks = parts.spec.run.replicas * parts.spec.run.steps
+    return ticks * nanoseconds * 1e-9 >= WORTH

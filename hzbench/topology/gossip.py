@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.network import Network
-from hzbench.core.streams import Purpose, Rows, uniforms, words
+from hzbench.core.streams import Purpose, Rows, choices, uniforms, words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,14 +42,7 @@ def draw_edges(network: Network, keys: Tensor, steps: int, start: int = 0) -> ND
             f"got {network.nodes} node without edges; expected an edge to draw; "
             "add nodes, or take the matrix protocol"
         )
-    upper = np.cumsum(network.edge_probabilities)
-    last = int(np.flatnonzero(network.edge_probabilities)[-1])  # the sum may round below 1
-    drawn = np.empty((len(keys), steps), dtype=np.int64)
-    for part, rows in parts(keys, steps, start, words_each=4):
-        uniform = uniforms(rows, Purpose.SCHEDULE, 1)[:, 0].cpu().numpy()
-        index = np.minimum(np.searchsorted(upper, uniform, side="right"), last)
-        drawn[part] = index.reshape(-1, steps)
-    return drawn
+    return choices(keys.cpu(), Purpose.SCHEDULE, start, steps, network.edge_probabilities)
 
 
 def draw_matchings(nodes: int, keys: Tensor, steps: int, start: int = 0) -> NDArray[np.int64]:

@@ -1,5 +1,7 @@
 """Addressed streams: known answers, no shared words, no dependence on chunking, right moments."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -190,3 +192,40 @@ def test_each_row_has_its_own_end_of_integers():
     assert (drawn >= 0).all()
     assert (drawn < high[:, None]).all()
     assert (drawn.amax(1)[:20] == high[:20] - 1).all()
+
+
+LAWS = {
+    "uniform": np.full(7, 1 / 7),
+    "one": np.ones(1),
+    "unequal": np.array([0.0, 0.5, 0.0, 1e-9, 0.4999999, 1e-7 - 1e-9, 0.0]),
+    "many": np.random.default_rng(0).dirichlet(np.full(500, 0.2)),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_choices_invert_the_law_at_the_uniforms_of_node_0(law):
+    steps, start = 400, 3
+    keys = streams.replica_keys(2, range(5))
+    found = streams.choices(keys, Purpose.SCHEDULE, start, steps, law)
+    step = torch.arange(start, start + steps).repeat(5)
+    rows = Rows(keys=keys.repeat_interleave(steps, 0), replica=step, node=0 * step, step=step)
+    uniform = uniforms(rows, Purpose.SCHEDULE, 1).numpy().reshape(5, steps)
+    positive = np.flatnonzero(law)
+    upper = np.cumsum(law[positive])
+    expected = positive[np.minimum(np.searchsorted(upper, uniform, "right"), len(positive) - 1)]
+    assert (found == expected).all()
+    assert set(np.unique(found)) <= set(positive)
+
+
+def test_the_last_uniform_cannot_leave_the_law(monkeypatch):
+    """Probabilities may sum to a little less than 1; the largest uniform is 1 − 2⁻³³."""
+    real = streams._compiled()
+
+    def first_words(keys, start, purpose, out):
+        out[:] = 0xFFFFFFFF
+
+    stub = SimpleNamespace(first_words=first_words, invert=real.invert)
+    monkeypatch.setattr(streams, "_compiled", lambda: stub)
+    law = np.array([0.5, 0.5 - 5e-10, 0.0])
+    keys = streams.replica_keys(0, range(5))
+    assert (streams.choices(keys, Purpose.SCHEDULE, 0, 5, law) == 1).all()

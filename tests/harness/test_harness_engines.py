@@ -66,19 +66,19 @@ def test_editing_a_kernel_reruns_what_it_ran_alone(monkeypatch):
     assert after[1] != before[1]
 
 
-def test_auto_takes_kernels_for_long_runs_and_does_not_look_at_replicas():
-    long = {"steps": 200_000, "replicas": 300, "record": [1]}
+def test_auto_takes_kernels_for_long_runs_alone():
+    long = {"steps": 200_000, "replicas": 4096, "record": [1]}
     assert prepare(spec_of()).engine("auto") == "torch"
     assert prepare(spec_of()).engine("fused") == "fused"
     assert prepare(spec_of(run=long)).engine("auto") == "fused"
-    assert prepare(spec_of(run=long | {"replicas": 4096})).engine("auto") == "fused"
+    assert prepare(spec_of(run=long | {"replicas": 20})).engine("auto") == "torch"
     assert prepare(spec_of(run=long)).engine("auto", "cuda") == "torch"
     assert prepare(spec_of(run=long, mutant="step_size_plus_5")).engine("auto") == "torch"
 
 
 def test_wide_dense_products_stay_with_torch():
     wide = {"name": "quadratic", "dimension": 80, "rotation": True}
-    long = {"steps": 100_000, "replicas": 300, "record": [1]}
+    long = {"steps": 100_000, "replicas": 4096, "record": [1]}
     assert prepare(spec_of(problem=wide, run=long)).engine("auto") == "torch"
     assert prepare(spec_of(problem=wide, run=long)).engine("fused") == "fused"
 

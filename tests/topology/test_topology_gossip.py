@@ -131,21 +131,6 @@ def test_chunking_changes_no_draw(words, monkeypatch):
     assert (draw_matchings(7, keys, 10, start=20) == matchings[:, 20:]).all()
 
 
-def test_the_last_uniform_cannot_leave_the_edges(monkeypatch):
-    """Probabilities may sum to a little less than 1; the largest uniform is 1 − 2⁻³³."""
-    net = network(
-        "explicit",
-        3,
-        edges=((0, 1), (1, 2), (0, 2)),
-        edge_law="explicit",
-        edge_probabilities=(0.5, 0.5 - 5e-10, 0.0),
-    )
-    real = gossip.uniforms
-    monkeypatch.setattr(gossip, "uniforms", lambda *given: real(*given) * 0 + 1 - 2.0**-33)
-    drawn = draw_edges(net, replica_keys(0, range(5)), 5)
-    assert (drawn == 1).all()
-
-
 def test_a_single_node_has_no_edge_to_draw():
     with pytest.raises(UserMistakeError, match="without edges"):
         draw_edges(network("complete", 1), replica_keys(0, range(2)), 3)
