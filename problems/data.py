@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.problems.examples import DataSet, Table, Words, data_set
+from hzbench.problems.labels import class_mistake
 from hzbench.problems.losses import Targets
 
 Array = NDArray[np.float64]
@@ -37,7 +38,7 @@ def _table_of(
 ) -> Table:
     del fingerprint  # a key: a file that changes is read again
     features, targets = known.table()
-    require_finite(features, targets)
+    known.require_finite(features, targets)
     if kind == "classes":
         features, targets = _several(features, targets, classes)
     elif kind == "signs" or (kind == "real" and known.labels):
@@ -74,25 +75,21 @@ def target_mistakes(kind: Targets, targets: Array) -> list[str]:
         "nonnegative": (targets >= 0, "numbers >= 0; square the margins"),
         "classes": ((targets >= 0) & (targets % 1 == 0), "classes 0, 1, 2, ...; number them"),
     }
-    if kind not in fits or fits[kind][0].all():
+    if kind not in fits:
         return []
+    if fits[kind][0].all():
+        return _class_mistakes(kind, targets)
     other = sorted(set(targets[~fits[kind][0]].tolist()))[:3]
     shown = ", ".join(f"{value:g}" for value in other)
     return [f"got the targets {shown}; expected {fits[kind][1]}"]
 
 
-def require_finite(features: Array, targets: Array) -> None:
-    """Refuse missing values.
-
-    Raises:
-        UserMistakeError: a feature or target is not finite.
-    """
-    bad = ~(np.isfinite(features).all(axis=1) & np.isfinite(targets))
-    if bad.any():
-        raise UserMistakeError(
-            f"got {int(bad.sum())} rows of data with missing or infinite values (the first: row "
-            f"{int(bad.argmax())}); expected finite numbers; drop or fill these rows"
-        )
+def _class_mistakes(kind: Targets, targets: Array) -> list[str]:
+    """One class only, or numbers of classes with a gap."""
+    if kind not in ("signs", "classes"):
+        return []
+    found = class_mistake(targets, int(targets.max()) + 1 if kind == "classes" else None)
+    return [] if found is None else [f"got {found[0]}; expected {found[1]}; add rows of the others"]
 
 
 def standardized(values: Array, like: Array | None = None) -> Array:
@@ -139,17 +136,13 @@ def _known(targets: Array) -> Array:
     Raises:
         UserMistakeError: they are no classes, or only one.
     """
-    known = np.unique(targets)
-    if (known % 1 != 0).any():
+    found = class_mistake(targets)
+    if found is not None:
         raise UserMistakeError(
-            f"got the target {known[known % 1 != 0][0]:g}; expected whole numbers as classes; "
-            "take problem ridge for real targets"
+            f"got {found[0]}; expected {found[1]}; take other data, or problem ridge for real "
+            "targets"
         )
-    if len(known) < 2:
-        raise UserMistakeError(
-            f"got targets of one class, {known[0]:g}; expected at least two; take other data"
-        )
-    return known
+    return np.unique(targets)
 
 
 def _are_different(classes: Sequence[int], count: int) -> bool:

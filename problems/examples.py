@@ -14,6 +14,7 @@ from hzbench.core.component import Component
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.normal_form import component_from
 from hzbench.problems.folder import digest
+from hzbench.problems.labels import class_mistake
 
 Array = NDArray[Any]
 Classes = NDArray[np.int64]
@@ -88,6 +89,42 @@ class DataSet(Component):
         """
         return ()
 
+    def labelled(self) -> tuple[Path, ...]:
+        """Those of the files that hold the labels of the training part."""
+        return self.files()
+
+    def require_finite(self, inputs: Array, targets: Array) -> None:
+        """Refuse missing values.
+
+        Raises:
+            UserMistakeError: an input or target is not finite.
+        """
+        whole = np.isfinite(inputs).all(axis=tuple(range(1, inputs.ndim)))
+        bad = ~(whole & np.isfinite(targets))
+        if bad.any():
+            raise UserMistakeError(
+                f"got {self._told(self.files())} with missing or infinite values in "
+                f"{int(bad.sum())} rows (the first: row {int(bad.argmax())}); expected finite "
+                "numbers; drop or fill these rows"
+            )
+
+    def require_classes(self, found: Examples) -> None:
+        """Refuse a training part that lacks a class.
+
+        Raises:
+            UserMistakeError: it does.
+        """
+        mistake = class_mistake(found.targets, found.classes)
+        if mistake is not None:
+            raise UserMistakeError(
+                f"got {self._told(self.labelled())} with {mistake[0]} in the training part; "
+                f"expected {mistake[1]}; take other files or data"
+            )
+
+    def _told(self, files: tuple[Path, ...]) -> str:
+        named = [*map(str, files[:1]), *(path.name for path in files[1:])]
+        return ", ".join(named) or f"data of {type(self).__name__}"
+
     def fingerprint(self) -> str:
         """Hash of the content of its files ("" where there is nothing to read)."""
         try:
@@ -120,7 +157,11 @@ def load_examples(data: Words | DataSet) -> Examples:
 def _load(known: DataSet, fingerprint: str) -> Examples:
     """Keyed by what decides the content too: a file that changes is read again."""
     del fingerprint
-    return known.load()
+    found = known.load()
+    known.require_classes(found)
+    known.require_finite(found.inputs, found.targets)
+    known.require_finite(found.validation_inputs, found.validation_targets)
+    return found
 
 
 def every_fifth_aside(inputs: Array, targets: Classes, *, classes: int) -> Examples:

@@ -17,6 +17,7 @@ from hzbench.core.registry import register
 from hzbench.problems.examples import DataSet, Examples, every_fifth_aside
 from hzbench.problems.folder import broken, content, locate
 from hzbench.problems.idx import read_idx
+from hzbench.problems.labels import class_mistake
 from hzbench.problems.pickle_batch import read_batch
 
 Bytes = NDArray[np.uint8]
@@ -65,11 +66,13 @@ class ImageFiles(DataSet):
 
     Attributes:
         published: MD5 and size of every file, unpacked.
+        label_files: those that hold the labels of the training part.
         places: sub-folders in which the files may be.
         shape: of one image.
     """
 
     published: ClassVar[Mapping[str, tuple[str, int]]] = {}
+    label_files: ClassVar[Sequence[str]] = ()
     places: ClassVar[Sequence[str]] = ("",)
     shape: ClassVar[tuple[int, int, int]]
     labels: ClassVar[int | None] = 10
@@ -109,6 +112,10 @@ class ImageFiles(DataSet):
         data = content(path)
         return path, published(path, data, *self.published[name]) if self.verify else data
 
+    def labelled(self) -> tuple[Path, ...]:
+        """The files of the training part that hold its labels."""
+        return tuple(self._path(name) for name in self.label_files)
+
     @abstractmethod
     def names(self, name: str) -> tuple[str, ...]:
         """The names under which a file is found."""
@@ -132,6 +139,7 @@ class Mnist(ImageFiles):
         "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", 7_840_016),
         "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", 10_008),
     }
+    label_files: ClassVar[Sequence[str]] = ("train-labels-idx1-ubyte",)
     places: ClassVar[Sequence[str]] = ("", "mnist", "MNIST/raw")
     shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
 
@@ -168,6 +176,7 @@ class Cifar10(ImageFiles):
         "data_batch_5": ("482c414d41f54cd18b22e5b47cb7c3cb", 31_035_623),
         "test_batch": ("40351d587109b95175f43aff81a1287e", 31_035_526),
     }
+    label_files: ClassVar[Sequence[str]] = tuple(f"data_batch_{i}" for i in range(1, 6))
     places: ClassVar[Sequence[str]] = ("cifar-10-batches-py", "")
     shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)
 
@@ -202,7 +211,7 @@ def published(path: Path, data: bytes, md5: str, size: int) -> bytes:
 
 
 def classes(path: Path, labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """The labels as classes 0 ... count − 1.
+    """The labels as classes 0 ... count − 1, of which a file may lack some.
 
     Raises:
         UserMistakeError: others, or one only.
@@ -210,8 +219,9 @@ def classes(path: Path, labels: NDArray[Any], count: int) -> NDArray[np.int64]:
     found = np.unique(labels)
     if found.min(initial=0) < 0 or found.max(initial=0) >= count:
         raise broken(path, f"with the labels {found[[0, -1]].tolist()}", f"0 ... {count - 1}")
-    if len(found) < 2:
-        raise broken(path, f"with labels of one class {found.tolist()}", "at least two classes")
+    mistake = class_mistake(labels)
+    if mistake is not None:
+        raise broken(path, f"with {mistake[0]}", mistake[1])
     return np.asarray(labels, dtype=np.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import register
 from hzbench.problems.examples import DataSet, Examples, Table, every_fifth_aside
 from hzbench.problems.folder import broken, locate
+from hzbench.problems.labels import class_mistake
 
 _MOST = 2**28  # numbers in a dense table: 2 GiB
 
@@ -43,13 +45,10 @@ class Libsvm(DataSet):
             UserMistakeError: a file is missing, damaged, or its targets are no classes.
         """
         (inputs, targets), *others = self._tables()
+        found = class_mistake(targets)
+        if found is not None:
+            raise broken(self.files()[0], f"with {found[0]}", found[1])
         known = np.unique(targets)
-        if (known % 1 != 0).any():
-            told = f"with the target {known[known % 1 != 0][0]:g}"
-            raise broken(self.files()[0], told, "whole numbers as classes")
-        if len(known) < 2:
-            told = f"with targets of one class {known.tolist()}"
-            raise broken(self.files()[0], told, "at least two")
         labels = np.searchsorted(known, targets)
         if not others:
             return every_fifth_aside(inputs, labels, classes=len(known))
@@ -86,7 +85,7 @@ class Libsvm(DataSet):
         told = " and ".join(map(str, files))
         try:
             found = load_svmlight_files([*map(str, files)], n_features=self.features)
-        except (ValueError, EOFError, OSError, UnicodeDecodeError) as error:
+        except (ValueError, EOFError, OSError, OverflowError, zlib.error) as error:
             raise UserMistakeError(
                 f"got {told}, which cannot be read ({error}); expected lines "
                 "`target index:value ...`; take whole files, or raise features"

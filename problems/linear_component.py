@@ -164,10 +164,8 @@ class LinearModelComponent(StartedComponent):
             f"got both {' and '.join(given[::-1])}; expected one of them; drop "
             + "".join(given[-1:]),
         )
-        if self._drawn is not None:
-            return found
         if self.features is None and self.targets is None:
-            return found + self._set_mistakes()
+            return found or self._read_mistakes()
         if self.features is None or self.targets is None:
             other = "got only one of features and targets; expected both or none; give the other"
             return [*found, other]
@@ -176,13 +174,13 @@ class LinearModelComponent(StartedComponent):
         found += array_mistakes("targets", self.targets, (max(rows, 1),))
         return found or target_mistakes(self.target_kind, array(self.targets))
 
-    def _set_mistakes(self) -> list[str]:
-        """What is wrong with a named data set for this loss."""
+    def _read_mistakes(self) -> list[str]:
+        """What is wrong with a named data set, or with drawn rows, for this loss."""
         try:
-            self._table()
+            targets = self._table()[1]
         except UserMistakeError as error:
             return [str(error)]
-        return []
+        return target_mistakes(self.target_kind, targets)
 
     def _partition_mistakes(self, targets: Array | None, placement: Placement) -> list[str]:
         try:

@@ -67,7 +67,7 @@ class LinearFacts:
         return optimum, found.gap, self._constants(found)
 
     def _minimum(self) -> Minimum:
-        if self._is_explained:
+        if self._is_explained and self.known is not None:
             how = "closed form: every loss is 0, its least value, at the truth"
             how += "" if self._is_unique else ", one of several minimisers"
             return Minimum(optimum=self.known, value=0.0, gap=0.0, how=how)

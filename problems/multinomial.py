@@ -73,13 +73,6 @@ class MultinomialComponent(LinearModelComponent):
             return MultinomialModel(classes=classes, **parts)
         return ValidatedMultinomial(classes=classes, aside=self._parts()[1], **parts)
 
-    def instance_mistakes(self, shares: Shares) -> list[str]:
-        """Rows of one class only, or drawn rows."""
-        return when(
-            not shares.targets.any(),
-            "got rows of one class; expected at least two classes; add rows of another",
-        )
-
     def _data_mistakes(self) -> list[str]:
         refused = when(
             self.planted is not None,

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from hzbench.core.errors import UserMistakeError
 from hzbench.problems.arrays import TRUTH, generator
 from hzbench.problems.losses import Targets
 
 Array = NDArray[np.float64]
+_MOST = 36.0  # e^36 < 2^53 by a thousand standard deviations
 
 
 class Planted(BaseModel):
@@ -32,7 +34,11 @@ class Planted(BaseModel):
     )
 
     def draw(self, targets: Targets, seed: int) -> tuple[Array, Array, Array]:
-        """Features [N, d], targets [N] and the truth [d], from the seed alone."""
+        """Features [N, d], targets [N] and the truth [d], from the seed alone.
+
+        Raises:
+            UserMistakeError: counts too large to be exact as numbers of double precision.
+        """
         source = generator(seed, TRUTH)
         truth = source.standard_normal(self.dimension)
         truth *= self.radius / np.linalg.norm(truth)
@@ -42,7 +48,7 @@ class Planted(BaseModel):
         wild = source.random(self.rows) < self.outliers
         noise = np.where(wild, 10.0 * self.radius * source.standard_normal(self.rows), noise)
         if targets == "counts":
-            return features, source.poisson(np.exp(margins + noise)).astype(np.float64), truth
+            return features, _counts(source, margins + noise), truth
         if targets == "nonnegative":
             return features, np.maximum(margins**2 + noise, 0.0), truth
         noisy = margins + noise
@@ -52,3 +58,13 @@ class Planted(BaseModel):
     def clean(self) -> bool:
         """Whether the truth explains every target."""
         return self.label_noise == 0 and self.outliers == 0
+
+
+def _counts(source: np.random.Generator, logs: Array) -> Array:
+    """Poisson counts with the means exp(logs)."""
+    if logs.max() > _MOST:
+        raise UserMistakeError(
+            f"got planted counts with a mean of e^{logs.max():.3g}; expected at most e^{_MOST:g}, "
+            "so that every count is exact; lower radius, label_noise or outliers"
+        )
+    return source.poisson(np.exp(logs)).astype(np.float64)

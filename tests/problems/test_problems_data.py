@@ -41,7 +41,7 @@ MNIST_FILES = {
     "t10k-labels-idx1-ubyte": idx(DIGITS[:5]),
 }
 CIFAR_FILES = {
-    **{f"data_batch_{i}": batch(COLOURS, [i, i + 1, 0, 9]) for i in range(1, 6)},
+    **{f"data_batch_{i}": batch(COLOURS, [i, i + 3, 0, 9]) for i in range(1, 6)},
     "test_batch": batch(COLOURS[:2], [3, 4]),
 }
 
@@ -142,12 +142,12 @@ def test_mnist_is_read_as_written(folder, inside, packed):
 
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_cifar_is_read_as_written(folder, protocol):
-    files = CIFAR_FILES | {"data_batch_2": batch(COLOURS, [2, 3, 0, 9], protocol)}
+    files = CIFAR_FILES | {"data_batch_2": batch(COLOURS, [2, 5, 0, 9], protocol)}
     folder(files, "cifar-10-batches-py")
     found = load_examples(ANY_CIFAR)
     assert found.shape == (3, 32, 32)
     assert found.inputs == pytest.approx(np.tile(COLOURS, (5, 1, 1, 1)) / 255, abs=1e-7)
-    assert found.targets.tolist() == [t for i in range(1, 6) for t in (i, i + 1, 0, 9)]
+    assert found.targets.tolist() == [t for i in range(1, 6) for t in (i, i + 3, 0, 9)]
     assert found.validation_targets.tolist() == [3, 4]
 
 
@@ -185,7 +185,7 @@ DAMAGE = [
     ("train-images-idx3-ubyte", idx(IMAGES, magic=bytes([0, 0, 13, 3])), ["00 00 0d 03"]),
     ("train-labels-idx1-ubyte", idx(DIGITS[:11]), ["11 labels", "expected 12, one an image"]),
     ("train-labels-idx1-ubyte", idx(DIGITS + 1), ["the labels [1, 10]", "0 ... 9"]),
-    ("train-labels-idx1-ubyte", idx(DIGITS * 0 + 4), ["labels of one class [4]", "at least two"]),
+    ("train-labels-idx1-ubyte", idx(DIGITS * 0 + 4), ["targets of one class, 4", "at least two"]),
 ]
 
 
@@ -224,7 +224,7 @@ BROKEN = [
     (batch(COLOURS, [0, 1, 2]), ["3 labels", "4 integers"]),
     (batch(COLOURS, [0, 1, 2, "3"]), ["4 labels", "4 integers"]),
     (batch(COLOURS, [0, 1, 2, 10]), ["the labels [0, 10]"]),
-    (batch(COLOURS, [6] * 4), ["labels of one class [6]"]),
+    (batch(COLOURS, [6] * 4), ["targets of one class, 6"]),
 ]
 
 
@@ -283,7 +283,9 @@ def test_a_libsvm_file_is_read_as_written(folder, packed):
         (b"1.5 1:2\n1 1:3\n1 1:4\n", "signs", {}, ["the target 1.5", "whole numbers"]),
         (b"1 1:2\n2 1:3\n3 1:4\n", "signs", {}, ["two different ones of 0 ... 2"]),
         (b"-1 1:2\n2 1:3\n3 1:4\n", "counts", {}, ["targets -1", "counts 0, 1, 2"]),
-        (b"1 1:nan\n2 1:3\n", "real", {}, ["missing or infinite values"]),
+        (b"1 1:nan\n2 1:3\n", "real", {}, ["tiny with missing or infinite values in 1 rows"]),
+        (b"1 99999999999999999999:2\n2 1:3\n", "real", {}, ["tiny, which cannot be read"]),
+        (b"1 4000000000:2\n2 1:3\n", "real", {}, ["tiny, which cannot be read"]),
     ],
 )
 def test_every_damage_of_a_libsvm_file_is_named(folder, content, kind, keys, words):
@@ -298,16 +300,48 @@ def test_every_damage_of_a_libsvm_file_is_named(folder, content, kind, keys, wor
 @pytest.mark.parametrize(
     ("content", "more", "words"),
     [
-        (b"4 1:2\n4 1:3\n", b"4 1:1\n", ["tiny with targets of one class [4.0]"]),
+        (b"4 1:2\n4 1:3\n", b"4 1:1\n", ["tiny with targets of one class, 4"]),
         (b"1.5 1:2\n4 1:3\n", b"4 1:1\n", ["tiny with the target 1.5", "whole numbers"]),
         (b"1 1:2\n4 1:3\n", b"5 1:1\n", ["more with the target 5", "those of tiny"]),
         (b"1 1:2\n4 1:3\n", b"", ["more with 0 rows"]),
+        (b"1 1:2\n4 1:nan\n", b"4 1:1\n", ["tiny, more with missing", "the first: row 1"]),
+        (b"1 1:2\n4 1:3\n", b"4 1:inf\n", ["more with missing", "in 1 rows"]),
     ],
 )
 def test_classes_of_a_libsvm_file_that_do_not_fit(folder, content, more, words):
     folder({"tiny": content, "more": more})
     text = refused({"name": "libsvm", "file": "tiny", "test": "more"})
     assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("place", [15, 25, 40])
+def test_a_damaged_gzip_file_of_rows_is_named(folder, place):
+    """Bytes turned within the compressed part, as a bad disk leaves them."""
+    packed = bytearray(gzip.compress(LINES * 9))
+    packed[place] ^= 0x5A
+    folder({"tiny.gz": bytes(packed)})
+    with pytest.raises(UserMistakeError, match=r"tiny\.gz, which cannot be read"):
+        table_of({"name": "libsvm", "file": "tiny.gz"}, "real", ())
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "told"),
+    [
+        (ANY_MNIST, MNIST_FILES | {"train-labels-idx1-ubyte": idx(DIGITS % 3)}, "class 3, 4, 5"),
+        (ANY_CIFAR, CIFAR_FILES | {"data_batch_4": batch(COLOURS, [4, 5, 0, 9])}, "class 7"),
+    ],
+)
+def test_a_class_that_no_training_image_has_is_named(folder, words, files, told):
+    """Its labels in the test part would name an output that nothing trains."""
+    folder(files)
+    text = refused(words)
+    assert f"with targets without {told} in the training part" in text
+    assert ("train-labels-idx1-ubyte" in text) == (words is ANY_MNIST)
+    assert ("data_batch_1, data_batch_2" in text) == (words is ANY_CIFAR)
+    table = {"data": words, "hold_out": True, "solve_optimum": False}
+    component = find("problem", "multinomial").target(**table)
+    (mistake,) = component.mistakes(Placement(kinds=("first", "zeroth")))
+    assert mistake == text
 
 
 def test_a_table_that_is_too_large_is_refused_unread(folder):

@@ -9,7 +9,8 @@ from problems_cases import make
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import entries
-from hzbench.problems.data import require_finite, standardized, table_of
+from hzbench.problems.data import standardized, table_of
+from hzbench.problems.examples import data_set
 from hzbench.problems.partition import partition_from
 
 KINDS = ("first", "zeroth", "zeroth", "first", "zeroth", "zeroth", "zeroth")
@@ -231,8 +232,8 @@ def test_standardized_columns():
 def test_missing_values_are_named():
     features = np.ones((4, 2))
     features[2, 1] = np.nan
-    with pytest.raises(UserMistakeError, match=r"got 1 rows of data .* row 2"):
-        require_finite(features, np.ones(4))
+    with pytest.raises(UserMistakeError, match=r"got data of Wine with .* in 1 rows .* row 2"):
+        data_set("wine").require_finite(features, np.ones(4))
 
 
 @pytest.mark.parametrize(
