@@ -1,7 +1,9 @@
 """When should one population fall below another? From noise measured along noise-free descent.
 
 The closed form is `theory.noise_path`; here its numbers are measured: descent by large batches, and
-at some of its points |∇f|², tr Σ, and tr(HQ), tr(H²Q) of every shape of noise, by products Hv.
+at some of its points |∇f|², tr Σ, and tr(HQ), tr(H²Q) of every shape of noise, by products Hv. The
+path is in the precision of the runs; products are in float64, since in float32 rounding hides the
+tr H of a network. All populations are read off one path.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-POINTS = 12  # of the path, at which noise and curvature are measured
+POINTS, FEW_POINTS = 12, 8  # of the path, at which noise and curvature are measured; sampled
 VALUES = 24  # at which its loss is, where gradients are sampled
 PROBES, FEW_PROBES = 48, 16  # random vectors (and data samples) a trace is averaged over; sampled
 _SEED = 20252
@@ -111,8 +113,8 @@ def predicted(specs: Sequence[Spec], batch_size: BatchSize = "full") -> list[Pre
     etas = [step_sizes(spec) for spec in specs]
     means = [each.mean(axis=1) for each in etas]
     longest = max(range(len(specs)), key=lambda i: means[i].sum())
-    landscape = Landscape(build_problem(specs[0]), batch_size, specs[0].run.dtype)
     momentum = method_of(specs[longest]).momentum
+    landscape = Landscape.of(specs[0], batch_size)
     times, losses, path = follow(landscape, means[longest], momentum)
     dimension = landscape.problem.dimension
     return [
@@ -148,12 +150,29 @@ def _excess(spec: Spec, path: Path, etas: Array, dimension: int) -> Excess:
 
 
 class Landscape:
-    """f, ∇f, Hv and single-sample gradients of a problem, on fixed draws of its data."""
+    """f, ∇f, Hv and single-sample gradients of a problem, on fixed draws of its data.
+
+    Arguments:
+        problem: in the precision of the run.
+        batch_size: data samples a node behind a gradient; "full" is exact.
+        precise: the same in float64, for differences of gradients; None: it is that.
+    """
 
     def __init__(
-        self, problem: Problem, batch_size: BatchSize = "full", dtype: str = "float64"
+        self, problem: Problem, batch_size: BatchSize = "full", precise: Problem | None = None
     ) -> None:
-        self.problem, self.batch_size, self.dtype = problem, batch_size, dtype
+        self.problem, self.batch_size = problem, batch_size
+        self.precise = self if precise is None else Landscape(precise, batch_size)
+        self.dtype = "float64" if precise is None else "float32"
+
+    @classmethod
+    def of(cls, spec: Spec, batch_size: BatchSize) -> Landscape:
+        """That of a run."""
+        problem = build_problem(spec)
+        if spec.run.dtype == "float64":
+            return cls(problem, batch_size)
+        run = spec.run.model_copy(update={"dtype": "float64"})
+        return cls(problem, batch_size, build_problem(spec.model_copy(update={"run": run})))
 
     @property
     def exact(self) -> bool:
@@ -210,12 +229,13 @@ def follow(landscape: Landscape, etas: Array, momentum: float) -> tuple[Array, A
 
     x = torch.as_tensor(landscape.problem.initial).to(getattr(torch, landscape.dtype)).mean(0)
     velocity, total, time = torch.zeros_like(x), len(etas), elapsed(etas)
-    marks = set(np.unique(np.geomspace(1, total + 1, POINTS).round().astype(int) - 1).tolist())
+    points = POINTS if landscape.exact else FEW_POINTS
+    marks = set(np.unique(np.geomspace(1, total + 1, points).round().astype(int) - 1).tolist())
     seen = marks | set(range(0, total + 1, 1 if landscape.exact else -(-total // VALUES)))
     losses, measured = [], []
     for t in range(total + 1):
         if t in marks:
-            measured.append((time[t], *_measure(landscape, x, total + 2 * t)))
+            measured.append((time[t], *_measure(landscape.precise, x.double(), total + 2 * t)))
         if t in seen:
             losses.append((time[t], float(landscape.problem.objective(x[None])[0])))
         if t < total:

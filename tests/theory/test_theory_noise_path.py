@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from hzbench import crossing
+from hzbench.core.problem import Placement
+from hzbench.core.registry import find
 from hzbench.core.spec import Spec
 from hzbench.core.structure import DifferenceLaw, GradientLaw
 from hzbench.crossing import Landscape, compare, follow, predicted
@@ -134,17 +136,41 @@ def test_populations_of_other_step_sizes_are_read_off_one_path():
 def test_sampled_gradients_measure_the_same_without_bias():
     """Pairs of independent draws: squares of gradients and of Hv do not count sampling noise."""
     spec = spec_of(4, 12, noise=1.0, steps=40, dtype="float32")
-    problem = build_problem(spec)
     etas = step_sizes(spec).mean(1)
-    _, losses, exact = follow(Landscape(problem, "full", "float32"), etas, 0.0)
-    times, some, sampled = follow(Landscape(problem, 200, "float32"), etas, 0.0)
-    late = exact.gradient < 0.1 * exact.gradient[0]
-    error = 2 * np.sqrt(6 / (16 * 200)) * np.sqrt(exact.gradient[late]) + 6 / (16 * 200)
-    assert (np.abs(sampled.gradient - exact.gradient)[late] < 4 * error).all()
+    _, losses, exact = follow(Landscape.of(spec, "full"), etas, 0.0)
+    times, some, sampled = follow(Landscape.of(spec, 200), etas, 0.0)
+    known = np.exp(np.interp(sampled.time, exact.time, np.log(exact.gradient)))
+    late = known < 0.1 * known[0]
+    error = 2 * np.sqrt(6 / (16 * 200) * known[late]) + 6 / (16 * 200)
+    assert late.any()
+    assert (np.abs(sampled.gradient - known)[late] < 4 * error).all()
     assert sampled.noise == pytest.approx(6.0, rel=0.5)  # 16 samples of trace 6
-    np.testing.assert_allclose(sampled.decay[1], exact.decay[1], rtol=0.3)
+    np.testing.assert_allclose(sampled.decay[1], exact.decay[1, 0], rtol=0.3)
     known = np.interp(times, np.round(np.append(0, np.cumsum(etas)), 12), losses)
     assert some == pytest.approx(known, rel=0.05)
+
+
+@pytest.mark.parametrize("batch_size", ["full", 4])
+def test_single_precision_measures_the_same_along_a_network(batch_size):
+    """With dropout where gradients are sampled: both precisions share every draw."""
+    data = {"name": "brackets", "training": 40, "validation": 12, "shortest": 12, "longest": 14}
+    component = find("problem", "transformer").target(data=data, feedforward=4, dropout=0.1)
+    problems = {
+        dtype: component.build(Placement(kinds=("first",) * 4, dtype=dtype))
+        for dtype in ("float64", "float32")
+    }
+    precise = problems["float64"]
+    landscapes = (
+        Landscape(precise, batch_size),
+        Landscape(problems["float32"], batch_size, precise),
+    )
+    found = [follow(each, np.full(12, 0.05), 0.8) for each in landscapes]
+    (_, losses, double), (_, again, single) = found
+    np.testing.assert_allclose(again, losses, rtol=1e-5)
+    np.testing.assert_allclose(single.gradient, double.gradient, rtol=1e-3)
+    np.testing.assert_allclose(single.noise, double.noise, rtol=1e-3)
+    for ours, exact in ((single.curvature, double.curvature), (single.decay, double.decay)):
+        np.testing.assert_allclose(ours, exact, rtol=0.01, atol=0.01 * np.abs(exact).max())
 
 
 def test_orderings_about_one_problem_share_one_path(monkeypatch):
