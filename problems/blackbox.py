@@ -141,7 +141,7 @@ def load(reference: str) -> Callable[..., Any]:
         )
     try:
         module = _from_file(Path(home)) if home.endswith(".py") else importlib.import_module(home)
-    except Exception as error:  # noqa: BLE001 (a user's file may raise anything)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a user's file may raise anything)
         raise UserMistakeError(
             f"got function {reference!r}, whose file cannot be loaded ({type(error).__name__}: "
             f"{error}); expected a Python file; check its path and run it alone"

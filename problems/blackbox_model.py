@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
 from hzbench.core.errors import HzbenchError, UserMistakeError
+from hzbench.core.returned import returned_numbers
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
 
@@ -61,28 +62,15 @@ class Caller:
     def _ask(self, x: Array, extra: tuple[int, ...]) -> Any:
         try:
             return self.function(x, *extra)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserMistakeError(
                 f"got {type(error).__name__} from {self.name} at x = {_shown(x)}: {error}; "
                 "expected a number; call it there to see why"
             ) from error
 
     def _checked(self, value: Any, shape: tuple[int, ...], node: int) -> Array:
-        wanted = f"{shape[0]} numbers" if shape else "one number"
-        try:
-            found = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise UserMistakeError(
-                f"got a {type(value).__name__} from {self.name} at node {node}; expected {wanted}; "
-                "return that"
-            ) from None
-        if found.shape != shape:
-            got = "×".join(map(str, found.shape)) or "a single number"
-            raise UserMistakeError(
-                f"got shape {got} from {self.name} at node {node}; expected {wanted}; return that, "
-                "or change `batched`"
-            )
-        return found
+        where = f"{self.name} at node {node}"
+        return returned_numbers(value, shape, where, ", or change `batched`")
 
 
 def _shown(x: Array) -> str:

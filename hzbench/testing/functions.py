@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hzbench.core.errors import UserMistakeError
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.problem import Problem
+from hzbench.core.returned import returned_numbers
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize, EstimatorLaw
 from hzbench.estimators.zeroth_order import evaluate
@@ -45,13 +45,7 @@ class FunctionEstimator(Estimator):
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Call the function once a row."""
         estimates = [self._one(problem, x, rows, batch_size, index) for index in range(len(rows))]
-        found = torch.as_tensor(np.array(estimates), dtype=x.dtype)
-        if found.shape != x.shape:
-            raise UserMistakeError(
-                f"got estimates of shape {tuple(found.shape[1:])}; expected ({x.shape[1]},); "
-                "return one number a coordinate"
-            )
-        return Estimate(gradient=found, calls={})
+        return Estimate(gradient=torch.as_tensor(np.array(estimates), dtype=x.dtype), calls={})
 
     def _one(
         self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, index: int
@@ -65,7 +59,8 @@ class FunctionEstimator(Estimator):
 
         address = [_SALT, *row.keys[0].tolist(), int(row.node), int(row.step)]
         rng = np.random.default_rng(address)
-        return np.asarray(self.function(value, x[index].numpy().copy(), rng), dtype=np.float64)
+        found = self.function(value, x[index].numpy().copy(), rng)
+        return returned_numbers(found, (x.shape[1],), "the estimator", ", one a coordinate")
 
 
 class FunctionMethod(Method):
@@ -92,10 +87,8 @@ class FunctionMethod(Method):
             return gradient(at).numpy()
 
         moved = self.function(ask, start.numpy().copy(), step_size.numpy())
-        new = torch.as_tensor(np.asarray(moved), dtype=x.dtype)
-        if new.shape != x.shape:
-            raise UserMistakeError(
-                f"got a step of shape {tuple(new.shape)}; expected {tuple(x.shape)}, one row a "
-                "node that takes part; return what x + ... gives"
-            )
+        rows = ", one row a node that takes part, as x + ... gives"
+        new = torch.as_tensor(
+            returned_numbers(moved, tuple(x.shape), "the step", rows), dtype=x.dtype
+        )
         return {"x": mix(new) if order == "adapt-combine" else new}

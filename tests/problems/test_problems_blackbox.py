@@ -11,11 +11,13 @@ import hzbench
 from hzbench.core.errors import HzbenchError, SpecError, UserMistakeError
 from hzbench.core.problem import Placement
 from hzbench.core.registry import find
+from hzbench.core.returned import returned_numbers
 from hzbench.harness.store import run_digest
 from hzbench.problems.blackbox import bowl
 
 SOURCE = """
-import math
+import fractions, math, sys
+import numpy, torch
 def plain(x): return float((x - 1) @ (x - 1))
 def by_node(x, i): return (i + 1) * float(x.sum())
 def many(points): return (points ** 2).sum(axis=1)
@@ -24,6 +26,19 @@ def whole(x): return x
 def words(x): return "high"
 def wild(x): return float("nan")
 def steep(x): return math.inf if x[0] > 2 else 0.0
+def tracked(x): return (torch.tensor(x, requires_grad=True) ** 2).sum()
+def huge(x): return 10 ** 400
+def imaginary(x): return numpy.complex128(1 + 2j)
+def plain_imaginary(x): return complex(1, 2)
+def quoted(x): return "1.5"
+def date(x): return numpy.datetime64("2020-01-01")
+def silent(x): x @ x
+def leaves(x): sys.exit(5)
+def ragged(x): return [[1], [1, 2]]
+def table(x): return {"a": 1}
+def hollow(points): return [1.0, None]
+def half(x): return fractions.Fraction(1, 2)
+def halves(points): return [fractions.Fraction(1, 2)] * len(points)
 number = 3
 """
 
@@ -77,6 +92,16 @@ def test_values_are_those_of_the_function(mine):
         ("plain", {"per_node": True}, "got TypeError from"),
         ("plain", {"batched": True}, "got ValueError from"),
         ("many", {"batched": True, "initial": [1.0]}, "got initial of shape 1"),
+        ("huge", {}, "got a number beyond 1e308 from .*return inf, or a smaller one"),
+        ("imaginary", {}, "got a complex number from .*return its real part"),
+        ("plain_imaginary", {}, "got a complex number from"),
+        ("quoted", {}, "got a str from"),
+        ("date", {}, "got a datetime64 from"),
+        ("silent", {}, "got None from .*end the function with return"),
+        ("leaves", {}, "got SystemExit from .*: 5; expected a number"),
+        ("ragged", {}, "got a list from"),
+        ("table", {}, "got a dict from"),
+        ("hollow", {"batched": True}, "got a NoneType from"),
         ("absent", {}, "has no function 'absent'"),
         ("number", {}, "has no function 'number'"),
     ],
@@ -84,6 +109,22 @@ def test_values_are_those_of_the_function(mine):
 def test_a_function_that_fails_is_named(mine, name, keys, text):
     with pytest.raises((SpecError, UserMistakeError), match=text):
         build(f"{mine}:{name}", **keys)
+
+
+def test_every_kind_of_real_number_is_taken(mine):
+    x = torch.tensor([[1.0, -2.0], [3.0, 0.0]]).double()
+    assert build(f"{mine}:tracked").objective(x).tolist() == [5.0, 9.0]
+    assert build(f"{mine}:half").objective(x).tolist() == [0.5, 0.5]
+    assert build(f"{mine}:halves", batched=True).objective(x).tolist() == [0.5, 0.5]
+    where = ((2,), "f")
+    assert returned_numbers([True, np.float32(0.25)], *where).tolist() == [1, 0.25]
+    assert returned_numbers(np.arange(2), *where).dtype == np.float64
+
+
+def test_a_file_that_leaves_is_named(tmp_path):
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(5)", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"cannot be loaded \(SystemExit: 5\)"):
+        build(f"{tmp_path}/leaves.py:f")
 
 
 def test_files_and_modules_that_are_not_there(tmp_path):

@@ -1,0 +1,76 @@
+"""What a user's function returns, as numbers, or a sentence that says what is wrong with it."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.errors import UserMistakeError
+
+Array = NDArray[np.float64]
+_REAL = "buif"  # kinds of numpy's types: booleans, integers, reals
+
+
+def returned_numbers(value: Any, shape: tuple[int, ...], where: str, remedy: str = "") -> Array:
+    """The value as numbers in double precision.
+
+    Real numbers of Python, numpy and torch (a graph of autograd is dropped), alone or in lists.
+
+    Arguments:
+        value: what the function returned.
+        shape: what is expected, () for one number.
+        where: the function and the place of the call, for the message.
+        remedy: what else to do where the shape differs.
+
+    Raises:
+        UserMistakeError: None, text, dates, complex or too large numbers, or another shape.
+    """
+    wanted = "×".join(map(str, shape)) + " numbers" if shape else "one number"
+    try:
+        found = _real(value)
+    except _NoNumberError as error:
+        raise UserMistakeError(
+            f"got {error.got} from {where}; expected {wanted}; {error.remedy}"
+        ) from None
+    if found.shape != shape:
+        got = "×".join(map(str, found.shape)) or "a single number"
+        raise UserMistakeError(
+            f"got shape {got} from {where}; expected {wanted}; return that{remedy}"
+        )
+    return found
+
+
+class _NoNumberError(Exception):
+    def __init__(self, got: str, remedy: str) -> None:
+        super().__init__(got)
+        self.got, self.remedy = got, remedy
+
+
+def _real(value: Any) -> Array:
+    if value is None:
+        raise _NoNumberError("None", "end the function with return and its result")
+    try:
+        plain = value.detach().cpu() if hasattr(value, "detach") else value
+        found = np.asarray(plain)
+    except Exception:  # noqa: BLE001 (a user's object may raise anything)
+        raise _NoNumberError(f"a {type(value).__name__}", "return that") from None
+    if found.dtype.kind == "O":
+        return np.array([_single(each) for each in found.flat]).reshape(found.shape)
+    if found.dtype.kind == "c":
+        raise _NoNumberError("a complex number", "return its real part or its absolute value")
+    if found.dtype.kind not in _REAL:
+        raise _NoNumberError(f"a {type(value).__name__}", "return that")
+    return found.astype(np.float64)
+
+
+def _single(value: Any) -> float:
+    """A number that numpy has no type for: a fraction, a whole number beyond 64 bits."""
+    if not isinstance(value, numbers.Real):
+        raise _NoNumberError(f"a {type(value).__name__}", "return that")
+    try:
+        return float(value)
+    except OverflowError:
+        raise _NoNumberError("a number beyond 1e308", "return inf, or a smaller one") from None
