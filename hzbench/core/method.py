@@ -47,8 +47,8 @@ class Method(Component):
     moves: ClassVar[bool] = True
     own_network: ClassVar[bool] = False  # whether it exchanges as it likes, whatever the spec says
 
-    step_size: float = Field(
-        0.1, ge=0, allow_inf_nan=False, description="base step size η of every node"
+    step_size: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["theory"] = Field(
+        0.1, description='base step size η of every node; servers: or "theory"'
     )
     schedule: Annotated[Schedule, BeforeValidator(named)] = Field(
         Schedule(), description="shape of the step size in time"

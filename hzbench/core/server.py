@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,20 @@ class Server(Protocol):
 
 
 Receive = Callable[[Job], None]
+THEORY: Literal["theory"] = "theory"
+"""What stands for a number that theory is to choose."""
+Count = Annotated[int, Field(ge=1)] | Literal["theory"]
+
+
+def known(count: int | Literal["theory"]) -> int:
+    """The number, where theory has chosen one already.
+
+    Raises:
+        TypeError: it has not.
+    """
+    if count == THEORY:
+        raise TypeError("got a parameter that is left to theory; expected a number by now")
+    return count
 
 
 class ServerMethod(Method):
@@ -77,6 +91,9 @@ class ServerMethod(Method):
     own_network: ClassVar[bool] = True
 
     momentum: float = Field(0.0, ge=0, le=0, description="servers keep no momentum")
+    target: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description='ε of E|∇f|², for parameters that are "theory"'
+    )
 
     def begin_schedule(self, server: Server) -> Receive:
         """Send the first points; return what the server does when a job arrives."""

@@ -22,6 +22,7 @@ from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
+from hzbench.harness.by_theory import with_parameters
 from hzbench.harness.engines import Asked, Engine, checked_engine, pays, why_not_fused
 from hzbench.harness.recorded import recorded_observables
 from hzbench.harness.setting import reference_spec, setting_of
@@ -107,6 +108,7 @@ def prepare(spec: Spec) -> Case:
     Raises:
         SpecError: every mistake that building shows.
     """
+    spec = with_parameters(spec)
     clean = spec.model_copy(update={"mutant": None})
     with _within_memory(f"{clean.node_count} nodes", _FEWER):
         parts = build(clean)

@@ -104,6 +104,7 @@ def protocol_of(spec: Spec, method: Method) -> Protocol:
 def base_step_sizes(spec: Spec) -> np.ndarray:
     """Base step size of every node, shape [n]."""
     default = method_of(spec).step_size
+    assert default != "theory", "see harness/by_theory.py"
     chosen = [default if g.step_size is None else g.step_size for g in spec.group_of_node()]
     return np.array(chosen, dtype=np.float64)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hzbench.core.registry import register
-from hzbench.core.server import Job, Receive, Server, ServerMethod
+from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known
 from hzbench.core.server_facts import ServerFacts
 
 
@@ -65,11 +65,11 @@ class FastestASGD(ServerMethod):
 
     examples = ({"fastest": 4},)
 
-    fastest: int = Field(ge=1, description="m: the workers that take part")
+    fastest: Count = Field(description="m: the workers that take part")
 
     def worker_mistakes(self, nodes: int) -> list[str]:
         """More workers than there are."""
-        if self.fastest <= nodes:
+        if known(self.fastest) <= nodes:
             return []
         return [
             f"method.fastest: got m = {self.fastest} of {nodes} workers; expected at most {nodes}; "
@@ -78,7 +78,7 @@ class FastestASGD(ServerMethod):
 
     def begin_schedule(self, server: Server) -> Receive:
         """Only the fastest start."""
-        for worker in sorted(server.by_pace()[: self.fastest]):
+        for worker in sorted(server.by_pace()[: known(self.fastest)]):
             server.send(worker)
 
         def receive(job: Job) -> None:
@@ -89,7 +89,7 @@ class FastestASGD(ServerMethod):
 
     def server_facts(self) -> ServerFacts:
         """The rule "asgd" with few workers."""
-        return ServerFacts(rule="asgd", fastest=self.fastest)
+        return ServerFacts(rule="asgd", fastest=known(self.fastest))
 
 
 @register("method", "ringmaster")
@@ -104,7 +104,7 @@ class Ringmaster(ServerMethod):
 
     examples = ({"delay_threshold": 4}, {"delay_threshold": 4, "stops": True})
 
-    delay_threshold: int = Field(ge=1, description="R: estimates with δ >= R are discarded")
+    delay_threshold: Count = Field(description="R: estimates with δ >= R are discarded")
     stops: bool = Field(False, description="whether jobs that have become too old are restarted")
 
     def begin_schedule(self, server: Server) -> Receive:
@@ -113,7 +113,7 @@ class Ringmaster(ServerMethod):
             server.send(worker)
 
         def receive(job: Job) -> None:
-            fresh = server.version - job.version < self.delay_threshold
+            fresh = server.version - job.version < known(self.delay_threshold)
             if fresh:
                 server.update({job.sample: 1.0})
             server.send(job.worker)
@@ -124,7 +124,7 @@ class Ringmaster(ServerMethod):
 
     def _restart(self, server: Server) -> None:
         """Restart every job whose delay has reached the threshold, by worker."""
-        oldest = server.version - self.delay_threshold
+        oldest = server.version - known(self.delay_threshold)
         late = [w for w, job in server.running.items() if job.version <= oldest]
         for worker in sorted(late):
             server.send(worker)
@@ -132,5 +132,5 @@ class Ringmaster(ServerMethod):
     def server_facts(self) -> ServerFacts:
         """The rule "ringmaster"."""
         return ServerFacts(
-            rule="ringmaster", delay_threshold=self.delay_threshold, stops=self.stops
+            rule="ringmaster", delay_threshold=known(self.delay_threshold), stops=self.stops
         )

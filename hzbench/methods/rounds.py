@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hzbench.core.registry import register
-from hzbench.core.server import Job, Receive, Server, ServerMethod
+from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known
 from hzbench.core.server_facts import ServerFacts
 
 
@@ -63,11 +64,11 @@ class Rennala(RoundMethod):
 
     examples = ({"batch": 12},)
 
-    batch: int = Field(ge=1, description="S: arrivals a round")
+    batch: Count = Field(description="S: arrivals a round")
 
     def complete(self, counts: list[int]) -> bool:
         """S arrivals."""
-        return sum(counts) >= self.batch
+        return sum(counts) >= known(self.batch)
 
     def weigh(self, collected: Mapping[int, list[int]]) -> dict[int, float]:
         """All alike."""
@@ -76,7 +77,7 @@ class Rennala(RoundMethod):
 
     def server_facts(self) -> ServerFacts:
         """Collects a sum."""
-        return ServerFacts(rule="collect", collection="sum", batch=self.batch)
+        return ServerFacts(rule="collect", collection="sum", batch=known(self.batch))
 
 
 @register("method", "malenia")
@@ -89,11 +90,13 @@ class Malenia(RoundMethod):
     Source: Tyurin & Richtárik 2023, Malenia SGD; the comparison is >= here, also at a tie.
     """
 
-    batch: int = Field(0, ge=0, description="S, at least n; 0: only wait for everyone")
+    batch: Annotated[int, Field(ge=0)] | Literal["theory"] = Field(
+        0, description="S, at least n; 0: only wait for everyone"
+    )
 
     def worker_mistakes(self, nodes: int) -> list[str]:
         """An S that n single arrivals already exceed."""
-        if not 0 < self.batch < nodes:
+        if not 0 < known(self.batch) < nodes:
             return []
         return [
             f"method.batch: got S = {self.batch} with {nodes} workers; expected at least n, since "
@@ -106,13 +109,13 @@ class Malenia(RoundMethod):
         if min(counts) == 0:
             return False
         n = len(counts)
-        return self.batch == 0 or n * n >= self.batch * sum(Fraction(1, b) for b in counts)
+        return self.batch == 0 or n * n >= known(self.batch) * sum(Fraction(1, b) for b in counts)
 
     def server_facts(self) -> ServerFacts:
         """Collects a harmonic mean, or everyone."""
         if self.batch == 0:
             return ServerFacts(rule="collect", collection="all")
-        return ServerFacts(rule="collect", collection="harmonic", batch=self.batch)
+        return ServerFacts(rule="collect", collection="harmonic", batch=known(self.batch))
 
 
 @register("method", "minibatch_sgd")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.mutant import Mutant, needs
 from hzbench.core.problem import Problem
 from hzbench.core.registry import register
-from hzbench.core.server import Receive, Server, ServerMethod, ServerPlan
+from hzbench.core.server import Receive, Server, ServerMethod, ServerPlan, known
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
@@ -84,8 +83,7 @@ class StaleCountedTwice(Mutant):
 
 class _Arithmetic(Malenia):
     def complete(self, counts: list[int]) -> bool:
-        n = len(counts)
-        return min(counts) > 0 and Fraction(sum(counts), n) >= Fraction(self.batch, n)
+        return min(counts) > 0 and sum(counts) >= known(self.batch)
 
 
 @register("mutant", "arithmetic_for_harmonic")
@@ -127,7 +125,7 @@ class LastWorkerFirst(Mutant):
 
 class _OneTooOld(Ringmaster):
     def begin_schedule(self, server: Server) -> Receive:
-        longer = self.model_copy(update={"delay_threshold": self.delay_threshold + 1})
+        longer = self.model_copy(update={"delay_threshold": known(self.delay_threshold) + 1})
         return Ringmaster.begin_schedule(longer, server)
 
 

@@ -44,7 +44,7 @@ PUSH, ONE_PEER = (
     {"gossip": "matrix", "graph": DIGRAPH, "weights": rule} for rule in ("push", "one-peer-push")
 )
 OPTIMUM = (0.8, -0.5, 1.2)
-CLOCKS = {
+CLOCKS: dict[str, Table] = {
     "with ties": {"name": "fixed", "seconds": [1.0, 2.0, 1.0, 4.0]},
     "with links": {
         "name": "fixed",
@@ -255,7 +255,7 @@ def _spec(
     group = {"count": nodes // 2, "batch_size": batch_size}
     method = component_of("method", table)
     assert isinstance(method, Method)
-    size = method.step_size
+    size = float(method.step_size)
     return Spec.parse(
         {
             "name": str(table["name"]),
