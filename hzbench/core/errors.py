@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+_NAMED = 8  # cases named before "and n more"
+
 
 class HzbenchError(Exception):
     """Root of every error that hzbench raises on purpose."""
@@ -23,6 +25,24 @@ class SpecError(UserMistakeError):
         count = len(self.mistakes)
         head = f"{count} mistake{'s' if count != 1 else ''} in {where}:"
         super().__init__("\n".join([head, *(f"  - {mistake}" for mistake in self.mistakes)]))
+
+
+def told_once(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Every different mistake once, after the names of all that have it.
+
+    Arguments:
+        found: pairs (name, mistake); without a name the mistake stands alone.
+    """
+    holders: dict[str, list[str]] = {}
+    for name, mistake in found:
+        holders.setdefault(mistake, []).append(name)
+    return [f"{_listed(names)}{mistake}" for mistake, names in holders.items()]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{shown}: " if shown else ""
 
 
 class UnknownNameError(UserMistakeError):

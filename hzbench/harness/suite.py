@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.errors import SpecError, UserMistakeError, told_once
 from hzbench.core.explain import explain
 from hzbench.core.grid import expand, read_toml
 from hzbench.core.normal_form import validated
@@ -103,12 +103,13 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
         head = validated(SuiteTable, table.get("suite", {}))
     except ValidationError as error:
         mistakes += explain(error, "suite")
-    specs = []
+    specs, found = [], []
     for case in table.get("case", []):
         try:
             specs += expand(merged(table.get("default", {}), case), where)
         except SpecError as error:
-            mistakes += [f"{case.get('name', 'case')}: {each}" for each in error.mistakes]
+            found += [(str(case.get("name", "case")), each) for each in error.mistakes]
+    mistakes += told_once(found)
     specs += _included(head, mistakes) if not mistakes else []
     mistakes += _name_mistakes(specs)
     orderings = _listed(OrderingTable, "ordering", table, mistakes)

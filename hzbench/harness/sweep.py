@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hzbench.core.errors import HzbenchError, SpecError
+from hzbench.core.errors import HzbenchError, SpecError, told_once
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.executor import compile_kernel, compiled
 from hzbench.harness.engines import Asked
@@ -119,16 +119,16 @@ def prepare_all(specs: Sequence[Spec]) -> list[Case]:
     Raises:
         SpecError: every mistake.
     """
-    mistakes: list[str] = []
+    found: list[tuple[str, str]] = []
     cases = []
     for spec in specs:
         try:
             cases.append(prepare(spec))
         except SpecError as error:
-            prefix = f"{spec.name}: " if len(specs) > 1 else ""
-            mistakes += [prefix + mistake for mistake in error.mistakes]
-    if mistakes:
-        raise SpecError(mistakes)
+            name = spec.name if len(specs) > 1 else ""
+            found += [(name, mistake) for mistake in error.mistakes]
+    if found:
+        raise SpecError(told_once(found))
     return cases
 
 

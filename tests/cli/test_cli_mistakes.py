@@ -351,6 +351,18 @@ def test_mistakes_name_the_case_of_a_suite(shell):
     assert found.code == 2
     assert "bad: run.steps: got -1" in found.err
     assert "bad: method: got method 'hdoo'" in found.err
+    lost = {"problem": {"name": "logistic", "data": {"name": "libsvm", "file": "lost"}}}
+    cases = [{"name": name, **BASE, **lost} for name in ("one", "two")]
+    cases.append({"name": "three", **BASE, "problem": {"name": "ridge", "data": "diabetis"}})
+    path = write(shell.folder / "s.toml", {"suite": {"name": "s"}, "case": cases})
+    for text in (shell.run(path).err, shell("predict", path).err):
+        assert text.count("got no data folder") == 1
+        assert "one, two: problem: got no data folder" in text
+        assert "three: problem: got data 'diabetis'" in text
+        assert "hzbench: 2 mistakes in" in text
+    cases = [{"name": f"c{i}", **BASE, "run": {"steps": -1}} for i in range(11)]
+    path = write(shell.folder / "s.toml", {"suite": {"name": "s"}, "case": cases})
+    assert "c6, c7 and 3 more: run.steps: got -1" in shell.run(path).err
     twice = [{"name": "same", **BASE}] * 2
     path = write(shell.folder / "s.toml", {"suite": {"name": "s"}, "case": twice})
     assert "'same' more than once" in shell.run(path).err
