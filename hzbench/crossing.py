@@ -227,6 +227,7 @@ def follow(landscape: Landscape, etas: Array, momentum: float) -> tuple[Array, A
     """Descent with step sizes [T]: times and losses, and what is measured along it."""
     import torch
 
+    torch.set_num_threads(1)  # as in a run: one thread fixes the last bit
     x = torch.as_tensor(landscape.problem.initial).to(getattr(torch, landscape.dtype)).mean(0)
     velocity, total, time = torch.zeros_like(x), len(etas), elapsed(etas)
     points = POINTS if landscape.exact else FEW_POINTS

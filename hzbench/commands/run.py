@@ -44,6 +44,7 @@ def run(
     if any(each["predict"] for each in record["orderings"]):
         from hzbench.crossing import predict_crossings
 
+        console.print("predicting crossings: descent without noise", highlight=False)
         predict_crossings(record["orderings"], suite.specs)
     folder = out / suite.table.name
     save_json(folder / "results.json", record)
