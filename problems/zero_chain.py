@@ -13,7 +13,7 @@ from hzbench.core.constants import Constants
 from hzbench.core.problem import Placement
 from hzbench.core.registry import register
 from hzbench.core.streams import Purpose, Rows, uniforms
-from hzbench.core.structure import BatchSize
+from hzbench.core.structure import BatchSize, ZeroChain
 from hzbench.problems.additive_component import AdditiveComponent, Facts, Maker
 from hzbench.problems.additive_model import AdditiveProblem
 from hzbench.problems.arrays import Initial, raise_mistakes
@@ -109,6 +109,17 @@ class ZeroChainProblem(AdditiveProblem):
     values_are_exact: ClassVar[bool] = True
     chain: Chain
     probability: float
+
+    @property
+    def zero_chain(self) -> ZeroChain | None:
+        """What gradients hide; None where tilts or additive noise give coordinates away."""
+        if self.tilts.any() or self.deviation.any():
+            return None
+        return ZeroChain(probability=self.probability, scale=self.chain.scale)
+
+    def hidden_coordinates(self, x: Tensor) -> Tensor:
+        """How many coordinates are still hidden at x: [R, d] -> [R]."""
+        return self.chain.hidden(x).sum(-1).to(x.dtype)
 
     def sample(self, rows: Rows, batch_size: BatchSize, count: int) -> GradientNoise:
         """Coins of the batch, drawn behind the additive noise; none for "full"."""

@@ -108,6 +108,10 @@ RINGLEADER = (
 )
 SERVER_SCHEDULE = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")
 SERVER_MOMENTS = Source(locator=f"own derivation, of the rules of {RINGLEADER}, and its peers")
+ZERO_CHAIN = Source(
+    locator="own derivation, on the chain of Carmon, Duchi, Hinder and Sidford (2020) and the "
+    "oracle of Arjevani et al. (2023), with the time argument of Tyurin and Richtárik (2023)"
+)
 SERVER_FLOOR = Source(
     locator="own derivation; the bias is that of Mishchenko et al. 2022 and Tyurin and Richtárik "
     "2023 in closed form"

@@ -99,6 +99,10 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="f(mean) of this population minus f(mean) of the reference, same seeds",
         unit="objective",
     ),
+    "hidden_coordinates": Observable(
+        meaning="coordinates of a zero-chain beyond the last one with |x_k| > λ/4",
+        unit="coordinates",
+    ),
     "seconds": Observable(meaning="simulated time at which the step was done", unit="seconds"),
     "arrivals": Observable(
         meaning="estimates of each worker that have reached the server", unit="estimates", size="n"

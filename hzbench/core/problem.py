@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.streams import Rows
-from hzbench.core.structure import BatchSize, Structure
+from hzbench.core.structure import BatchSize, Structure, ZeroChain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,6 +81,18 @@ class MeasuresNoise(Protocol):
 
     def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
         """Tr Cov of ∇F_i(x; one data sample) at one point a row: [B, d], [B] -> [B]."""
+
+
+@runtime_checkable
+class HidesCoordinates(Protocol):
+    """A problem whose gradients show its coordinates one after the other (asked for by name)."""
+
+    @property
+    def zero_chain(self) -> ZeroChain | None:
+        """What gradients hide; None where tilts or additive noise give coordinates away."""
+
+    def hidden_coordinates(self, x: Tensor) -> Tensor:
+        """How many coordinates are still hidden at x: [R, d] -> [R]."""
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hzbench.core.clock import ClockFacts
 from hzbench.core.constants import Constants
 from hzbench.core.server_facts import ServerFacts
-from hzbench.core.structure import EstimatorLaw, Structure
+from hzbench.core.structure import EstimatorLaw, Structure, ZeroChain
 
 Protocol = Literal["pair", "matching", "matrix", "server"]
 MatchingLaw = Literal["uniform", "greedy", "alternating"]
@@ -31,6 +31,7 @@ class ProblemFacts:
         structure: the closed form of every f_i, or None.
         optimum: argmin f, shape [d]; empty when unknown.
         initial: starting points of the nodes, shape [n, d].
+        chain: what gradients hide, on a zero-chain that nothing else gives away; else None.
     """
 
     dimension: int
@@ -38,6 +39,7 @@ class ProblemFacts:
     structure: Structure
     optimum: NDArray[np.float64]
     initial: NDArray[np.float64]
+    chain: ZeroChain | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

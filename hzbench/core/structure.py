@@ -87,6 +87,22 @@ Structure = Quadratic | GeneralizedLinear | Separable | None
 
 
 @dataclass(frozen=True, kw_only=True)
+class ZeroChain:
+    """A chain of coordinates of which gradients show at most one more than the point holds.
+
+    Coordinate k is revealed once some |x_j| > λ/4 with j >= k; at x = 0 all are hidden. A gradient
+    sample shows the next one with probability p; a batch shows it if any of its samples does.
+
+    Attributes:
+        probability: p.
+        scale: λ.
+    """
+
+    probability: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class GradientLaw:
     """A first-order oracle: mean of `batch_size` gradient samples ("full": no sampling noise)."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hzbench.core.problem import Problem, Validates
+from hzbench.core.problem import HidesCoordinates, Problem, Validates
 from hzbench.core.state import State
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def lacking(problem: Problem) -> dict[str, str]:
         missing |= dict.fromkeys(_DISTANCES, "a problem whose x* is known; take mean_iterate")
     if getattr(problem, "gradient_free", False):
         missing |= dict.fromkeys(_SLOPES, "a problem with gradients; take objective")
+    if not isinstance(problem, HidesCoordinates):
+        missing["hidden_coordinates"] = "a problem that hides some; take zero_chain"
     if not isinstance(problem, Validates):
         missing |= dict.fromkeys(VALIDATION, "a problem with data set aside; take objective")
     return missing

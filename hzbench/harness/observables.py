@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hzbench.core.problem import Problem
+from hzbench.core.problem import HidesCoordinates, Problem
 from hzbench.core.registry import register
 from hzbench.core.state import State
 from hzbench.core.streams import Rows
@@ -66,6 +66,13 @@ def mean_distance_square(state: State, problem: Problem) -> Tensor:
 def gradient_norm(state: State, problem: Problem) -> Tensor:
     """|∇f(mean)|², shape [R]."""
     return problem.objective_gradient(state.mean).square().sum(-1)
+
+
+@register("observable", "hidden_coordinates")
+def hidden_coordinates(state: State, problem: Problem) -> Tensor:
+    """Coordinates beyond the last one with |x_k| > λ/4, shape [R]."""
+    assert isinstance(problem, HidesCoordinates)
+    return problem.hidden_coordinates(state.mean)
 
 
 @register("observable", "estimate")

@@ -11,7 +11,7 @@ import numpy as np
 from hzbench.core.clock import Clock, ClockFacts
 from hzbench.core.estimator import Estimator
 from hzbench.core.method import Method
-from hzbench.core.problem import Problem
+from hzbench.core.problem import HidesCoordinates, Problem
 from hzbench.core.server import ServerMethod
 from hzbench.core.setting import NetworkFacts, ProblemFacts, Protocol, Setting
 from hzbench.core.spec import Spec
@@ -137,4 +137,5 @@ def _facts(problem: Problem) -> ProblemFacts:
         structure=problem.structure,
         optimum=np.asarray(problem.optimum, dtype=np.float64),
         initial=np.asarray(problem.initial, dtype=np.float64),
+        chain=problem.zero_chain if isinstance(problem, HidesCoordinates) else None,
     )

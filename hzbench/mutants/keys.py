@@ -38,6 +38,28 @@ class IgnoredBatchSize(Mutant):
         return spec.replace(nodes=[_table(group, "batch_size") for group in spec.nodes])
 
 
+@register("mutant", "batch_plus_one")
+class BatchPlusOne(Mutant):
+    """Every oracle call sees one data sample more than the spec says.
+
+    Formula: b → b + 1.
+
+    Source: a range with both ends.
+    """
+
+    def spec(self, spec: Spec) -> Spec:
+        """Raise the key."""
+        counted = [g for g in spec.nodes if g.batch_size != "full"]
+        needs(bool(counted), spec, 'a batch_size other than "full"')
+        return spec.replace(nodes=[_one_more(group) for group in spec.nodes])
+
+
+def _one_more(group: NodeGroup) -> dict[str, Any]:
+    """The table of a group with a batch of b + 1."""
+    size = group.batch_size
+    return {**_table(group), "batch_size": size if size == "full" else size + 1}
+
+
 @register("mutant", "ignored_schedule")
 class IgnoredSchedule(Mutant):
     """The step size stays at its base value whatever the schedule says.
