@@ -9,6 +9,7 @@ from typing import Any
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import Spec
 from hzbench.harness.suite import Suite
+from hzbench.judge.statistics import LEAST_REPLICAS
 
 SEEDS_AT_LEAST = 3  # below that Student's t says nothing of use
 
@@ -17,8 +18,8 @@ def scaled(suite: Suite, factor: float) -> Suite:
     """The suite with its steps, warm-up, silent rounds and record points times `factor`.
 
     Where it holds orderings, replicas are seeds of an experiment and shrink too, to no fewer than
-    `SEEDS_AT_LEAST`; elsewhere they decide what a check can see, and stay. Populations, batches,
-    step sizes and random vectors stay always. The name tells the factor, so that nothing of the
+    `SEEDS_AT_LEAST`; elsewhere, and from the number on at which theory is judged, they decide what
+    a check can see, and stay. Populations, batches, step sizes and random vectors stay always. The name tells the factor, so that nothing of the
     whole experiment is overwritten; the title tells what was shortened.
 
     Raises:
@@ -59,8 +60,9 @@ def _told(before: tuple[Spec, ...], after: tuple[Spec, ...]) -> str:
 def _shorter(spec: Spec, factor: float, seeds: float) -> Spec:
     tables = copy.deepcopy(spec.model_dump(mode="json"))
     run = tables["run"]
-    fewer = max(SEEDS_AT_LEAST, round(seeds * run["replicas"]))
-    run["replicas"] = min(run["replicas"], fewer)
+    if run["replicas"] < LEAST_REPLICAS:
+        fewer = max(SEEDS_AT_LEAST, round(seeds * run["replicas"]))
+        run["replicas"] = min(run["replicas"], fewer)
     run["steps"] = max(1, round(factor * run["steps"]))
     if isinstance(run["record"], list):
         run["record"] = _points(run["record"], factor, run["steps"])

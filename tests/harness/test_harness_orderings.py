@@ -127,6 +127,9 @@ def test_scale_leaves_at_least_three_seeds_and_adds_none():
 
 
 def test_scale_leaves_replicas_where_theory_is_judged():
+    suite = parse(table(), "here")
+    many = replace(suite, specs=tuple(spec.sized(1600) for spec in suite.specs))
+    assert {spec.run.replicas for spec in scaled(many, 0.1).specs} == {1600}
     quick = load("quick")
     short = scaled(quick, 0.5)
     assert [s.run.replicas for s in short.specs] == [s.run.replicas for s in quick.specs]
