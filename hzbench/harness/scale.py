@@ -19,8 +19,9 @@ def scaled(suite: Suite, factor: float) -> Suite:
 
     Where it holds orderings, replicas are seeds of an experiment and shrink too, to no fewer than
     `SEEDS_AT_LEAST`; elsewhere, and from the number on at which theory is judged, they decide what
-    a check can see, and stay. Populations, batches, step sizes and random vectors stay always. The name tells the factor, so that nothing of the
-    whole experiment is overwritten; the title tells what was shortened.
+    a check can see, and stay. Populations, batches, step sizes and random vectors stay always.
+    The name tells the factor, so that nothing of the whole experiment is overwritten; the title
+    tells what was shortened.
 
     Raises:
         UserMistakeError: a factor outside (0, 1].
