@@ -118,6 +118,10 @@ def with_estimator(**changes):
         ("one_sample_fewer", {"nodes": with_estimator(samples=1)}),
         ("ignored_step_size", {"nodes": [{"count": 2}, {"count": 2, "estimator": ZEROTH}]}),
         (
+            "batch_plus_one",
+            {"nodes": [HYBRID[0] | {"batch_size": 2}, HYBRID[1] | {"batch_size": 2}]},
+        ),
+        (
             "noise_plus_5",
             {
                 "problem": {
