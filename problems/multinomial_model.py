@@ -74,6 +74,49 @@ class MultinomialModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self._features.shape[1]
         return self._blocks(block, len(node), width + self.dimension) + penalty
 
+    def directional_difference(
+        self, points: Tensor, offsets: Tensor, node: Tensor, sample: RowSample
+    ) -> Tensor:
+        """F_i(points + offsets) − F_i(points) without cancellation: [B, s, p, d] -> [B, s, p].
+
+        `points` may have one p for all offsets.
+        """
+        change = self.regularization * (offsets * (points + 0.5 * offsets)).sum(-1)
+        if sample.index is None:
+            return self._full_difference(points, offsets, node) + change
+        index = sample.index
+
+        def block(part: slice) -> Tensor:
+            features = self._features[index[part]][:, :, None]  # [B, s, 1, b, d']
+            z, steps = (features @ self._matrices(v[part]).mT for v in (points, offsets))
+            return _change(z, steps, self._targets[index[part]][:, :, None]).mean(-1)
+
+        rows = index.shape[1] * index.shape[2]
+        width = rows * (self._width + offsets.shape[2] * self.classes)
+        return self._blocks(block, len(node), width) + change
+
+    def _full_difference(self, points: Tensor, offsets: Tensor, node: Tensor) -> Tensor:
+        """Change of the mean loss over M_i: [B, s, p, d] -> [B, s, p]."""
+        features, targets, parts = self._padded
+
+        def product(vectors: Tensor, at: Tensor) -> Tensor:
+            matrices = self._matrices(vectors)
+            flat = node_matmul(matrices.flatten(1, 3), at, features.transpose(1, 2))
+            return flat.reshape(*matrices.shape[:4], -1).mT  # [B, s, p, M, C]
+
+        def block(part: slice) -> Tensor:
+            at = node[part]
+            z, steps = product(points[part], at), product(offsets[part], at)
+            change = _change(z, steps, of_node(targets, at)[:, None, None])
+            return (change * of_node(parts, at)[:, None, None]).sum(-1)
+
+        width = offsets.shape[1] * offsets.shape[2] * self.classes * targets.shape[1]
+        return self._blocks(block, len(node), width)
+
+    def _matrices(self, vectors: Tensor) -> Tensor:
+        """W of x: [..., d] -> [..., C, d']."""
+        return vectors.reshape(*vectors.shape[:-1], self.classes, -1)
+
     def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
         """Tr Cov of one row's gradient over M_i: [B, d], [B] -> [B]."""
         features, _, parts = self._padded
@@ -188,3 +231,18 @@ def _picked(z: Tensor, targets: Tensor) -> Tensor:
     """Margin of the true class: [..., C], [...] -> [...]."""
     place = targets.long()[..., None].expand(*z.shape[:-1], 1)
     return z.gather(-1, place)[..., 0]
+
+
+def _change(z: Tensor, steps: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy at margins z + steps minus that at z, without cancellation.
+
+    With s the steps less that of the true class and p the softmax of z it is
+    log(1 + Σ p_c (e^(s_c) − 1)): [..., C] twice, classes [...] -> [...].
+    """
+    apart = steps - _picked(steps, targets)[..., None]
+    near = (z.softmax(-1) * apart.clamp(-1.0, 1.0).expm1()).sum(-1).log1p()
+    small = (apart.abs() <= 1.0).all(-1)
+    if bool(small.all()):
+        return near
+    margins = z - _picked(z, targets)[..., None]
+    return near.where(small, (margins + apart).logsumexp(-1) - margins.logsumexp(-1))

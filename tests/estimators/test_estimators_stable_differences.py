@@ -15,7 +15,8 @@ _random = np.random.default_rng(5)
 FEATURES = _random.standard_normal((8, D)).tolist()
 REAL, SIGNS = _random.standard_normal(8).tolist(), np.resize([1.0, -1.0, -1.0], 8).tolist()
 COUNTS = np.resize([0.0, 2.0, 5.0, 1.0], 8).tolist()
-X = torch.tensor([[3.0, -2.0, 4.0], [5.0, 1.0, -3.0]], dtype=torch.float64)
+CLASSES = np.resize([0.0, 2.0, 1.0], 8).tolist()
+POINTS = torch.tensor([[3.0, -2.0, 4.0], [5.0, 1.0, -3.0]], dtype=torch.float64)
 CASES = {
     "quadratic": ("quadratic", {"dimension": D, "noise": 0.3, "heterogeneity": 1.0}),
     "rotated": ("quadratic", {"dimension": D, "rotation": True, "noise": 0.3}),
@@ -27,6 +28,7 @@ CASES = {
     "nonconvex_logistic": ("nonconvex_logistic", {"features": FEATURES, "targets": SIGNS}),
     "cauchy": ("cauchy", {"features": FEATURES, "targets": REAL}),
     "geman_mcclure": ("geman_mcclure", {"features": FEATURES, "targets": REAL}),
+    "multinomial": ("multinomial", {"features": FEATURES, "targets": CLASSES}),
     "poisson": ("poisson", {"features": FEATURES, "targets": COUNTS}),
     "phase_retrieval": ("phase_retrieval", {"features": FEATURES, "targets": np.abs(REAL)}),
 }
@@ -48,6 +50,11 @@ class Values:
         self.gradients, self.batch_cost = problem.gradients, problem.batch_cost
 
 
+def start(problem):
+    """Both nodes' points; a multinomial model has one such vector a class."""
+    return torch.cat([POINTS, -POINTS.roll(1, 1), 0.5 * POINTS], dim=1)[:, : problem.dimension]
+
+
 def rows():
     node = torch.arange(NODES)
     keys = replica_keys(3, range(1)).expand(NODES, -1)
@@ -56,7 +63,7 @@ def rows():
 
 def estimate(problem, **keys):
     found = ZerothOrder(directions="gaussian", samples=3, **keys)
-    return found.estimate(problem, X, rows(), keys.get("batch", 2)).gradient
+    return found.estimate(problem, start(problem), rows(), keys.get("batch", 2)).gradient
 
 
 @ALL
@@ -90,6 +97,41 @@ def test_the_noise_of_calls_stays_the_same(difference):
         keys = {"difference": difference, "data": data, "smoothing": 0.1}
         plain = estimate(Values(problem), **keys)
         torch.testing.assert_close(estimate(problem, **keys), plain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-12, 1e-6, 1e-2, 1.0, 30.0])
+@pytest.mark.parametrize("batch", [3, "full"])
+def test_changes_of_the_multinomial_loss_against_ninety_digits(size, batch):
+    """Within 1e-13 of Σ_c p_c |s_c| and of the change itself, s the steps less the true class's."""
+    mp.dps = 90
+    problem, at = problem_of("multinomial"), rows()
+    random = np.random.default_rng(7)
+    x = torch.from_numpy(random.standard_normal((NODES, 1, 1, problem.dimension)))
+    v = size * torch.from_numpy(random.standard_normal((NODES, 1, 4, problem.dimension)))
+    sample = problem.sample(at, batch, 1)
+    found = problem.directional_difference(x, v, at.node, sample)
+    a, y = problem.shares.features, problem.shares.targets.astype(int)
+
+    def loss(W, row):
+        z = [sum(mpf(w) * mpf(t) for w, t in zip(line, a[row], strict=True)) for line in W]
+        return mp.log(sum(mp.exp(each - z[y[row]]) for each in z))
+
+    for node in range(NODES):
+        held = problem.shares.members[node] if batch == "full" else sample.index[node, 0].tolist()
+        for p in range(4):
+            W, V = (t.view(3, -1).tolist() for t in (x[node, 0, 0], v[node, 0, p]))
+            ends = [
+                [mpf(w) + mpf(u) for w, u in zip(*lines, strict=True)]
+                for lines in zip(W, V, strict=True)
+            ]
+            change = sum(loss(ends, row) - loss(W, row) for row in held) / len(held)
+            square = [
+                sum(t * t for line in M for t in line) / 2
+                for M in (ends, [[mpf(w) for w in line] for line in W])
+            ]
+            wanted = float(change + mpf(problem.regularization) * (square[0] - square[1]))
+            scale = np.abs(a[held]).sum(axis=1).mean() * float(v[node, 0, p].abs().max())
+            assert abs(float(found[node, 0, p]) - wanted) <= 1e-14 * scale + 1e-13 * abs(wanted)
 
 
 LOSSES = {  # in 90 digits, from the formulas of the documentation
