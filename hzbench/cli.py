@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 OUT = Path("hzbench-out")
-_NO_NUMBERS = ("pilot", "data", "as_json", "figure")
+_NO_NUMBERS = ("pilot", "data", "as_json", "figure", "server")
 
 Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a TOML file.")]
 Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report.")]
@@ -125,6 +125,8 @@ def advise(
     smoothness: Annotated[float | None, typer.Option(help="L. [1]")] = None,
     strong_convexity: Annotated[float | None, typer.Option(help="μ. [0.1]")] = None,
     target: Annotated[float | None, typer.Option(help="Floor to reach. [0.01]")] = None,
+    server: Annotated[bool, typer.Option("--server", help="A pool; target is E|∇f|².")] = False,
+    heterogeneity: Annotated[float | None, typer.Option(help="ζ², for --server. [0]")] = None,
     data: Data = None,
     as_json: Json = False,
     figure: Annotated[Path | None, typer.Option(help="Draw floors against n0 (SVG).")] = None,
@@ -134,7 +136,7 @@ def advise(
     from hzbench.commands import advise as command
 
     use_folder(data)
-    command.answer(pilot, given, as_json=as_json, figure=figure)
+    command.answer(pilot, given, as_json=as_json, figure=figure, server=server)
 
 
 @app.command("list")

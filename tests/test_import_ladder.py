@@ -18,7 +18,9 @@ EVERYTHING = {
     "testing",
     "planner",
     "pilot",
+    "pool_planner",
     "crossing",
+    "contest_theory",
     "__init__",
     "__main__",
 }

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hzbench.commands.advise_pool import answer_pool
 from hzbench.commands.output import print_json
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.result import plain
@@ -20,16 +21,32 @@ from hzbench.planner import Advice, Question, advise, floor_ratio
 
 
 def answer(
-    pilot: Path | None, given: Mapping[str, Any], *, as_json: bool, figure: Path | None
+    pilot: Path | None,
+    given: Mapping[str, Any],
+    *,
+    as_json: bool,
+    figure: Path | None,
+    server: bool = False,
 ) -> None:
-    """Ask the planner, print its advice, and draw it if asked.
+    """Ask the planner (of pools, with a server), print its advice, and draw it if asked.
 
     Raises:
         UserMistakeError: numbers out of range, too few of them, or a pilot that does not serve.
     """
+    numbers = _checked({k: v for k, v in given.items() if v is not None})
+    if server:
+        places = {"pilot": pilot, "figure": figure}
+        asked = {k: v for k, v in places.items() if v is not None}
+        answer_pool(numbers | asked, as_json=as_json)
+        return
+    if "heterogeneity" in numbers:
+        raise UserMistakeError(
+            "got --heterogeneity without --server; expected it left out, since rounds average all "
+            "nodes alike; drop it, or add --server"
+        )
     if figure is not None and figure.suffix != ".svg":
         raise UserMistakeError(f"got --figure {figure}; expected a name in .svg; rename it")
-    question = _question(pilot, _checked({k: v for k, v in given.items() if v is not None}))
+    question = _question(pilot, numbers)
     advice = advise(question)
     if figure is not None:
         from hzbench.reports.advice_figure import draw

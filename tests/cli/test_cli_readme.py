@@ -29,7 +29,7 @@ def test_the_first_spec_of_a_newcomer_passes(shell):
 def test_every_advice_is_what_is_printed(shell):
     Path("pilot.toml").write_text(spec_in_readme("pilot.toml"), encoding="utf-8")
     cases = re.findall(ADVICE, README.read_text("utf-8"))
-    assert [quoted.split(":")[0] for _, quoted in cases] == ["> Yes", "> No", "> Yes"]
+    assert [quoted.split(":")[0] for _, quoted in cases] == ["> Yes", "> No", "> Yes", "> Yes"]
     for command, quoted in cases:
         code, out, _ = shell(*shlex.split(command))
         assert code == 0

@@ -1,0 +1,218 @@
+"""`hzbench advise --server`: should zeroth-order workers join an asynchronous pool, and how.
+
+The server waits for nobody, so what counts of a worker is how much information it delivers a
+second: 1/(τ ν), τ its seconds an estimate and ν = κσ²/ε + ω its noise at the target ε of E|∇f|².
+Closed forms are in theory/hybrid_pools.py; they are upper bounds up to constants, whose ratios runs
+confirm where noise decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, inf
+
+from hzbench.core.errors import UserMistakeError
+from hzbench.core.structure import Difference, DifferenceLaw, DirectionLaw
+from hzbench.theory.hybrid_pools import (
+    best_weight,
+    equilibrium_time_homogeneous,
+    noise_factors,
+    pool_time_ratio,
+    straggler_switch,
+    zeroth_order_alone,
+)
+
+LEAST_GAIN = 1.01  # speed-up from which joining is worth a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolQuestion:
+    """What is asked of a pool.
+
+    Attributes:
+        first, zeroth: n_1 workers with gradients, n_0 without that could join.
+        dimension: d.
+        noise: σ², trace of the covariance of a gradient.
+        target: ε of E|∇f|².
+        heterogeneity: ζ² = |∇f_i(x*)|²; above 0 every worker has data of its own.
+        directions, difference: of the random vectors.
+        samples: candidates for m.
+        gradient_cost, function_cost: seconds of a gradient, and of a function value.
+    """
+
+    first: int
+    zeroth: int
+    dimension: int
+    noise: float = 1.0
+    target: float = 1e-2
+    heterogeneity: float = 0.0
+    directions: DirectionLaw = "sphere"
+    difference: Difference = "central"
+    samples: tuple[int, ...] = (1, 2, 4, 8, 16)
+    gradient_cost: float = 3.0
+    function_cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            UserMistakeError: every number out of range, in one message.
+        """
+        counts = {"first": self.first, "zeroth": self.zeroth, "dimension": self.dimension}
+        counts |= {"samples": min(self.samples, default=0)}
+        found = [
+            f"got {name} = {value}; expected a whole number from 1 on; correct it"
+            for name, value in counts.items()
+            if value < 1
+        ]
+        names = ("noise", "target", "gradient_cost", "function_cost")
+        wrong = [f"{name} = {getattr(self, name):g}" for name in names if not self._sound(name)]
+        if wrong:
+            found.append(f"got {', '.join(wrong)}; expected finite numbers above 0; correct them")
+        if not 0 <= self.heterogeneity < inf:
+            found.append(
+                f"got heterogeneity = {self.heterogeneity:g}; expected a finite number from 0 on; "
+                "correct it"
+            )
+        if found:
+            raise UserMistakeError("\n".join(found))
+
+    def _sound(self, name: str) -> bool:
+        return 0 < float(getattr(self, name)) < inf
+
+    def law(self, m: int) -> DifferenceLaw:
+        """The estimator of a zeroth-order worker."""
+        return DifferenceLaw(
+            directions=self.directions,
+            difference=self.difference,
+            samples=m,
+            smoothing=0.0,
+            batch_size=1,
+            data="shared",
+        )
+
+    def seconds(self, m: int) -> float:
+        """One estimate of a zeroth-order worker."""
+        calls = {"central": 2 * m, "forward": m + 1, "directional_derivative": m}
+        return self.function_cost * calls[self.difference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolOption:
+    """What one number of random vectors gives.
+
+    Attributes:
+        samples: m.
+        cost: c, seconds of an estimate over those of a gradient.
+        factor, growth: κ and ω of its noise.
+        throughput: x, zeroth-order estimates per gradient.
+        ratio_equal, ratio_weighted: time over that of the gradients alone where noise decides,
+            with equal weights and with weight 1/κ (P1).
+        weight: 1/κ.
+        helps_from: n_0 from which equal weights help (P1).
+        alone_from: n_0 from which zeroth-order workers alone win without noise (P2); inf: never.
+        speed_up: of the whole pool at the target, by equilibrium times; different data: nan.
+        straggler_from: n from which the slowest worker should leave gradients (P3); same data: nan.
+    """
+
+    samples: int
+    cost: float
+    factor: float
+    growth: float
+    throughput: float
+    ratio_equal: float
+    ratio_weighted: float
+    weight: float
+    helps_from: int
+    alone_from: float
+    speed_up: float
+    straggler_from: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolAdvice:
+    """The answer: one option a candidate, the best of them, and a sentence."""
+
+    question: PoolQuestion
+    options: tuple[PoolOption, ...]
+    samples: int
+    sentence: str
+
+
+def advise_pool(question: PoolQuestion) -> PoolAdvice:
+    """Compare all candidates by what they make of the whole pool."""
+    options = tuple(_option(question, m) for m in dict.fromkeys(question.samples))
+    if question.heterogeneity:
+        best = min(options, key=lambda option: option.straggler_from)
+        sentence = _switch(question, best)
+    else:
+        best = max(options, key=lambda option: option.speed_up)
+        sentence = _join(question, best)
+    return PoolAdvice(question=question, options=options, samples=best.samples, sentence=sentence)
+
+
+def _option(question: PoolQuestion, m: int) -> PoolOption:
+    found = noise_factors(question.law(m), question.dimension)
+    c = question.seconds(m) / question.gradient_cost
+    x = question.zeroth / (c * question.first)
+    ratio = question.noise / question.target
+    different = question.heterogeneity > 0
+    factor = found.factor + found.growth * question.heterogeneity / question.noise
+    return PoolOption(
+        samples=m,
+        cost=c,
+        factor=factor,
+        growth=found.growth,
+        throughput=x,
+        ratio_equal=pool_time_ratio(x, factor),
+        ratio_weighted=pool_time_ratio(x, factor, best_weight(factor)),
+        weight=best_weight(factor),
+        helps_from=max(1, floor(c * question.first * (factor - 2)) + 1),
+        alone_from=zeroth_order_alone(found.growth, c),
+        speed_up=float("nan") if different else _speed_up(question, m, factor, found.growth),
+        straggler_from=_whole(straggler_switch(factor, c, ratio)) if different else float("nan"),
+    )
+
+
+def _whole(limit: float) -> float:
+    """The least whole number above a limit."""
+    return limit if limit == inf else float(floor(limit) + 1)
+
+
+def _speed_up(question: PoolQuestion, m: int, factor: float, growth: float) -> float:
+    """Equilibrium time of the gradients alone over that of the whole pool."""
+    R = question.noise / question.target
+    seconds, nu = [question.gradient_cost] * question.first, [R] * question.first
+    alone = equilibrium_time_homogeneous(seconds, nu)
+    seconds = seconds + [question.seconds(m)] * question.zeroth
+    return alone / equilibrium_time_homogeneous(
+        seconds, nu + [factor * R + growth] * question.zeroth
+    )
+
+
+def _join(question: PoolQuestion, best: PoolOption) -> str:
+    if best.speed_up <= LEAST_GAIN:
+        return (
+            f"No: at E|∇f|² = {question.target:g} the whole pool is at most 1 % faster than the "
+            f"{question.first} workers with gradients alone."
+        )
+    return (
+        f"Yes: let all {question.zeroth} join with m = {best.samples}, each estimate with weight "
+        f"{best.weight:.3g} of a gradient's; expect {best.speed_up:.3g} times the speed at "
+        f"E|∇f|² = {question.target:g} (equal weights help from n0 = {best.helps_from} on)."
+    )
+
+
+def _switch(question: PoolQuestion, best: PoolOption) -> str:
+    workers, limit = question.first + question.zeroth, best.straggler_from
+    if limit == inf:
+        return (
+            "No: every candidate takes as long as a gradient or longer, so with data of their own "
+            "all workers should keep to gradients."
+        )
+    say = "Yes" if workers >= limit else "No"
+    return (
+        f"{say}: with data of their own, the slowest of n workers should take m = {best.samples} "
+        f"vectors in place of a gradient from n = {limit:.0f} on (here n = {workers}); all others "
+        "should keep to gradients."
+    )

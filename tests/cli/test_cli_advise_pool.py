@@ -1,0 +1,89 @@
+"""`hzbench advise --server`: worked numbers, both answers, mistakes."""
+
+import json
+import math
+
+import pytest
+
+from hzbench.core.errors import UserMistakeError
+from hzbench.pool_planner import PoolQuestion, advise_pool
+
+GAUSSIAN = {"first": 4, "dimension": 10, "directions": "gaussian", "samples": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("zeroth", "equal", "weighted"),
+    [
+        (8, 2.3125, 0.8),
+        (16, 73 / 49, 2 / 3),
+        (27, 122.5 / 11.125**2, 12 / 22.125),
+        (48, 217 / 361, 0.4),
+        (96, 433 / 1369, 0.25),
+    ],
+)
+def test_times_where_noise_decides(zeroth, equal, weighted):
+    """κ = 12, c = 2/3: (1 + 12x)/(1 + x)² and 1/(1 + x/12) at x = 3 n0/8."""
+    option = advise_pool(PoolQuestion(zeroth=zeroth, **GAUSSIAN)).options[0]
+    assert option.ratio_equal == pytest.approx(equal, rel=1e-3)
+    assert option.ratio_weighted == pytest.approx(weighted, rel=1e-3)
+    assert option.helps_from == 27
+    assert (option.ratio_equal < 1) == (zeroth >= 27)
+
+
+def test_the_speed_at_a_target_is_at_most_that_where_noise_decides():
+    for target in (1e-6, 1e-2, 1.0):
+        found = advise_pool(PoolQuestion(zeroth=96, target=target, **GAUSSIAN)).options[0]
+        assert found.speed_up <= 4.0 + 1e-9
+    assert advise_pool(PoolQuestion(zeroth=96, target=1e-6, **GAUSSIAN)).options[
+        0
+    ].speed_up == pytest.approx(4.0, rel=1e-3)
+
+
+def test_without_noise_nobody_needs_to_join():
+    advice = advise_pool(PoolQuestion(first=2, zeroth=2, dimension=50, noise=1e-6))
+    assert advice.sentence.startswith("No: at E|∇f|² = 0.01 the whole pool is at most 1 % faster")
+
+
+def test_the_slowest_of_many_workers_with_data_of_their_own():
+    """n* = sqrt((c κ_e − 1)/(1 − c) R) with κ_e = 12 + 11/4, c = 2/3, R = 400."""
+    limit = math.sqrt((2 / 3 * 14.75 - 1) * 3 * 400)
+    for zeroth, word in ((100, "Yes"), (90, "No")):
+        question = PoolQuestion(zeroth=zeroth, noise=4.0, heterogeneity=1.0, **GAUSSIAN)
+        advice = advise_pool(question)
+        assert advice.options[0].straggler_from == math.floor(limit) + 1
+        assert advice.sentence.startswith(word)
+    slow = PoolQuestion(zeroth=9, heterogeneity=1.0, **{**GAUSSIAN, "samples": (8,)})
+    assert "every candidate takes as long" in advise_pool(slow).sentence
+
+
+def test_the_command_prints_a_table_and_json(shell):
+    code, text, _ = shell(
+        "advise", "--server", "--first", "4", "--zeroth", "96", "--dimension", "10"
+    )
+    assert code == 0
+    assert "Yes: let all 96 join with m = 1" in text
+    found = shell("advise", "--server", "--first=4", "--zeroth=96", "--dimension=10", "--json")
+    assert json.loads(found[1])["options"][0]["helps_from"] == 22  # sphere: κ = d = 10
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--server", "--first=1"), "got no --zeroth, --dimension"),
+        (("--server", "--ratio=3", "--smoothness=2"), "got --ratio, --smoothness with --server"),
+        (("--heterogeneity=1", "--first=1", "--zeroth=1", "--dimension=2"), "without --server"),
+        (
+            ("--server", "--first=0", "--zeroth=1", "--dimension=2", "--target=-1"),
+            "got first = 0; expected a whole number",
+        ),
+    ],
+)
+def test_mistakes_of_the_command(shell, options, sentence):
+    code, _, error = shell("advise", *options)
+    assert code == 2
+    assert sentence in error
+
+
+def test_every_wrong_number_comes_in_one_message():
+    with pytest.raises(UserMistakeError, match=r"zeroth = 0[\s\S]*target = -1[\s\S]*heterogeneity"):
+        PoolQuestion(first=1, zeroth=0, dimension=2, target=-1, heterogeneity=-3.0)
