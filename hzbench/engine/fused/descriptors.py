@@ -71,11 +71,13 @@ def _times(group: Group) -> dict[str, int]:
 
 def update_of(plan: Plan, method: Method) -> Update:
     """The method's numbers and the plan's."""
+    sizes = plan.step_sizes
+    constant = len(sizes) > 0 and bool((sizes == sizes[0]).all())
     return Update(
         order=ORDERS[method.update_order],
         momentum=float(method.momentum),
         pair_weight=float(plan.pair_weight),
-        step_sizes=table(plan.step_sizes),
+        step_sizes=table(sizes[:1] if constant else sizes),
         keys=table(plan.keys.cpu(), np.int64),
     )
 

@@ -63,6 +63,13 @@ def logistic_slope(m, y):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
+def slope_at(ob, row, margin):
+    """φ' of a data row at its margin."""
+    y = ob.targets[row]
+    return margin - y if ob.kind == SQUARED else logistic_slope(margin, y)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def logistic_value(m, y):
     """log(1 + exp(−y m))."""
     e = -y * m
@@ -131,8 +138,7 @@ def rows_slope(ob, node, step, k0, k1, batch, sample, x, i, d, scratch, words):
     count, first = rows_of(ob, node, step, k0, k1, batch, sample, words)
     for j in range(count):
         row = pick(ob, node, words, first + j) if batch else ob.flat[ob.starts[node] + j]
-        margin, y = dot(ob.features, row, x, i, d), ob.targets[row]
-        slope = margin - y if ob.kind == SQUARED else logistic_slope(margin, y)
+        slope = slope_at(ob, row, dot(ob.features, row, x, i, d))
         if j == 0:
             for k in range(d):
                 scratch[SLOPE, k] = slope * ob.features[row, k]
@@ -259,13 +265,11 @@ def quotient(ob, orc, node, step, k0, k1, place, x, i, d, scratch, words):
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
 def estimate(ob, orc, node, step, k0, k1, x, i, d, scratch, words):
-    """G of one node at x_i; returns the line of the scratch array that holds it."""
+    """G of one node at x_i: a line of the scratch array, and what it is to be multiplied by."""
     if not orc.zeroth[node]:
         slope_of(ob, node, step, k0, k1, orc.batch[node], 0, x, i, d, scratch, words)
-        return SLOPE
+        return SLOPE, 1.0
     m, difference = orc.samples[node], orc.difference[node]
-    for k in range(d):
-        scratch[GRADIENT, k] = 0.0
     for place in range(m):
         draw_vector(orc.law[node], node, step, k0, k1, place, d, scratch, words)
         value = quotient(ob, orc, node, step, k0, k1, place, x, i, d, scratch, words)
@@ -274,8 +278,9 @@ def estimate(ob, orc, node, step, k0, k1, x, i, d, scratch, words):
             change = call_noise(ob, node, step, k0, k1, central, fresh, place, m, scratch, words)
             nu = orc.smoothing[node]
             value += change / (2.0 * nu if central else nu)
+        if m == 1:
+            return VECTOR, value
         for k in range(d):
-            scratch[GRADIENT, k] += value * scratch[VECTOR, k]
-    for k in range(d):
-        scratch[GRADIENT, k] /= m
-    return GRADIENT
+            before = scratch[GRADIENT, k] if place else 0.0
+            scratch[GRADIENT, k] = before + value * scratch[VECTOR, k]
+    return GRADIENT, 1.0 / m

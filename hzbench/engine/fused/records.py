@@ -50,7 +50,7 @@ class Update(NamedTuple):
         order: code.
         momentum: m.
         pair_weight: w.
-        step_sizes: η, [T, n].
+        step_sizes: η, [T, n], or [1, n] where all steps share one.
         keys: Philox keys, [R, 2].
     """
 

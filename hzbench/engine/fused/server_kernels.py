@@ -13,9 +13,9 @@ def compute(ob, orc, trace, version, k0, k1, x, kept, room):
     d = x.shape[1]
     for place in range(trace.starts[version], trace.starts[version + 1]):
         node, sample, slot = trace.worker[place], trace.sample[place], trace.slot[place]
-        line = estimate(ob, orc, node, sample, k0, k1, x, 0, d, room.lines, room.words)
+        line, factor = estimate(ob, orc, node, sample, k0, k1, x, 0, d, room.lines, room.words)
         for k in range(d):
-            kept[slot, k] = room.lines[line, k]
+            kept[slot, k] = factor * room.lines[line, k]
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
