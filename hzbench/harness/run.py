@@ -346,11 +346,18 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
 
 
 def _warnings(setting: Setting) -> tuple[str, ...]:
-    """What is worth a sentence before the run: divergence, and means that R cannot settle."""
+    """What is worth a sentence before the run: divergence, bias, means that R cannot settle."""
     resting = not setting.moves or not setting.step_sizes.any()
-    if resting or setting.server is not None or setting.nodes > DENSE_NODES:
+    if resting or setting.nodes > DENSE_NODES:
         return ()
+    if setting.server is not None:
+        return (*_unstable(setting), *_biased(setting))
     return _unstable(setting) or _too_few(setting)
+
+
+def _biased(setting: Setting) -> tuple[str, ...]:
+    floor, sentence = registry.find("limit", "bias").target(setting)
+    return (sentence,) if floor > 0 else ()
 
 
 def _too_few(setting: Setting) -> tuple[str, ...]:

@@ -181,3 +181,23 @@ def test_invariants_measure_each_breach(after, mass, pair, idle):
     assert found["mass_residual"] == pytest.approx(mass, abs=1e-7)
     assert found["pair_disagreement"] == pytest.approx(pair, abs=1e-7)
     assert found["idle_change"] == pytest.approx(idle, abs=1e-7)
+
+
+def test_servers_are_warned_of_divergence_and_of_bias():
+    def warnings(method, **problem):
+        table = {
+            "problem": {"name": "quadratic", "dimension": 2, **problem},
+            "nodes": [{"count": 4}],
+            "method": method,
+            "clock": {"name": "fixed", "pace": "linear"},
+            "run": {"steps": 10, "replicas": 256},
+        }
+        return prepare(Spec.parse(table)).warnings
+
+    apart = {"heterogeneity": 1.0}
+    assert warnings({"name": "asgd", "step_size": 0.01}) == ()
+    assert warnings({"name": "ringleader", "step_size": 0.01}, **apart) == ()
+    (told,) = warnings({"name": "asgd", "step_size": 0.01}, **apart)
+    assert "workers have different data" in told
+    (told,) = warnings({"name": "ringleader", "step_size": 2.0}, **apart)
+    assert "beyond the stability limit" in told

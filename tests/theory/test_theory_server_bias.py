@@ -1,0 +1,51 @@
+"""The bias of servers under heterogeneity, against long exact recursions with small steps."""
+
+import numpy as np
+import pytest
+from test_theory_server_moments import GRADIENTS, given
+from theory_servers import ASGD, MALENIA, MINIBATCH, RENNALA, RINGLEADER, RINGMASTER, TABLE, clock
+from theory_settings import quadratic
+
+from hzbench.core.structure import Quadratic
+from hzbench.theory.server_bias import server_bias, worker_shares
+from hzbench.theory.server_dynamics import server_moments
+
+
+def case_of(server, step=0.002, steps=6000, tau=(1, 2, 4), **changes):
+    form, _ = quadratic(np.random.default_rng(12), 3, 2, noise=0.0)
+    words = {"step_sizes": np.full(3, step), "record": (steps,)}
+    return given(form, GRADIENTS, server, clock(*tau), steps, **(words | changes))
+
+
+@pytest.mark.parametrize("server", [ASGD, RENNALA, RINGMASTER])
+def test_small_steps_settle_at_the_bias(server):
+    """Unequal Hessians: exact as γ → 0, so 5 % at γ = .002."""
+    case = case_of(server)
+    told, sentence = server_bias(case)
+    found = server_moments(case).values["gradient_norm"][0]
+    assert told == pytest.approx(found, rel=0.05)
+    assert told > 1e-3
+    assert "weigh unequally" in sentence
+
+
+@pytest.mark.parametrize("server", [TABLE, RINGLEADER, MALENIA, MINIBATCH])
+def test_equal_weights_have_no_bias(server):
+    case = case_of(server, step=0.02)
+    assert server_bias(case) == (0.0, "")
+    assert server_moments(case).values["gradient_norm"][0] < 1e-9
+    assert worker_shares(case) == pytest.approx(1 / 3)
+
+
+def test_shares_by_hand():
+    """ASGD: 1/τ over Σ 1/τ; a smaller step size of one worker counts."""
+    assert worker_shares(case_of(ASGD)) == pytest.approx(np.array([4, 2, 1]) / 7, abs=1e-3)
+    halved = worker_shares(case_of(ASGD, step_sizes=np.array([1.0, 2.0, 4.0])))
+    assert halved == pytest.approx(1 / 3, abs=1e-3)
+    assert worker_shares(case_of(RENNALA)) == pytest.approx([0.8, 0.2, 0.0])
+
+
+def test_equal_data_or_speeds_have_no_bias():
+    same = Quadratic(hessians=np.ones((3, 1, 1)), linear=np.ones((3, 1)), noise=np.zeros((3, 1, 1)))
+    assert server_bias(given(same, GRADIENTS, ASGD, clock(1, 2, 4), 5))[0] == 0
+    assert server_bias(case_of(ASGD, tau=(1, 1, 1)))[0] == 0
+    assert np.isnan(server_bias(given(None, GRADIENTS, ASGD, clock(1, 2, 4), 5))[0])

@@ -1,0 +1,88 @@
+"""Where servers are pulled when workers have different data and arrive unequally often."""
+
+from math import nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.registry import register
+from hzbench.core.setting import Setting
+from hzbench.core.structure import GeneralizedLinear, Quadratic
+from hzbench.theory.arrivals import history
+from hzbench.theory.dynamics import quadratic_parts, unique_minimiser
+from hzbench.theory.server_history import NeverError
+from hzbench.theory.server_schedule import bin_sums
+from hzbench.theory.stacks import minimiser
+
+Array = NDArray[np.float64]
+
+UPDATES = 2000
+_SMALL = 1e-3
+
+
+@register("limit", "bias")
+def server_bias(setting: Setting) -> tuple[float, str]:
+    """The part of |∇f|² that no small step size removes, and why it is there.
+
+    Setting and assumptions: quadratics and squared losses; any rule and clock of a server. The
+    share p_i of worker i in the weights is counted over the later half of 2000 updates.
+
+    Formula:
+        |∇f(x_p)|² with x_p = (Σ p_i A_i)⁻¹ Σ p_i b_i; common A: |Σ (p_i − 1/n) b_i|². Vanilla
+        ASGD on a fixed clock has p_i ∝ η_i/τ_i, Rennala b_i/Σ b; tables, Malenia and minibatch have
+        1/n and no bias.
+
+    Source:
+        own derivation (the limit γ → 0; exact for `server_floor`'s rounds at any γ).
+
+    Args:
+        setting: n nodes with a server and a clock.
+
+    Returns:
+        (|∇f|², sentence); (0, "") below 0.1 % of |∇f|² at the start, (nan, reason) if not known.
+        Never raises.
+    """
+    shares = worker_shares(setting)
+    if shares is None or not _quadratic(setting):
+        return nan, "no limit is known: no quadratic forms on a known schedule"
+    A, b = quadratic_parts(setting)
+    mean, pulled = A.mean(0), np.einsum("n,nkl->kl", shares, A)
+    if not (unique_minimiser(A).holds and np.linalg.eigvalsh(pulled)[0] > 0):
+        return nan, "no limit is known: no unique minimiser"
+    found = float(np.sum((mean @ np.linalg.solve(pulled, shares @ b) - b.mean(0)) ** 2))
+    start = mean @ (setting.problem.initial[0] - minimiser(A, b))
+    if found <= max(_SMALL * float(start @ start), 1e-18):
+        return 0.0, ""
+    return found, (
+        "workers have different data, and their estimates weigh unequally (shares of "
+        f"{shares.min():.3g} to {shares.max():.3g} instead of {1 / len(shares):.3g}): |∇f|² tends "
+        f"to {found:.3g}, not to 0, as steps get small; take a method that weighs all workers "
+        "alike (ringleader, malenia, ia2sgd, minibatch_sgd), or give all of them the same data"
+    )
+
+
+def worker_shares(setting: Setting) -> Array | None:
+    """p_i, the share of worker i in all weights times step sizes, shape [n]; None if not known."""
+    if setting.clock is None or setting.server is None:
+        return None
+    try:
+        told = history(setting.clock, setting.server, UPDATES)
+    except NeverError:
+        return None
+    counts, _ = bin_sums(told)
+    late = told.update_of_use >= UPDATES // 2
+    worker = np.zeros(int(told.bins.max()) + 1, dtype=np.int64)
+    worker[told.bins[told.bins >= 0]] = told.workers[told.bins >= 0]
+    given = np.bincount(
+        worker[told.used[late]], (told.weights * counts)[late], minlength=setting.nodes
+    )
+    weighed = given * np.asarray(setting.step_sizes, dtype=float)
+    total = float(weighed.sum())
+    return np.asarray(weighed / total) if total > 0 else None
+
+
+def _quadratic(setting: Setting) -> bool:
+    structure = setting.problem.structure
+    if isinstance(structure, GeneralizedLinear):
+        return structure.loss == "squared" and min(map(len, structure.members)) > 0
+    return isinstance(structure, Quadratic)
