@@ -94,12 +94,19 @@ class LinearFacts:
         noise, noise_holds = self._noise(found.optimum)
         spread, spread_holds = self._heterogeneity(found.optimum)
         words = {
-            "smoothness": "largest eigenvalue of a node's mean of sup|φ''| aa' "
-            f"({self.shares.how_largest}), plus the penalties",
-            "sample_smoothness": "largest sup|φ''| |a|², plus the penalties",
+            "smoothness": _told(
+                self.smoothness,
+                "largest eigenvalue of a node's mean of sup|φ''| aa' "
+                f"({self.shares.how_largest}), plus the penalties",
+            ),
+            "sample_smoothness": _told(
+                self.smoothness, "largest sup|φ''| |a|², plus the penalties"
+            ),
             "strong_convexity": "least eigenvalue of the mean of inf φ'' aa', plus the penalties",
-            "polyak_lojasiewicz": "strong convexity",
-            "hessian_lipschitz": "sup|φ'''| times a node's largest mean |a|³, plus the penalty",
+            "polyak_lojasiewicz": "strong convexity" if self.convexity > 0 else "",
+            "hessian_lipschitz": _told(
+                self.loss.third, "sup|φ'''| times a node's largest mean |a|³, plus the penalty"
+            ),
             "noise": f"{'mean sup|φ′|² |a|²' if noise_holds == 'everywhere' else 'exact'} per node",
             "heterogeneity": "φ' within its range" if spread_holds == "everywhere" else "exact",
             "minimum": found.how,
@@ -225,3 +232,8 @@ class LinearFacts:
         import torch
 
         return np.asarray(getattr(self.penalty, what)(torch.from_numpy(x)).numpy())
+
+
+def _told(value: float, how: str) -> str:
+    """How a bound on derivatives was obtained, or why there is none."""
+    return how if isfinite(value) else "fails: φ'' jumps or grows without bound"

@@ -341,7 +341,7 @@ def _constants(shares: Shares) -> Constants:
     no smoothness constant and is weakly convex for no constant.
     """
     alike = len(shares.distinct) == 1
-    unbounded = "does not hold: curvature along a layer grows with the weights of the next"
+    unbounded = "fails: curvature along a layer grows with the weights of the next"
     return Constants(
         smoothness=inf,
         sample_smoothness=inf,

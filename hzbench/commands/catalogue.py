@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import print_json, wide_console
-from hzbench.commands.problem_facts import facts_of, in_a_line
+from hzbench.commands.problem_facts import constants_table, facts_of
 from hzbench.core import registry
 from hzbench.core.errors import UnknownNameError
 from hzbench.core.observable import OBSERVABLES
@@ -40,14 +40,24 @@ def kinds() -> list[str]:
     return sorted([*registry.HOMES, "suite"])
 
 
+def singular(kind: str | None) -> str | None:
+    """The kind that a plural means: problem for problems."""
+    short = (kind or "").removesuffix("s")
+    return short if kind not in kinds() and short in kinds() else kind
+
+
 def list_kind(kind: str | None, *, as_json: bool) -> None:
-    """Print the kinds, or the names of one kind with a line each."""
+    """Print the kinds, or the names of one kind (or its plural) with a line each."""
+    kind = singular(kind)
     if kind is None:
         rows = [{"name": name, "summary": f"{len(names(name))} registered"} for name in kinds()]
     else:
         rows = [{"name": n, "summary": _summary(kind, n), **_extra(kind, n)} for n in names(kind)]
     if as_json:
         print_json(rows)
+        return
+    if kind == "problem":
+        wide_console().print(constants_table(rows))
         return
     extra = [key for key in (rows[0] if rows else {}) if key not in ("name", "summary")]
     table = Table(kind or "kind", "what it is", *extra)
@@ -175,11 +185,11 @@ def _summary(kind: str, name: str) -> str:
     return registry.find(kind, name).summary
 
 
-def _extra(kind: str, name: str) -> dict[str, str]:
-    """Further columns of a kind's list."""
+def _extra(kind: str, name: str) -> dict[str, Any]:
+    """Further columns of a kind's list; of a problem its constants."""
     if kind == "data":
         return _contents(name)
-    return {"constants (first example)": in_a_line(name)} if kind == "problem" else {}
+    return facts_of(name, first=True)[0] if kind == "problem" else {}
 
 
 def _contents(name: str) -> dict[str, str]:

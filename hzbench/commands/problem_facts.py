@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
 from hzbench.core import registry
+from hzbench.core.constants import Constants
 from hzbench.core.problem import Kind, Placement, Problem
 
 SYMBOLS = {
     "dimension": "d",
     "smoothness": "L",
-    "sample_smoothness": "L of a sample",
+    "sample_smoothness": "L sample",
     "strong_convexity": "μ",
     "polyak_lojasiewicz": "μ (PL)",
     "hessian_lipschitz": "ρ",
@@ -45,10 +50,17 @@ def _rows(problem: Problem) -> list[dict[str, Any]]:
             "symbol": symbol,
             **_value(problem.dimension if name == "dimension" else _largest(getattr(c, name))),
             "holds": getattr(c, f"{name}_holds", ""),
-            "how": c.how.get(name, ""),
+            "how": _how(c, name),
         }
         for name, symbol in SYMBOLS.items()
     ]
+
+
+def _how(constants: Constants, name: str) -> str:
+    """The certificate; of an unknown constant only why it is unknown."""
+    told = constants.how.get(name, "")
+    known = not np.isnan(_largest(getattr(constants, name, 0.0)))
+    return told if known or told.startswith("unknown") else ""
 
 
 def _value(value: float) -> dict[str, Any]:
@@ -65,10 +77,35 @@ def _largest(value: Any) -> float:
     return float(np.max(value)) if np.size(value) else float("nan")
 
 
-def in_a_line(name: str) -> str:
-    """The main constants of the first example in a line."""
-    rows = {row["name"]: row for row in facts_of(name, first=True)[0]["constants"]}
-    kept = ("dimension", "smoothness", "strong_convexity", "minimum")
-    words = {"unknown": "?", "does not hold": "-"}
-    texts = {key: rows[key]["text"] for key in kept}
-    return ", ".join(f"{SYMBOLS[key]} {words.get(text, text)}" for key, text in texts.items())
+def constants_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Every problem with what it is and the constants of its first example, how each was obtained.
+
+    Arguments:
+        rows: name and summary of a problem, and an entry of `facts_of`.
+    """
+    table = Table("problem", "what it is; constants of its first example", show_lines=True)
+    for row in rows:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for symbols, value, how in _lines(row):
+            grid.add_row(symbols, value, Text(how, style="dim"))
+        table.add_row(row["name"], Group(Text(row["summary"]), grid))
+    return table
+
+
+def _lines(row: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Symbols, value and certificate; constants that agree in both share a line."""
+    keys = ", ".join(f"{key} = {value!r}" for key, value in row["example"].items())
+    merged: dict[tuple[str, str], list[str]] = {}
+    for each in row["constants"]:
+        merged.setdefault((each["text"], _certificate(each)), []).append(each["symbol"])
+    unknown = ", ".join(merged.pop(("unknown", ""), []))
+    found = [(", ".join(symbols), text, how) for (text, how), symbols in merged.items()]
+    size = f"with {keys} on {row['nodes']} nodes" if keys else f"on {row['nodes']} nodes"
+    last = [("unknown", "", unknown)] if unknown else []
+    return [(*found[0][:2], size), *found[1:], *last]
+
+
+def _certificate(constant: dict[str, Any]) -> str:
+    """How it was obtained, and where it holds if not everywhere."""
+    where = constant["holds"] if constant["value"] is not None else ""
+    return constant["how"] + (f" ({where})" if where not in ("", "everywhere") else "")
