@@ -88,6 +88,23 @@ def mutants(
 
 
 @app.command()
+def contest(
+    target: Annotated[str, typer.Argument(help="A contest (async-contest) or a TOML file.")],
+    out: Out = OUT,
+    workers: Workers = 0,
+    data: Data = None,
+    as_json: Json = False,
+    fresh: Fresh = False,
+) -> None:
+    """Tune server methods with one budget each and compare their seconds to a target."""
+    from hzbench.commands import contest as command
+
+    use_folder(data)
+    tuned = command.contest(target, out, workers, as_json=as_json, fresh=fresh)
+    raise typer.Exit(0 if tuned else 1)
+
+
+@app.command()
 def calibrate(
     target: Target,
     out: Out = OUT,
@@ -163,13 +180,16 @@ def show(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="A results.json.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write report.html.")] = None,
+    results: Annotated[Path | None, typer.Argument(help="A results.json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    benchmarks: Annotated[
+        Path | None, typer.Option(help="Draw the benchmarks that make bench saved instead.")
+    ] = None,
 ) -> None:
-    """Draw the HTML report of saved results again."""
+    """Draw the HTML report of saved results, or of benchmarks, again."""
     from hzbench.commands import run as command
 
-    print(command.report(results, out))
+    print(command.report(results, out, benchmarks))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -58,18 +58,18 @@ def draw(panel: Panel, prefix: str) -> str:
         "pair": _pair,
         "race": _race,
     }
-    with _style():
+    with page_style():
         wide = panel.shape == "race"
         figure = _figure(short=not panel.overlays and panel.shape != "pair", wide=wide)
         painters[panel.shape](figure, panel)
-        return _svg(figure, prefix, f"{panel.observable} over steps, measured and predicted")
+        return page_svg(figure, prefix, f"{panel.observable} over steps, measured and predicted")
 
 
 def draw_p_values(p_values: Sequence[float], prefix: str) -> str:
     """Draw the empirical distribution of p-values against the uniform one, with a 95 % band."""
     import seaborn as sns
 
-    with _style():
+    with page_style():
         figure = _figure(short=True)
         ax = figure.add_subplot()
         grid = np.linspace(0, 1, 101)
@@ -79,11 +79,11 @@ def draw_p_values(p_values: Sequence[float], prefix: str) -> str:
         ax.plot(grid, grid, color=svg.EXACT, linewidth=1.2)
         sns.ecdfplot(x=np.asarray(p_values), ax=ax, color=svg.MEASURED, linewidth=1.6)
         ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="p-value", ylabel="share of checks below")
-        return _svg(figure, prefix, "distribution of the p-values against the uniform one")
+        return page_svg(figure, prefix, "distribution of the p-values against the uniform one")
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def page_style() -> Iterator[None]:
     """Seaborn's look with the page's ink, for this drawing only."""
     import matplotlib as mpl
     import seaborn as sns
@@ -106,7 +106,8 @@ def _figure(*, short: bool, wide: bool = False) -> Figure:
     return figure
 
 
-def _svg(figure: Figure, prefix: str, label: str) -> str:
+def page_svg(figure: Figure, prefix: str, label: str) -> str:
+    """The drawing as it stands on a page; see `svg.inline`."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return svg.inline(buffer.getvalue(), prefix, label)

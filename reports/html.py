@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hzbench.reports import figures, formats
+from hzbench.reports import benchmark_figures, contest_figures, figures, formats
+from hzbench.reports.benchmarks import benchmark_view
+from hzbench.reports.contest import ContestView, contest_view
 from hzbench.reports.curves import race
 from hzbench.reports.document import Document, RunView, build
 from hzbench.reports.experiment import Experiment
 from hzbench.reports.leaderboard import Group, title
+from hzbench.reports.schedule_figure import draw_schedule
 from hzbench.reports.svg import SERIES
 from hzbench.reports.tables import GLYPHS
 
@@ -37,6 +40,83 @@ def write_report(
 
 def render(document: Document) -> str:
     """Draw the figures and lay out the page. Equal documents give equal pages."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            document=document,
+            glyphs=GLYPHS,
+            claim_ids={claim.id for claim in document.claims},
+            drawings={run.id: _drawings(run) for run in document.runs},
+            races=[_race(index, group) for index, group in enumerate(document.groups, start=1)],
+            figures=_figures(document.experiment),
+            p_values=figures.draw_p_values(document.p_values, "p-values")
+            if document.p_values
+            else "",
+        )
+    )
+
+
+def write_contest(record: Mapping[str, Any], path: Path) -> Path:
+    """Write the report of a contest; see `write_report`."""
+    return _replace(Path(path), render_contest(contest_view(record)))
+
+
+def render_contest(view: ContestView) -> str:
+    """Draw the figures of a contest and lay out its page."""
+    problems = list(dict.fromkeys(forest.problem for forest in view.forests))
+    groups = [
+        [race for race in view.races if race.title.startswith(f"{problem}, ")]
+        for problem in problems
+    ]
+    return (
+        _environment()
+        .get_template("contest.html.j2")
+        .render(
+            view=view,
+            forests=[
+                {
+                    "problem": forest.problem,
+                    "drawing": contest_figures.draw_forest(forest, f"ratios-{index}"),
+                    "names": [
+                        (place + 1, view.methods[place])
+                        for place in sorted({bar.series for bar in forest.bars})
+                    ],
+                }
+                for index, forest in enumerate(view.forests, start=1)
+            ],
+            races=[
+                {
+                    "problem": problem,
+                    "target": group[0].target,
+                    "drawing": contest_figures.draw_races(group, f"curves-{index}"),
+                }
+                for index, (problem, group) in enumerate(
+                    zip(problems, groups, strict=True), start=1
+                )
+            ],
+            schedules=[
+                (name, draw_schedule(excerpt, f"schedule-{index}"))
+                for index, (name, excerpt) in enumerate(view.schedules, start=1)
+            ],
+        )
+    )
+
+
+def write_benchmarks(saved: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of saved benchmarks; see `write_report`.
+
+    Raises:
+        KeyError, TypeError: `saved` is not what `pytest --benchmark-json` writes.
+    """
+    view = benchmark_view(saved)
+    template = _environment().get_template("benchmarks.html.j2")
+    goals = benchmark_figures.draw_goals(view.rows, "goals") if view.rows else ""
+    growth = benchmark_figures.draw_growth(view.growth, "growth") if view.growth else ""
+    return _replace(Path(path), template.render(view=view, goals=goals, growth=growth))
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -50,15 +130,7 @@ def render(document: Document) -> str:
         p_value=formats.p_value,
         count=formats.count,
     )
-    return environment.get_template("report.html.j2").render(
-        document=document,
-        glyphs=GLYPHS,
-        claim_ids={claim.id for claim in document.claims},
-        drawings={run.id: _drawings(run) for run in document.runs},
-        races=[_race(index, group) for index, group in enumerate(document.groups, start=1)],
-        figures=_figures(document.experiment),
-        p_values=figures.draw_p_values(document.p_values, "p-values") if document.p_values else "",
-    )
+    return environment
 
 
 def _figures(found: Experiment | None) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,6 +17,7 @@ from hzbench.core.spec import Spec
 from hzbench.engine.arrivals import schedule
 from hzbench.harness.setting import clock_of, work_of
 
+SHOWN_JOBS = 12  # a worker, of an excerpt
 SCHEDULED = ("seconds", "arrivals", "used_weight", "used_version")
 
 
@@ -23,12 +26,55 @@ def schedule_of(spec: Spec, method: ServerMethod) -> Schedule:
     return _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, spec.run.steps)
 
 
+def schedule_until(spec: Spec, method: ServerMethod, seconds: float) -> Schedule:
+    """The arrivals of a run until a time, however many updates that takes."""
+    return _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, sys.maxsize, seconds)
+
+
 @lru_cache(maxsize=4)
 def _schedule(
-    method: ServerMethod, clock: Clock, work: tuple[float, ...], seed: int, updates: int
+    method: ServerMethod,
+    clock: Clock,
+    work: tuple[float, ...],
+    seed: int,
+    updates: int,
+    seconds: float = math.inf,
 ) -> Schedule:
     timer, facts = clock.timer(work, seed), clock.facts(work, seed)
-    return schedule(method, timer, facts, updates)
+    return schedule(method, timer, facts, updates, seconds)
+
+
+def schedule_excerpt(spec: Spec, method: ServerMethod) -> dict[str, Any]:
+    """The jobs of the first updates, to be drawn (docs/formats.md).
+
+    2n updates, fewer (but two) where they take more than `SHOWN_JOBS` jobs a worker.
+    """
+    nodes = spec.node_count
+    found = _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, 4 * nodes)
+    shown = found.times[1 : 2 * nodes]
+    started = np.searchsorted(found.sent, shown)
+    few = int((started <= SHOWN_JOBS * nodes).sum())
+    until = float(shown[max(0, few - 1)])
+    jobs = [_job(found, sample, until) for sample in range(int(np.searchsorted(found.sent, until)))]
+    updates = found.times[found.times <= until].tolist()
+    return {"workers": nodes, "until": until, "updates": updates, "jobs": jobs}
+
+
+def _job(found: Schedule, sample: int, until: float) -> dict[str, Any]:
+    """One job: used, unused, stopped, or still running at the end of the excerpt."""
+    worker, ended = found.workers[sample], float(found.arrived[sample])
+    state = "used" if (found.samples == sample).any() else "unused"
+    later = np.flatnonzero(found.workers[sample + 1 :] == worker)
+    if ended == math.inf:
+        state = "stopped" if len(later) else "running"
+        ended = float(found.sent[sample + 1 + later[0]]) if len(later) else until
+    return {
+        "worker": int(worker),
+        "version": int(found.versions[sample]),
+        "sent": float(found.sent[sample]),
+        "ended": ended,
+        "state": state,
+    }
 
 
 def schedule_columns(

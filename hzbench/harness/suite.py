@@ -20,6 +20,8 @@ from hzbench.harness.orderings import OrderingTable, ReadingTable
 from hzbench.harness.orderings import mistakes as ordering_mistakes
 
 HOME = "hzbench.suites"
+CONTEST = "-contest"  # how names of contests end
+_CONTEST = "got {0}, a contest; expected a suite or a spec; take hzbench contest {0}"
 T = TypeVar("T", bound=Table)
 TABLES = ("suite", "default", "case", "ordering", "reading")
 
@@ -52,9 +54,10 @@ class Suite:
 
 
 def suite_names() -> list[str]:
-    """Names of the suites that ship with the package."""
+    """Names of the suites that ship with the package; contests are no suites."""
     home = Path(str(files(HOME)))
-    return sorted(p.relative_to(home).with_suffix("").as_posix() for p in home.rglob("*.toml"))
+    names = (p.relative_to(home).with_suffix("").as_posix() for p in home.rglob("*.toml"))
+    return sorted(name for name in names if not name.endswith(CONTEST))
 
 
 def load(name_or_path: str) -> Suite:
@@ -67,6 +70,8 @@ def load(name_or_path: str) -> Suite:
         return parse(read_toml(Path(str(files(HOME) / f"{name_or_path}.toml"))), name_or_path)
     path = Path(name_or_path)
     if path.suffix != ".toml" and not path.exists():
+        if name_or_path.endswith(CONTEST):
+            raise UserMistakeError(_CONTEST.format(name_or_path))
         near = difflib.get_close_matches(name_or_path, suite_names(), n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see hzbench list suite"
         raise UserMistakeError(
@@ -85,6 +90,8 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     Raises:
         SpecError: every mistake of every case.
     """
+    if "contest" in table:
+        raise UserMistakeError(_CONTEST.format(where))
     if "case" not in table and "suite" not in table:
         specs = expand(table, where)
         name = Path(where).stem

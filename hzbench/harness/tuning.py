@@ -1,9 +1,9 @@
 """Tuning: the best point of a geometric lattice, with a budget that every method is given alike.
 
-The search is a pattern search. It begins with the first grid, asks for the untried neighbours of
-the best point so far (so a best point on an edge widens the grid), and halves the distances where
-all neighbours are worse. An optimum that the budget leaves on an edge is not an optimum: it is
-named, never silently used.
+The search begins with the first grid and asks for the untried neighbours of the best point so far,
+so a best point on an edge widens the grid. Where all neighbours are worse, what is left of the
+budget is spread evenly between the neighbours along the first axis. An optimum that the budget
+leaves on an edge is not an optimum: it is named, never silently used.
 """
 
 from __future__ import annotations
@@ -94,13 +94,9 @@ def tune(evaluate: Evaluate, axes: Sequence[Axis], budget: int) -> Tuned:
         known.update(zip(points, evaluate(points), strict=True))
 
     ask([tuple(map(float, point)) for point in grid])
-    distance = 1.0
     while len(known) < budget:
-        untried = _untried(_best(known), axes, known, distance)
-        if untried:
-            ask(untried[: budget - len(known)])
-        else:
-            distance /= 2
+        left = budget - len(known)
+        ask(_untried(_best(known), axes, known)[:left] or _between(_best(known), left))
     best = _best(known)
     return Tuned(
         best=_trial(best, axes, known),
@@ -123,19 +119,25 @@ def _outside(point: Point, axes: Sequence[Axis]) -> bool:
     return any(not 0 <= e <= a.count - 1 for a, e in zip(axes, point, strict=True))
 
 
-def _untried(
-    best: Point, axes: Sequence[Axis], known: dict[Point, Score], distance: float
-) -> list[Point]:
-    """The neighbours at a distance that make sense and are not known, also not by their values."""
+def _untried(best: Point, axes: Sequence[Axis], known: dict[Point, Score]) -> list[Point]:
+    """The neighbours that make sense and are not known, also not by their values."""
     values = {_values(point, axes) for point in known}
     found = []
     for index, axis in enumerate(axes):
         for sign in (1, -1):
-            exponent = best[index] + sign * distance
+            exponent = best[index] + sign
             point = (*best[:index], exponent, *best[index + 1 :])
             if axis.allows(exponent) and _values(point, axes) not in values:
                 found.append(point)
     return found
+
+
+def _between(best: Point, count: int) -> list[Point]:
+    """Points along the first axis, evenly spaced between the neighbours of the best one."""
+    lower = count // 2
+    steps = [-(k + 1) / (lower + 1) for k in range(lower)]
+    steps += [(k + 1) / (count - lower + 1) for k in range(count - lower)]
+    return [(best[0] + step, *best[1:]) for step in sorted(steps)]
 
 
 def _values(point: Point, axes: Sequence[Axis]) -> tuple[float, ...]:

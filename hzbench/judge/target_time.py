@@ -147,6 +147,7 @@ def time_ratio(
 
     Arguments:
         own, other: seconds [P] and values [P, R] of each; replica r of both shares its seed.
+            Expectations have R = 1, and the distance of record times is their interval.
         epsilon: ε.
         level: of this one interval; for m comparisons under one error rate give α/m.
     """
@@ -157,8 +158,10 @@ def time_ratio(
     latest = [t[-1] / (1 + STAY) for t, _ in (own, other)]
     one, two = (np.minimum(d, last) for d, last in zip(drawn, latest, strict=True))
     ratio = min(times[0], latest[0]) / min(times[1], latest[1])
-    replicas = own[1].shape[1]
-    half = interval_errors(replicas, 1 - level) * float(np.std(np.log(one / two), ddof=1))
+    replicas, half = max(own[1].shape[1], other[1].shape[1]), 0.0
+    if replicas > 1:
+        error = float(np.std(np.log(one / two), ddof=1))
+        half = interval_errors(replicas, 1 - level) * error
     grid = max(_spacing(t, min(at, t[-1])) for (t, _), at in zip((own, other), times, strict=True))
     half = max(half, grid)
     return Ratio(
