@@ -1,0 +1,124 @@
+"""How near the machine's limits: products, gathers, draws, streams and zeroth-order steps."""
+
+import numpy as np
+import pytest
+import torch
+from bench_tools import Run, bandwidth, peak, seconds, tell
+
+from hzbench.core.streams import Purpose, Rows, normals, replica_keys, signs
+
+pytestmark = pytest.mark.benchmark
+MATRIX = {"graph": "ring", "gossip": "matrix"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+
+
+@pytest.mark.parametrize(("d", "goals"), [(20, (0.2, 0.35)), (200, (0.5, 0.7))])
+def test_dense_quadratics(benchmark, d, goals):
+    problem = {"name": "quadratic", "dimension": d, "rotation": True, "heterogeneity": 0.5}
+    run = Run(problem, [{"count": 64, "batch_size": "full"}], MATRIX, "dsgd", 20, 64)
+    np.testing.assert_allclose(run(), run.torch(), rtol=1e-11, atol=1e-12)
+    kernel, product = seconds(run, run.torch, repeats=3)
+    limit = 20 * 64 * 64 * max(2 * d * d / peak(), 16 * d / bandwidth())
+    best = min(kernel, product)
+    benchmark.pedantic(run, rounds=1)
+    row = f"dense quadratic, d={d}: fraction of the roofline"
+    tell(benchmark, row, limit / best, *goals, "", fused=limit / kernel, torch=limit / product)
+
+
+@pytest.mark.parametrize(("b", "goals"), [(1, (0.4, 0.9)), (16, (0.2, 0.45))])
+def test_minibatches_of_rows(benchmark, b, goals):
+    problem = {"name": "logistic", "planted": {"rows": 20_000, "dimension": 300}}
+    run = Run(problem, [{"count": 64, "batch_size": b}], MATRIX, "dsgd", 20, 16)
+    np.testing.assert_allclose(run(), run.torch(), rtol=1e-11, atol=1e-12)
+    kernel, torch_time = seconds(run, run.torch, repeats=3)
+    limit = 20 * 64 * 16 * (b + 4) * 8 * 300 / bandwidth()  # rows, and x in and out of two passes
+    benchmark.pedantic(run, rounds=3)
+    row = f"minibatch logistic, b={b}, d=300: fraction of the byte roofline"
+    tell(benchmark, row, limit / kernel, *goals, "", torch_over_fused=torch_time / kernel)
+
+
+@pytest.mark.parametrize(("d", "goals"), [(20, (5, 2.5)), (200, (1.8, 1.1)), (2000, (1.8, 1.1))])
+def test_zeroth_order_steps(benchmark, d, goals):
+    problem = {"name": "quadratic", "dimension": d, "rotation": d < 1000, "heterogeneity": 0.5}
+    nodes = {"count": 16, "batch_size": "full"}
+    estimator = {"name": "zeroth_order", "directions": "rademacher"}
+    first = Run(problem, [nodes], MATRIX, "dsgd", 50, 8, 0.01)
+    zeroth = Run(problem, [{**nodes, "estimator": estimator}], MATRIX, "dsgd", 50, 8, 0.0001)
+    np.testing.assert_allclose(zeroth(), zeroth.torch(), rtol=1e-10, atol=1e-11)
+    cheap, dear = seconds(first, zeroth)
+    benchmark.pedantic(zeroth, rounds=3)
+    tell(benchmark, f"ZO step / FO step, quadratic, d={d}", dear / cheap, *goals)
+
+
+@pytest.mark.parametrize(
+    ("law", "draw", "goals"), [("Rademacher", signs, (0.5, 0.15)), ("normal", normals, (2, 0.8))]
+)
+def test_draws(benchmark, law, draw, goals):
+    count = 1 << 12
+    node = torch.arange(256)
+    rows = Rows(keys=replica_keys(0, range(256)), replica=node, node=node, step=node)
+    values = draw(rows, Purpose.DIRECTION, count)
+    assert abs(float(values.mean())) < 5e-3
+    assert abs(float(values.square().mean()) - 1) < 1e-2
+    out = torch.empty(256 * count)
+    own, other = seconds(lambda: draw(rows, Purpose.DIRECTION, count), out.normal_)
+    benchmark.pedantic(draw, (rows, Purpose.DIRECTION, count), rounds=3)
+    row = f"counter-based draws over torch.randn f32: {law}"
+    tell(benchmark, row, own / other, *goals, nanoseconds_a_value=1e9 * own / len(out))
+
+
+def test_a_large_ring(benchmark):
+    """Growth from 1e3 to 1e5 nodes, and the fraction of the stream that two passes need."""
+    problem = {"name": "quadratic", "dimension": 100, "heterogeneity": 0.5}
+    times = {}
+    for n in (1000, 10_000, 100_000):
+        exact = [{"count": n, "batch_size": "full"}]
+        run = Run(problem, exact, MATRIX, "dsgd", 10, 1)
+        times[n] = seconds(lambda run=run: run(boundaries=(10,)), repeats=3)[0] - _fixed(run)
+    b = run.parts.problem.linear
+    x = run.parts.problem.initial
+    for _ in range(10):
+        y = x - 0.05 * (run.parts.problem.hessians * x - b)
+        x = (np.roll(y, 1, 0) + y + np.roll(y, -1, 0)) / 3
+    np.testing.assert_allclose(run()[0], x, rtol=1e-11, atol=1e-13)
+    benchmark.pedantic(run, rounds=1)
+    ideal = 10 * 7 * 8 * 1e5 * 100 / bandwidth()  # x, b in, y out and back, x out
+    benchmark.extra_info["growth"] = {str(n): float(time) for n, time in times.items()}
+    growth = np.log(times[100_000] / times[1000]) / np.log(100)
+    row = "DSGD ring, n=1e5, d=100: fraction of the stream"
+    tell(benchmark, row, ideal / times[100_000], 0.3, 0.7, "", growth_exponent=growth)
+
+
+def _fixed(run):
+    """What a run costs before its first step."""
+    return seconds(lambda: run(boundaries=(0,)), repeats=3)[0]
+
+
+def test_metrics_inside_the_run(benchmark):
+    """What the default record points cost: a run with them over the same run without."""
+    from hzbench.core.plan import BLOCK
+    from hzbench.harness.recorder import BlockRecorder
+    from hzbench.harness.run import prepare
+
+    problem = {"name": "quadratic", "dimension": 20, "heterogeneity": 0.5, "noise": 0.1}
+    run = Run(problem, [{"count": 16}], {"graph": "ring", "gossip": "pair"}, "hdo", 4000, BLOCK)
+    names = prepare(run.spec.replace(checks=[{"theorem": "quadratic_dynamics"}])).observables
+    parts = run.parts
+
+    def recorded():
+        recorder = BlockRecorder(names, run.spec.record_steps, (), parts.problem, {})
+        with torch.no_grad():
+            from hzbench.engine.fused.executor import execute as fused
+
+            fused(run.plan, run.start, parts.problem, parts.population, parts.method, recorder)
+        return recorder.columns
+
+    assert all(np.isfinite(values).all() for values in recorded().values())
+    plain, full = seconds(run, recorded)
+    benchmark.pedantic(recorded, rounds=3)
+    row = f"metrics in the run, {len(run.spec.record_steps)} record points: added"
+    tell(benchmark, row, 100 * (full / plain - 1), 10, 5, "%", observables=len(names))
