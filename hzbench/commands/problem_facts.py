@@ -108,4 +108,5 @@ def _lines(row: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _certificate(constant: dict[str, Any]) -> str:
     """How it was obtained, and where it holds if not everywhere."""
     where = constant["holds"] if constant["value"] is not None else ""
-    return constant["how"] + (f" ({where})" if where not in ("", "everywhere") else "")
+    how: str = constant["how"]
+    return f"{how} ({where})" if where not in ("", "everywhere") else how
