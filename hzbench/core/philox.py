@@ -200,15 +200,33 @@ def invert(words, upper, guide, last):
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
-def normal_values(words, out, part, lines):
-    """Standard normals from words [N] into out [N]; part [2 CHUNK + 1], lines [2, CHUNK]."""
-    for start in range(0, len(words), CHUNK):
-        count = min(CHUNK, len(words) - start)
-        for k in range(count):
-            part[k] = Word(words[start + k])
-        to_normals(part, 0, count, lines, 0, 1)
-        for k in range(count):
-            out[start + k] = lines[0, k]
+def sign_rows(keys, node, step, purpose, part, out):
+    """±1 of every row from its bits: keys [B, 2], node and step [B] -> out [B, count]."""
+    count = out.shape[1]
+    for row in range(len(node)):
+        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
+        fill_words(k0, k1, node[row], step[row], purpose, 0, (count + 31) // 32, part)
+        for w in range((count + 31) // 32):
+            word = np.int64(part[w])
+            for bit in range(min(32, count - 32 * w)):
+                out[row, 32 * w + bit] = np.float64(2 * ((word >> bit) & 1) - 1)
+
+
+@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+def normal_rows(keys, node, step, purpose, offset, part, lines, out):
+    """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B, count].
+
+    Arguments:
+        part: uint64 [2 CHUNK + 8], and lines: [2, CHUNK], for temporaries.
+    """
+    for row in range(len(node)):
+        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
+        for start in range(0, out.shape[1], CHUNK):
+            count = min(CHUNK, out.shape[1] - start)
+            first = fill_words(k0, k1, node[row], step[row], purpose, offset + start, count, part)
+            to_normals(part, first, count, lines, 0, 1)
+            for k in range(count):
+                out[row, start + k] = lines[0, k]
 
 
 @njit(inline="always")

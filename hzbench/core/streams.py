@@ -138,9 +138,13 @@ def _compiled() -> Any:
 
 def _fill_compiled(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
     """The words of all rows from block `first` on into `out` [B, blocks, 4]."""
-    keys, node, step = (a.contiguous().numpy() for a in (rows.keys, rows.node, rows.step))
     fill = _compiled().word_rows
-    fill(keys, node, step, int(purpose), first, out.shape[1], out.flatten(1).numpy())
+    fill(*_addresses(rows), int(purpose), first, out.shape[1], out.flatten(1).numpy())
+
+
+def _addresses(rows: Rows) -> tuple[Integers, ...]:
+    """Keys, nodes and steps as compiled code takes them."""
+    return tuple(a.contiguous().numpy() for a in (rows.keys, rows.node, rows.step))
 
 
 def _fill(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
@@ -191,25 +195,29 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """
     import torch
 
-    drawn = words(rows, purpose, count, offset)
-    if drawn.device.type != "cpu":
+    if rows.node.device.type != "cpu":
+        drawn = words(rows, purpose, count, offset)
         inverse: Tensor = torch.special.ndtri((drawn.double() + 0.5) * 2.0**-32)
         return inverse
-    module = _compiled()
-    part, lines = np.empty(2 * module.CHUNK + 1, dtype=np.uint64), np.empty((2, module.CHUNK))
-    found = np.empty(drawn.numel())
-    module.normal_values(drawn.contiguous().numpy().ravel(), found, part, lines)
-    return torch.from_numpy(found).view(drawn.shape)
+    module, out = _compiled(), np.empty((len(rows), count))
+    part, lines = np.empty(2 * module.CHUNK + 8, dtype=np.uint64), np.empty((2, module.CHUNK))
+    module.normal_rows(*_addresses(rows), int(purpose), offset, part, lines, out)
+    return torch.from_numpy(out)
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:
     """Rademacher ±1, one bit each, float64, shape [B, count]."""
     import torch
 
-    packed = words(rows, purpose, (count + 31) // 32)
+    size = (count + 31) // 32
+    if rows.node.device.type == "cpu":
+        out, part = np.empty((len(rows), count)), np.empty(size + 6, dtype=np.uint64)
+        _compiled().sign_rows(*_addresses(rows), int(purpose), part, out)
+        return torch.from_numpy(out)
+    packed = words(rows, purpose, size)
     octets = packed.view(torch.uint8).view(*packed.shape, 8)[:, :, :4]  # the low half, bytewise
     table = _octet_signs().to(packed.device)
-    return table[octets.reshape(len(rows), 4 * packed.shape[1]).long()].flatten(1)[:, :count]
+    return table[octets.reshape(len(rows), 4 * size).long()].flatten(1)[:, :count]
 
 
 @cache

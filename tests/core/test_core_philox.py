@@ -8,7 +8,7 @@ from core_rows import rows_of
 from test_core_streams import KNOWN
 
 from hzbench.core import streams
-from hzbench.core.philox import fill_words, to_signs
+from hzbench.core.philox import fill_words, to_normals, to_signs
 from hzbench.core.streams import Purpose, normals, philox, signs, words
 
 
@@ -46,10 +46,14 @@ def ulps(found, expected):
     return np.abs(found - expected) / np.spacing(np.abs(expected))
 
 
-def normals_of(packed, monkeypatch):
-    """Normals that the streams make of these words."""
-    monkeypatch.setattr(streams, "words", lambda *_: torch.from_numpy(packed.astype(np.int64)))
-    return normals(rows_of(), 0, packed.shape[1]).numpy()
+def normals_of(packed):
+    """Normals that compiled code makes of these words [B, count]."""
+    count = packed.shape[1]
+    out, words = np.empty((len(packed) + 1, count)), np.empty(2 * count + 1, dtype=np.uint64)
+    for row, each in enumerate(packed):
+        words[:count] = each
+        to_normals(words, 0, count, out, row, len(packed))
+    return out[:-1]
 
 
 def some_words():
@@ -59,20 +63,20 @@ def some_words():
     return np.array([[*ends, *near, *random.integers(0, 2**32, 3000)]])
 
 
-def test_normals_invert_the_normal_distribution_to_four_ulps(monkeypatch):
+def test_normals_invert_the_normal_distribution_to_four_ulps():
     packed = some_words()
     with mpmath.workdps(40):
         points = [(2 * mpmath.mpf(int(word)) + 1) / 2**33 for word in packed[0]]
         exact = np.array([float(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1)) for p in points])
-    assert ulps(normals_of(packed, monkeypatch)[0], exact).max() <= 4
+    assert ulps(normals_of(packed)[0], exact).max() <= 4
 
 
-def test_normals_equal_those_that_torch_makes_to_six_ulps(monkeypatch):
+def test_normals_equal_those_that_torch_makes_to_six_ulps():
     packed = np.concatenate(
         [some_words(), np.random.default_rng(2).integers(0, 2**32, (300, 3108))]
     )
     expected = torch.special.ndtri((torch.from_numpy(packed).double() + 0.5) * 2.0**-32).numpy()
-    assert ulps(normals_of(packed, monkeypatch), expected).max() <= 6
+    assert ulps(normals_of(packed), expected).max() <= 6
 
 
 def test_torch_and_compiled_code_give_the_same_words(monkeypatch):
@@ -92,3 +96,10 @@ def test_signs_are_bits(start, count):
     for row, packed in enumerate(drawn(rows, Purpose.DIRECTION, 4)):
         to_signs(packed, 0, count, start, found, row)
     assert (found == expected).all()
+
+
+@pytest.mark.parametrize("offset", [0, 2, 5])
+def test_normals_of_rows_are_those_of_their_words(offset):
+    rows = rows_of(replicas=3, nodes=2, steps=2)
+    packed = words(rows, Purpose.DATA, 2500, offset).numpy().astype(np.uint64)
+    assert (normals(rows, Purpose.DATA, 2500, offset).numpy() == normals_of(packed)).all()

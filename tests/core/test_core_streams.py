@@ -166,13 +166,12 @@ def test_neighbouring_draws_are_uncorrelated(draw):
         assert abs(float(product.mean())) * product.numel() ** 0.5 < 4.5
 
 
-def test_uniforms_stay_inside_the_interval_and_normals_are_finite(monkeypatch):
+def test_uniforms_stay_inside_the_interval(monkeypatch):
     extremes = torch.tensor([[0, 0xFFFFFFFF]])
     monkeypatch.setattr(streams, "words", lambda *_: extremes)
     drawn = uniforms(rows_of(), 0, 2)
     assert drawn.min() > 0
     assert drawn.max() < 1
-    assert normals(rows_of(), 0, 2).abs().max() < 6.34
 
 
 @pytest.mark.parametrize("high", [1, 2, 7, 1000])
