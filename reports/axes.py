@@ -6,6 +6,7 @@ Imports no plotting library at module level: the functions receive an axes objec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +21,9 @@ LOG_FROM = 4.0  # a positive quantity that varies by more than this factor is dr
 DEEPEST = 1e-16  # relative to the top: rounding below
 
 
-def power_of_ten(value: float, _position: float | None = None) -> str:
+def power_of_ten(value: float, _position: float | None = None, digits: int = 3) -> str:
     """Tick label: 0.01, 250, 10⁻⁷."""
-    return "0" if value == 0 else number(value, 3)
+    return "0" if value == 0 else number(value, digits)
 
 
 def scale_steps(ax: Axes, steps: Array) -> None:
@@ -53,9 +54,22 @@ def scale_values(ax: Axes, shown: Sequence[Array]) -> None:
     if positive and top > 0 and top / bottom >= LOG_FROM:
         _log_axis(ax, bottom, top)
     else:
-        air = 0.06 * float(np.ptp(values)) or 0.1 * abs(top) or 1.0
+        spread = float(np.ptp(values))
+        air = 0.06 * spread or 0.1 * abs(top) or 1.0
         ax.set_ylim(float(values.min()) - air, top + air)
-        ax.yaxis.set_major_formatter(power_of_ten)
+        digits = digits_for(float(np.abs(values).max()), spread)
+        ax.yaxis.set_major_formatter(lambda value, _: power_of_ten(value, digits=digits))
+
+
+def digits_for(size: float, spread: float) -> int:
+    """Significant digits that tell ticks apart on an axis of that spread around that size.
+
+    >>> digits_for(2.3, 2.0), digits_for(2.3, 1e-4)
+    (3, 7)
+    """
+    if not 0 < spread < size:
+        return 3
+    return max(3, min(12, ceil(log10(size / spread)) + 2))
 
 
 def _log_axis(ax: Axes, bottom: float, top: float) -> None:

@@ -135,7 +135,9 @@ def _trajectory(figure: Figure, panel: Panel) -> None:
     lower.set_xlabel("step")
 
 
-def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> None:
+def _measured(
+    ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED, shade: float = 0.35
+) -> None:
     import seaborn as sns
 
     if item.low is not None and item.high is not None:
@@ -144,7 +146,7 @@ def _measured(ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED) -> No
     size = item.mean.shape[1]
     for k in range(size):
         low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
-        ax.fill_between(x, low, high, color=colour, alpha=0.35, linewidth=0)
+        ax.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
     sns.lineplot(
         x=np.tile(x, size),
         y=item.mean.T.ravel(),
@@ -286,10 +288,11 @@ def _mark_tested(ax: Axes, panel: Panel, shown: Curve) -> None:
 
 def _race(figure: Figure, panel: Panel) -> None:
     ax = figure.add_subplot()
+    shade = 0.35 if len(panel.curves) <= 3 else 0.1  # of bands that overlap
     for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
         if not np.isfinite(item.mean).any():
             continue  # its colour stays its own
-        _measured(ax, panel.steps, replace(item, low=None, high=None), svg.SERIES[index])
+        _measured(ax, panel.steps, replace(item, low=None, high=None), svg.SERIES[index], shade)
         ax.lines[-1].set_linestyle(DASHES[index % len(DASHES)])  # type: ignore[arg-type]
     look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
     for index, step, value in panel.marks:

@@ -49,7 +49,10 @@ def wide_console() -> Console:
 
 
 def verdict_table(record: Mapping[str, Any]) -> None:
-    """One line a check, then the headline."""
+    """One line a check, then the headline; the title alone where nothing is checked."""
+    if not any(run["verdicts"] for run in record["runs"]):
+        wide_console().print(escape(record["suite"]["title"]), soft_wrap=True, highlight=False)
+        return
     suite = record["suite"]
     table = Table(
         title=f"{escape(suite['title'])} · {suite['checks']} checks, each at level "

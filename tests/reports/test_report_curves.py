@@ -23,6 +23,7 @@ from synthetic_results import (
 )
 
 from hzbench.reports import figures, formats, svg
+from hzbench.reports.axes import digits_for, power_of_ten
 from hzbench.reports.curves import (
     POINTS_AT_MOST,
     array,
@@ -113,6 +114,14 @@ def test_bands_of_three_seeds_are_those_of_student() -> None:
     few, many = (panel.curves[0].half[:, 0].tolist() for panel in drawn)
     assert few == pytest.approx([0.4303, 0.8605], abs=1e-4)
     assert many == pytest.approx([0.1961, 0.3921], abs=1e-4)
+
+
+def test_ticks_that_differ_are_labelled_differently() -> None:
+    for size, spread in [(2.3, 1e-4), (2.3, 2.0), (1e4, 0.3), (0.7, 3e-9)]:
+        ticks = np.linspace(size - spread, size, 6)
+        digits = digits_for(size, spread)
+        assert len({power_of_ten(tick, digits=digits) for tick in ticks}) == 6
+    assert digits_for(2.0, 5.0) == digits_for(2.0, 0.0) == 3
 
 
 def test_residuals_of_deterministic_observables_are_relative() -> None:
