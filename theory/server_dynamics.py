@@ -52,6 +52,7 @@ MUTANTS = (
 LARGEST_STATE = 6000
 COMFORTABLE_STATE = 400
 MOST_WORK = 4e10
+MOST_UPDATES = 200_000
 COMFORTABLE_WORK = 2e9
 
 
@@ -124,6 +125,9 @@ def _assumptions(setting: Setting, structure: Assumption) -> tuple[Assumption, .
 
 
 def _affordable(setting: Setting) -> Assumption:
+    text, updates = "the exact recursion is affordable", setting.record[-1]
+    if updates > MOST_UPDATES:
+        return assume(text, False, f"{updates} updates (at most {MOST_UPDATES})")
     run, form = compiled(setting), choose_form(setting)
     size, cost = _state_size(setting, run, form), _work(setting, run, form)
     detail = (
@@ -131,7 +135,7 @@ def _affordable(setting: Setting) -> Assumption:
         f"{cost:.2g} multiplications (at most {MOST_WORK:.2g})"
     )
     fits = size <= LARGEST_STATE and cost <= MOST_WORK
-    return assume("the exact recursion is affordable", fits, detail)
+    return assume(text, fits, detail)
 
 
 def compiled(setting: Setting) -> Program:

@@ -51,7 +51,7 @@ def test_rennala_is_biased_and_malenia_is_not():
 def test_tables_settle_at_the_optimum(server):
     form, _ = quadratic(np.random.default_rng(8), 3, 2)
     case = given(
-        form, GRADIENTS, server, clock(1, 2, 4), 3000, step_sizes=np.full(3, 0.1), record=(3000,)
+        form, GRADIENTS, server, clock(1, 2, 4), 1000, step_sizes=np.full(3, 0.1), record=(1000,)
     )
     optimum = np.linalg.solve(form.hessians.mean(0), form.linear.mean(0))
     found = server_moments(case).values["mean_iterate"][0]
