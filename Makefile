@@ -24,8 +24,10 @@ test-slow: $(STAMP)  ## run the tests that take minutes
 test-gpu: $(STAMP)  ## run the tests that need CUDA (make TORCH=cuda test-gpu)
 	$(BIN)/python -m pytest -m gpu
 
-bench: $(STAMP)  ## time exact recursions at n = 256, d = 1000, and batched networks
-	$(BIN)/python -m pytest -s -m benchmark tests/benchmarks
+bench: $(STAMP)  ## time kernels, draws, networks and recursions against their baselines; a page
+	@mkdir -p hzbench-out
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -m benchmark tests/benchmarks --benchmark-json=hzbench-out/benchmarks.json
+	$(BIN)/hzbench report --benchmarks hzbench-out/benchmarks.json
 
 check-core: $(STAMP)  ## judge the whole theory: the suite core (minutes)
 	$(BIN)/hzbench run core

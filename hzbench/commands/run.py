@@ -18,7 +18,7 @@ from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
-from hzbench.reports.html import write_report
+from hzbench.reports.html import write_benchmarks, write_report
 
 
 def run(
@@ -72,20 +72,39 @@ def _costs(console: Console, provenance: Mapping[str, Any]) -> None:
     console.print(f"peak memory {provenance['peak_memory'] / 2**30:.2f} GiB", highlight=False)
 
 
-def report(results: Path, out: Path | None) -> Path:
-    """Draw a saved record again, with the mutation study that lies beside it."""
+def report(results: Path | None, out: Path | None, benchmarks: Path | None = None) -> Path:
+    """Draw a saved record again, with the mutation study that lies beside it, or benchmarks."""
+    if (results is None) == (benchmarks is None):
+        raise UserMistakeError(
+            f"got {'both' if results else 'neither'} of a results.json and --benchmarks; expected "
+            "one of them; give the file that hzbench run or make bench wrote"
+        )
+    path = results or benchmarks
+    assert path is not None
+    known = _known(path, ("schema", "runs") if results else ("benchmarks",))
+    page = out or path.with_name("report.html" if results else "benchmarks.html")
+    writable(page.parent)
+    if results:
+        return write_report(known, page, _saved(results.with_name("mutants.json")))
+    return write_benchmarks(known, page)
+
+
+def _known(path: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """A saved JSON object with these keys.
+
+    Raises:
+        UserMistakeError: it is none.
+    """
     try:
-        record: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-        known = record["schema"], record["runs"]
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            found[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserMistakeError(
-            f"got {results}, which holds no results ({error}); expected a results.json; "
-            "give the one that hzbench run wrote"
+            f"got {path}, which holds no results ({error}); expected a results.json, or with "
+            "--benchmarks what make bench wrote; give the one that hzbench run wrote"
         ) from None
-    del known
-    page = out or results.with_name("report.html")
-    writable(page.parent)
-    return write_report(record, page, _saved(results.with_name("mutants.json")))
+    return found
 
 
 def redraw(folder: Path, mutation: Mapping[str, Any]) -> Path:
