@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.estimator import Estimator
 from hzbench.core.explain import explain
 from hzbench.core.method import Method
 from hzbench.core.mutant import Mutant
@@ -36,6 +37,9 @@ from hzbench.harness.setting import (
     work_of,
 )
 from hzbench.topology.build import build_network
+
+LEAST_SMOOTHING = 1e-6
+"""ν below which a difference of float32 values around 1 is rounding, where it is subtracted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +213,21 @@ def _estimator_mistakes(spec: Spec, problem: Any) -> list[str]:
                 f"{spec.problem['name']!r}; expected function values only; take zeroth_order with "
                 "a central or forward difference"
             )
+        found += [f"{place}: {text}" for text in _rounding_mistakes(spec, problem, estimator)]
     return found
+
+
+def _rounding_mistakes(spec: Spec, problem: Any, estimator: Estimator) -> list[str]:
+    """Differences of two float32 values whose rounding is a tenth of a slope of 1 or more."""
+    nu = getattr(estimator, "smoothing", 1.0)
+    stable = hasattr(problem, "directional_difference") or estimator.uses_gradients
+    if spec.run.dtype == "float64" or stable or nu >= LEAST_SMOOTHING:
+        return []
+    return [
+        f"got smoothing {nu:g} in float32 on problem {spec.problem['name']!r}; expected at least "
+        f"{LEAST_SMOOTHING:g}, since it subtracts values that are rounded at 6e-8 of their size; "
+        'raise it (1e-3 loses little), or take dtype = "float64"'
+    ]
 
 
 @contextmanager

@@ -137,3 +137,16 @@ def test_servers_have_both_engines():
     for name, values in torch_run.columns.items():
         np.testing.assert_allclose(fused_run.columns[name], values, rtol=1e-11, atol=1e-12)
     assert why_not_fused(build(spec), names) is None
+
+
+def test_float32_refuses_a_smoothing_below_its_rounding():
+    def given(problem, nu, dtype="float32"):
+        nodes = [{"count": 2, "estimator": {"name": "zeroth_order", "smoothing": nu}}]
+        return Spec.parse({"problem": problem, "nodes": nodes, "run": {"steps": 2, "dtype": dtype}})
+
+    rosenbrock = {"name": "rosenbrock"}
+    with pytest.raises(SpecError, match=r"got smoothing 1e-07 in float32.*at least 1e-06.*float64"):
+        build(given(rosenbrock, 1e-7))
+    build(given(rosenbrock, 1e-6))
+    build(given(rosenbrock, 1e-7, "float64"))
+    build(given({"name": "quadratic", "dimension": 2}, 1e-7))  # differenced without cancellation
