@@ -6,16 +6,24 @@ The harness knows no theory; this adds its numbers to a finished record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hzbench.core.clock import ClockFacts
+from hzbench.core.server import ServerMethod
 from hzbench.core.server_facts import ServerFacts
 from hzbench.core.setting import Setting
+from hzbench.core.spec import Spec
 from hzbench.core.structure import Quadratic
 from hzbench.harness.build import build_problem
 from hzbench.harness.contest import Cell, Contest, MethodTable
-from hzbench.harness.setting import setting_of
+from hzbench.harness.setting import clock_facts, method_of, setting_of
+from hzbench.theory.arrivals import history
+from hzbench.theory.server_schedule import bin_sums
 from hzbench.theory.time_complexity import (
     asgd_time,
     heterogeneous_time,
@@ -24,6 +32,8 @@ from hzbench.theory.time_complexity import (
     tridiagonal_slope,
 )
 
+Array = NDArray[np.float64]
+UPDATES = 400  # a worker, from whose later half shares are counted
 Laws = Callable[[list[float], float], float]
 
 
@@ -36,13 +46,28 @@ def add_predictions(record: dict[str, Any], contest: Contest) -> None:
     settings = _settings(contest)
     for cell, row in zip(contest.cells, record["cells"], strict=True):
         for method in contest.methods:
-            setting = settings[cell.problem.label, cell.clock.label, method.label]
-            row["entrants"][method.label]["predicted_floor"] = bias_floor(setting)
+            entrant = row["entrants"][method.label]
+            spec = _tuned(contest, cell, method, entrant["tuned"])
+            own = settings[cell.problem.label, cell.clock.label, method.label]
+            server, clock = server_facts(spec), clock_facts(spec, method_of(spec))
+            entrant["predicted_floor"] = bias_floor(replace(own, server=server, clock=clock))
     record["slopes"] = [
         _slope(pair, record, method, settings)
         for pair in _pairs(contest)
         for method in contest.methods
     ]
+
+
+def _tuned(contest: Contest, cell: Cell, method: MethodTable, values: Mapping[str, float]) -> Spec:
+    rest = {key: int(value) for key, value in values.items() if key != "step_size"}
+    return contest.spec(cell.problem, cell.clock, method, rest, contest.table.judging.seed)
+
+
+def server_facts(spec: Spec) -> ServerFacts:
+    """What the method of a spec declares."""
+    method = method_of(spec)
+    assert isinstance(method, ServerMethod)
+    return method.server_facts()
 
 
 def _settings(contest: Contest) -> dict[tuple[str, str, str], Setting]:
@@ -60,25 +85,41 @@ def _settings(contest: Contest) -> dict[tuple[str, str, str], Setting]:
 
 
 def bias_floor(setting: Setting) -> float | None:
-    """The E|∇f|² below which no step size brings vanilla asynchronous SGD; None: unknown.
+    """The E|∇f|² where a method settles as step sizes go to 0; None: unknown.
 
-    Formula: |Σ_i (p_i − 1/n) b_i|², p_i ∝ 1/τ_i, where all workers share one Hessian and every
-    arrival updates with weight 1. Source: own derivation; increments telescope over a period.
+    Formula: |Σ_i (p_i − 1/n) b_i|², p_i the share of worker i in all weights that updates use,
+    where all workers share one Hessian: slowly moving, x follows −Σ_i p_i ∇f_i. Source: own
+    derivation; exact for any step size in vanilla asynchronous SGD, where the average of the
+    versions used is that fixed point, since increments telescope over a period.
     """
-    structure, server, clock = setting.problem.structure, setting.server, setting.clock
-    if not isinstance(structure, Quadratic) or server is None or clock is None:
+    structure = setting.problem.structure
+    if not isinstance(structure, Quadratic) or setting.server is None or setting.clock is None:
         return None
-    if np.ptp(structure.hessians, axis=0).max() != 0 or not _vanilla(server):
+    if np.ptp(structure.hessians, axis=0).max() != 0:
         return None
-    if clock.law not in ("fixed", "exponential", "uniform"):
-        return None
-    rates = 1 / np.array(clock.seconds, dtype=float)
-    shares = rates / rates.sum() - 1 / setting.nodes
-    return float(np.square(shares @ structure.linear).sum())
+    bias = (used_shares(setting) - 1 / setting.nodes) @ structure.linear
+    return float(np.square(bias).sum())
 
 
-def _vanilla(server: ServerFacts) -> bool:
-    return server.rule == "asgd" and not server.fastest and server.adaptive == "none"
+def used_shares(setting: Setting) -> Array:
+    """Every worker's share in the weights that the later half of many updates use, [n]."""
+    assert setting.server is not None
+    assert setting.clock is not None
+    return np.array(_shares(setting.server, setting.clock))
+
+
+@lru_cache(maxsize=256)
+def _shares(server: ServerFacts, clock: ClockFacts) -> tuple[float, ...]:
+    updates = UPDATES * len(clock.seconds)
+    found = history(clock, server, updates)
+    half = int(found.offsets[updates // 2])
+    inside = found.bins >= 0
+    owner = np.zeros(int(found.bins.max()) + 1, dtype=np.int64)
+    owner[found.bins[inside]] = found.workers[inside]
+    weights = found.weights * bin_sums(found)[0]
+    late = np.bincount(owner[found.used[half:]], weights[half:], minlength=len(clock.seconds))
+    shares: list[float] = (late / late.sum()).tolist()
+    return tuple(shares)
 
 
 def _pairs(contest: Contest) -> list[tuple[Cell, Cell]]:

@@ -13,13 +13,7 @@ from typing import Any
 from hzbench.reports.formats import duration, finite, number, words
 
 Record = Mapping[str, Any]
-WORDS = {
-    "faster": "consistent",
-    "slower": "violated",
-    "undecided": "inconclusive",
-    "error": "inapplicable",
-}
-"""Outcomes of a ratio and the badge that has their colour."""
+NO_BIAS = 1e-12  # predicted floors below are rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +209,8 @@ def _against(cells: Sequence[Record], label: str) -> str:
         parts.append(f"not judged in {broken} (optimum on an edge)")
     never = sum(cell["entrants"][label]["seconds"] is None for cell in cells)
     tail = f", which never arrives in {never}" if never else ""
+    passes = sum(_note(c["entrants"][label], c["target"]).startswith("passes") for c in cells)
+    tail += f", in {passes} only passing by" if passes else ""
     return f"{label}{tail}: " + ", ".join(parts)
 
 
@@ -292,7 +288,7 @@ def _entry(cell: Record, label: str, least: float) -> Entry:
         span="" if ratio is None else _span(ratio),
         outcome="" if ratio is None else ratio["outcome"],
         tuned=", ".join(f"{_short(k)} {number(v)}" for k, v in entrant["tuned"].items()),
-        note=_note(entrant),
+        note=_note(entrant, cell["target"]),
         best=_seconds(cell, label) == least < inf,
     )
 
@@ -314,15 +310,17 @@ def _short(key: str) -> str:
     return {"step_size": "η", "batch": "S", "delay_threshold": "R"}.get(key, key)
 
 
-def _note(entrant: Record) -> str:
+def _note(entrant: Record, target: float) -> str:
     """Edges first; else the floor of a method that never arrives."""
     if entrant["edges"]:
         found = ", ".join(f"{_short(key)} {side}" for key, side in entrant["edges"])
         return f"error: best value at the edge of the grid ({found}) after {entrant['runs']} runs"
-    if entrant["seconds"] is not None:
-        return ""
     predicted = entrant.get("predicted_floor")
-    known = f", predicted bias {number(predicted)}" if finite(predicted) and predicted > 0 else ""
+    biased = finite(predicted) and predicted > NO_BIAS
+    if entrant["seconds"] is not None:
+        passes = biased and finite(predicted) and predicted > target
+        return f"passes by, on its way to the bias {number(predicted)}" if passes else ""
+    known = f", predicted bias {number(predicted)}" if biased else ""
     return f"floor {number(entrant['floor'])}{known}"
 
 

@@ -80,6 +80,7 @@ class RunView:
     replicas: int
     diverged: int
     reference: str
+    schedule: Mapping[str, Any] | None
     spec: str
 
     @property
@@ -215,6 +216,7 @@ def _run_view(
         replicas=int(run.get("replicas") or 0),
         diverged=int(run.get("diverged") or 0),
         reference=_reference(run),
+        schedule=run.get("schedule"),
         spec=json.dumps(run.get("spec") or {}, indent=2, ensure_ascii=False),
     )
 

@@ -48,6 +48,11 @@ def render(document: Document) -> str:
             glyphs=GLYPHS,
             claim_ids={claim.id for claim in document.claims},
             drawings={run.id: _drawings(run) for run in document.runs},
+            schedules={
+                run.id: draw_schedule(run.schedule, f"{run.id}-schedule")
+                for run in document.runs
+                if run.schedule
+            },
             races=[_race(index, group) for index, group in enumerate(document.groups, start=1)],
             figures=_figures(document.experiment),
             p_values=figures.draw_p_values(document.p_values, "p-values")

@@ -33,6 +33,7 @@ Schema 1, every number JSON-able (non-finite numbers are null):
            "verdicts": [{fields of core.verdict.Verdict, "met": bool}],
                           (verdict i judges prediction i; components in brackets count from 0;
                           method "deterministic" comes with p_value 1 or 0)
+           "schedule": the first jobs of a server's run (docs/formats.md) | null,
            "provenance": {"seed", "device", "dtype", versions}}
 """
 

@@ -304,22 +304,18 @@ def _label_mistakes(contest: Contest) -> list[str]:
 
 
 def _budget_mistakes(contest: Contest) -> list[str]:
-    """First grids beyond the budget, which could not be widened."""
-    return [
-        f"contest.budget: got {contest.table.budget} runs with a first grid of {size} for "
-        f"{method.label!r}; expected at least 2 more for every parameter, to widen it; raise it"
-        for cell in contest.cells[:1]
-        for method in contest.methods
-        for size, axes in [(_grid_size(cell, method), axes_of(cell, method))]
-        if contest.table.budget < size + 2 * len(axes)
-    ]
-
-
-def _grid_size(cell: Cell, method: MethodTable) -> int:
-    size = 1
-    for axis in axes_of(cell, method):
-        size *= axis.count
-    return size
+    """First grids that leave the budget nothing to widen them with."""
+    found = []
+    for problem in contest.problems:
+        steps = (problem.step_sizes or contest.table.step_sizes).count
+        for method in contest.methods:
+            size, more = (steps, 2) if method.tuned is None else (steps * method.tuned.count, 4)
+            if contest.table.budget < size + more:
+                found.append(
+                    f"contest.budget: got {contest.table.budget} runs with a first grid of {size} "
+                    f"for {method.label!r}; expected at least {more} more, to widen it; raise it"
+                )
+    return list(dict.fromkeys(found))
 
 
 def _run_mistakes(contest: Contest) -> list[str]:

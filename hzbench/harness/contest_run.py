@@ -94,13 +94,15 @@ def run_contest(contest: Contest, options: Options, report: Report | None = None
 
 def _schedules(contest: Contest) -> dict[str, Any]:
     """How every method begins under the first clock whose workers are not alike."""
-    problem, found = contest.problems[0], {}
+    problem = contest.problems[0]
+    found: dict[str, Any] = {}
     clock = next(filter(lambda c: _unequal(contest, c), contest.clocks), contest.clocks[0])
     for method in contest.methods:
         spec = contest.spec(problem, clock, method, seed=contest.table.judging.seed)
         server = method_of(spec)
         assert isinstance(server, ServerMethod)
-        found[method.label] = schedule_excerpt(spec, server)
+        excerpt = schedule_excerpt(spec, server)
+        found |= {method.label: excerpt} if excerpt else {}
     return {"clock": clock.label, "methods": found}
 
 

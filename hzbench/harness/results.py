@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from hzbench.core.prediction import Prediction
 from hzbench.core.result import SCHEMA, plain
+from hzbench.core.server import ServerMethod
 from hzbench.core.spec import NodeGroup, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
 from hzbench.harness.run import Result
-from hzbench.harness.setting import estimator_of
+from hzbench.harness.server import schedule_excerpt
+from hzbench.harness.setting import estimator_of, method_of
 from hzbench.harness.simulate import REFERENCE, provenance
 from hzbench.harness.suite import Suite
 
@@ -80,9 +82,16 @@ def run_record(result: Result) -> dict[str, Any]:
         "reference": None if reference is None else {"objective_gap": summary(reference)},
         "predictions": [prediction_record(p) for p in result.predictions],
         "verdicts": [verdict_record(v) for v in result.verdicts],
+        "schedule": _excerpt(spec),
     }
     plained: dict[str, Any] = plain(record)
     return plained
+
+
+def _excerpt(spec: Spec) -> dict[str, Any] | None:
+    """The first jobs of a server's run, without any mutant; None where there is no server."""
+    method = method_of(spec)
+    return schedule_excerpt(spec, method) if isinstance(method, ServerMethod) else None
 
 
 def summary(values: NDArray[np.float64]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hzbench.core.spec import Spec
 from hzbench.engine.arrivals import schedule
 from hzbench.harness.setting import clock_of, work_of
 
-SHOWN_JOBS = 12  # a worker, of an excerpt
+SHOWN_JOBS, SHOWN_WORKERS = 12, 64  # of an excerpt: jobs a worker, and workers
 SCHEDULED = ("seconds", "arrivals", "used_weight", "used_version")
 
 
@@ -44,20 +44,23 @@ def _schedule(
     return schedule(method, timer, facts, updates, seconds)
 
 
-def schedule_excerpt(spec: Spec, method: ServerMethod) -> dict[str, Any]:
-    """The jobs of the first updates, to be drawn (docs/formats.md).
+def schedule_excerpt(spec: Spec, method: ServerMethod) -> dict[str, Any] | None:
+    """The jobs of the first updates, to be drawn (docs/formats.md); None for too many workers.
 
     2n updates, fewer (but two) where they take more than `SHOWN_JOBS` jobs a worker.
     """
     nodes = spec.node_count
-    found = _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, 4 * nodes)
-    shown = found.times[1 : 2 * nodes]
+    if nodes > SHOWN_WORKERS:
+        return None
+    updates = min(4 * nodes, spec.run.steps)
+    found = _schedule(method, clock_of(spec), work_of(spec), spec.run.seed, updates)
+    shown = found.times[min(1, updates - 1) : 2 * nodes]
     started = np.searchsorted(found.sent, shown)
     few = int((started <= SHOWN_JOBS * nodes).sum())
     until = float(shown[max(0, few - 1)])
     jobs = [_job(found, sample, until) for sample in range(int(np.searchsorted(found.sent, until)))]
-    updates = found.times[found.times <= until].tolist()
-    return {"workers": nodes, "until": until, "updates": updates, "jobs": jobs}
+    times = found.times[found.times <= until].tolist()
+    return {"workers": nodes, "until": until, "updates": times, "jobs": jobs}
 
 
 def _job(found: Schedule, sample: int, until: float) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""The page of a contest: what it says of synthetic results, and that it renders."""
+
+import copy
+
+import pytest
+
+from hzbench.reports.contest import contest_view
+from hzbench.reports.html import render_contest
+from hzbench.reports.schedule_figure import draw_schedule
+
+CURVE = {"seconds": [0.0, 1.0, 10.0], "mean": [1.0, 0.5, 0.01], "standard_error": [0.0, 0.0, 0.0]}
+JOBS = [
+    {"worker": 0, "version": 0, "sent": 0.0, "ended": 1.0, "state": "used"},
+    {"worker": 1, "version": 0, "sent": 0.0, "ended": 2.0, "state": "stopped"},
+    {"worker": 0, "version": 1, "sent": 1.0, "ended": 2.0, "state": "running"},
+]
+EXCERPT = {"workers": 2, "until": 2.0, "updates": [1.0, 2.0], "jobs": JOBS}
+
+
+def entrant(seconds, **changes):
+    trial = {"values": {"step_size": 0.1}, "point": [0.0], "seconds": seconds, "level": 0.1}
+    return {
+        "seconds": seconds,
+        "low": seconds,
+        "high": seconds,
+        "until": 30.0,
+        "floor": 0.07,
+        "tuned": {"step_size": 0.1},
+        "edges": [],
+        "runs": 4,
+        "trials": [trial],
+        "exact": True,
+        "replicas": 0,
+        "curve": CURVE,
+        "predicted_floor": None,
+        **changes,
+    }
+
+
+def ratio(value, low, high, outcome):
+    return {"ratio": value, "low": low, "high": high, "level": 0.01, "outcome": outcome}
+
+
+CELL = {
+    "problem": "quadratic <b>",
+    "clock": "linear",
+    "target": 0.05,
+    "entrants": {
+        "Ringleader": entrant(10.0),
+        "Malenia": entrant(8.0),
+        "ASGD": entrant(None, predicted_floor=0.06),
+        "edgy": entrant(1.0, edges=[["step_size", "above"]]),
+    },
+    "ratios": {
+        "Malenia": ratio(1.25, 1.2, 1.3, "slower"),
+        "ASGD": ratio(0.4, 0.0, 0.42, "faster"),
+        "edgy": ratio(10.0, 9.0, 11.0, "error"),
+    },
+}
+RECORD = {
+    "contest": {
+        "name": "c",
+        "title": "C",
+        "description": "",
+        "reference": "Ringleader",
+        "alpha": 0.05,
+        "budget": 4,
+        "step_sizes": {"first": 0.1, "ratio": 2.0, "count": 2},
+    },
+    "methods": [
+        {"label": "Ringleader", "method": {"name": "ringleader"}},
+        {"label": "Malenia", "method": {"name": "malenia"}},
+        {"label": "ASGD", "method": {"name": "asgd"}},
+        {"label": "edgy", "method": {"name": "ia2sgd"}},
+    ],
+    "nodes": [{"count": 2}],
+    "comparisons": 3,
+    "level": 0.05 / 3,
+    "cells": [CELL],
+    "slopes": [
+        {"problem": "q", "clock": "linear", "method": m, "measured": 1.3, "predicted": None}
+        for m in ("Ringleader", "Malenia", "ASGD", "edgy")
+    ],
+    "schedules": {"clock": "linear", "methods": {"Ringleader": EXCERPT}},
+    "provenance": {"seconds": 3.0, "created": "now"},
+}
+
+
+def test_the_answer_counts_wins_losses_and_what_was_not_judged():
+    view = contest_view(RECORD)
+    assert view.answer[0].startswith("Ringleader is the fastest of all methods in 0 of 1 cells")
+    assert "Malenia: slower in 1 (1.25)" in view.answer[1]
+    assert "ASGD, which never arrives in 1: faster in 1 (0.4)" in view.answer[1]
+    assert "edgy: not judged in 1" in view.answer[1]
+    assert view.errors == 1
+
+
+def test_an_entrant_on_an_edge_is_never_the_fastest():
+    entries = {each.method: each for each in contest_view(RECORD).cells[0].entries}
+    assert [name for name, each in entries.items() if each.best] == ["Malenia"]
+    assert entries["edgy"].note.startswith("error")
+    assert entries["ASGD"].note == "floor 0.07, predicted bias 0.06"
+    assert entries["ASGD"].ratio == "at most 0.4"
+
+
+def test_an_edge_is_left_out_of_the_figure_and_a_bound_is_marked():
+    bars = contest_view(RECORD).forests[0].bars
+    assert [(bar.series, bar.bound) for bar in bars] == [(1, False), (2, True)]
+
+
+def test_the_common_grid_tells_of_its_end():
+    record = copy.deepcopy(RECORD)
+    trials = [
+        {"values": {}, "point": [0.0], "seconds": 30.0, "level": 0.1},
+        {"values": {}, "point": [1.0], "seconds": 20.0, "level": 0.1},
+        {"values": {}, "point": [2.0], "seconds": 8.0, "level": 0.1},
+    ]
+    record["cells"][0]["entrants"]["Malenia"]["trials"] = trials
+    found = contest_view(record).grids[0]
+    assert found.common == pytest.approx(10 / 20)
+    assert found.edge == "Malenia"
+    assert found.tuned == 1.25
+
+
+def test_the_page_renders_escaped_and_twice_alike():
+    page = render_contest(contest_view(RECORD))
+    assert page == render_contest(contest_view(RECORD))
+    assert "quadratic &lt;b&gt;" in page
+    assert "quadratic <b>" not in page
+    assert page.count("<svg") >= 3
+
+
+def test_a_schedule_has_a_bar_a_job_and_a_line_an_update():
+    drawing = draw_schedule(EXCERPT, "s")
+    fewer = draw_schedule({**EXCERPT, "jobs": JOBS[:1]}, "s")
+    assert drawing.count("<path") > fewer.count("<path")
+    assert "var(--alarm)" in drawing
+    assert "var(--alarm)" not in fewer
