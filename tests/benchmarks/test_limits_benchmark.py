@@ -43,11 +43,14 @@ def test_minibatches_of_rows(benchmark, b, goals):
 
 @pytest.mark.parametrize(("d", "goals"), [(20, (5, 2.5)), (200, (1.8, 1.1)), (2000, (1.8, 1.1))])
 def test_zeroth_order_steps(benchmark, d, goals):
-    problem = {"name": "quadratic", "dimension": d, "rotation": d < 1000, "heterogeneity": 0.5}
+    problem = {"name": "quadratic", "dimension": d, "rotation": True, "heterogeneity": 0.5}
+    steps, replicas = (50, 8) if d < 1000 else (2, 2)
     nodes = {"count": 16, "batch_size": "full"}
     estimator = {"name": "zeroth_order", "directions": "rademacher"}
-    first = Run(problem, [nodes], MATRIX, "dsgd", 50, 8, 0.01)
-    zeroth = Run(problem, [{**nodes, "estimator": estimator}], MATRIX, "dsgd", 50, 8, 0.0001)
+    first = Run(problem, [nodes], MATRIX, "dsgd", steps, replicas, 0.01)
+    zeroth = Run(
+        problem, [{**nodes, "estimator": estimator}], MATRIX, "dsgd", steps, replicas, 1e-4
+    )
     np.testing.assert_allclose(zeroth(), zeroth.torch(), rtol=1e-10, atol=1e-11)
     cheap, dear = seconds(first, zeroth)
     benchmark.pedantic(zeroth, rounds=3)
