@@ -18,7 +18,7 @@ from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
-from hzbench.reports.html import write_benchmarks, write_report
+from hzbench.reports.html import write_benchmarks, write_contest, write_report
 
 
 def run(
@@ -81,9 +81,13 @@ def report(results: Path | None, out: Path | None, benchmarks: Path | None = Non
         )
     path = results or benchmarks
     assert path is not None
-    known = _known(path, ("schema", "runs") if results else ("benchmarks",))
+    known = _known(path, ("schema",) if results else ("benchmarks",))
+    if results and "cells" not in known:
+        known = _known(path, ("schema", "runs"))
     page = out or path.with_name("report.html" if results else "benchmarks.html")
     writable(page.parent)
+    if results and "cells" in known:
+        return write_contest(known, page)
     if results:
         return write_report(known, page, _saved(results.with_name("mutants.json")))
     return write_benchmarks(known, page)

@@ -14,7 +14,7 @@ TWO = {"grid": {"network.graph": ["ring", "star"]}}
 RUN_KEYS = {
     "name", "title", "digest", "spec", "reused", "seconds", "labels", "replicas", "diverged",
     "seed", "provenance", "warnings", "steps", "observables", "reference", "predictions",
-    "verdicts",
+    "verdicts", "schedule",
 }  # fmt: skip
 VERDICT_KEYS = {
     "theorem", "outcome", "reason", "kind", "p_value", "level", "method", "replicas",
