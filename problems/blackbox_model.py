@@ -64,7 +64,8 @@ class Caller:
             return self.function(x, *extra)
         except (Exception, SystemExit) as error:
             raise UserMistakeError(
-                f"got {type(error).__name__} from {self.name} at x = {_shown(x)}: {error}; "
+                f"got {type(error).__name__} from {self.name} at x = {_shown(x)}: "
+                f"{' '.join(str(error).split())}; "
                 "expected a number; call it there to see why"
             ) from error
 

@@ -39,6 +39,8 @@ def _table_of(
     del fingerprint  # a key: a file that changes is read again
     features, targets = known.table()
     known.require_finite(features, targets)
+    if kind in ("signs", "classes"):
+        known.require_classes(targets)
     if kind == "classes":
         features, targets = _several(features, targets, classes)
     elif kind == "signs" or (kind == "real" and known.labels):
@@ -103,7 +105,7 @@ def standardized(values: Array, like: Array | None = None) -> Array:
 
 def _two(features: Array, targets: Array, classes: Sequence[int]) -> Table:
     """The rows of two classes, −1 and +1; of more than two classes, those of `classes`."""
-    known = _known(targets)
+    known = np.unique(targets)
     if len(known) == 2:
         return features, np.where(targets == known[1], 1.0, -1.0)
     if len(classes) != 2 or not _are_different(classes, len(known)):
@@ -118,7 +120,7 @@ def _two(features: Array, targets: Array, classes: Sequence[int]) -> Table:
 
 def _several(features: Array, targets: Array, classes: Sequence[int]) -> Table:
     """The rows of `classes`, as 0, 1, ... in that order (none: all that there are)."""
-    known = _known(targets)
+    known = np.unique(targets)
     if len(classes) == 1 or not _are_different(classes, len(known)):
         raise UserMistakeError(
             f"got classes {list(classes)}; expected different ones of 0 ... {len(known) - 1}, at "
@@ -128,21 +130,6 @@ def _several(features: Array, targets: Array, classes: Sequence[int]) -> Table:
     kept = np.isin(targets, wanted)
     place = (targets[kept][:, None] == wanted).argmax(axis=1)
     return features[kept], place.astype(np.float64)
-
-
-def _known(targets: Array) -> Array:
-    """The different targets in ascending order.
-
-    Raises:
-        UserMistakeError: they are no classes, or only one.
-    """
-    found = class_mistake(targets)
-    if found is not None:
-        raise UserMistakeError(
-            f"got {found[0]}; expected {found[1]}; take other data, or problem ridge for real "
-            "targets"
-        )
-    return np.unique(targets)
 
 
 def _are_different(classes: Sequence[int], count: int) -> bool:

@@ -108,13 +108,13 @@ class DataSet(Component):
                 "numbers; drop or fill these rows"
             )
 
-    def require_classes(self, found: Examples) -> None:
-        """Refuse a training part that lacks a class.
+    def require_classes(self, targets: Array, count: int | None = None) -> None:
+        """Refuse targets of the training part that name no classes, or lack one of `count`.
 
         Raises:
-            UserMistakeError: it does.
+            UserMistakeError: they do.
         """
-        mistake = class_mistake(found.targets, found.classes)
+        mistake = class_mistake(targets, count)
         if mistake is not None:
             raise UserMistakeError(
                 f"got {self._told(self.labelled())} with {mistake[0]} in the training part; "
@@ -158,7 +158,7 @@ def _load(known: DataSet, fingerprint: str) -> Examples:
     """Keyed by what decides the content too: a file that changes is read again."""
     del fingerprint
     found = known.load()
-    known.require_classes(found)
+    known.require_classes(found.targets, found.classes)
     known.require_finite(found.inputs, found.targets)
     known.require_finite(found.validation_inputs, found.validation_targets)
     return found

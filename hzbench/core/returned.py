@@ -28,7 +28,7 @@ def returned_numbers(value: Any, shape: tuple[int, ...], where: str, remedy: str
     Raises:
         UserMistakeError: None, text, dates, complex or too large numbers, or another shape.
     """
-    wanted = "×".join(map(str, shape)) + " numbers" if shape else "one number"
+    wanted = f"shape {'×'.join(map(str, shape))}" if shape else "one number"
     try:
         found = _real(value)
     except _NoNumberError as error:
@@ -36,10 +36,8 @@ def returned_numbers(value: Any, shape: tuple[int, ...], where: str, remedy: str
             f"got {error.got} from {where}; expected {wanted}; {error.remedy}"
         ) from None
     if found.shape != shape:
-        got = "×".join(map(str, found.shape)) or "a single number"
-        raise UserMistakeError(
-            f"got shape {got} from {where}; expected {wanted}; return that{remedy}"
-        )
+        got = "shape " + "×".join(map(str, found.shape)) if found.shape else "a single number"
+        raise UserMistakeError(f"got {got} from {where}; expected {wanted}; return that{remedy}")
     return found
 
 
@@ -56,20 +54,20 @@ def _real(value: Any) -> Array:
         plain = value.detach().cpu() if hasattr(value, "detach") else value
         found = np.asarray(plain)
     except Exception:  # noqa: BLE001 (a user's object may raise anything)
-        raise _NoNumberError(f"a {type(value).__name__}", "return that") from None
+        raise _NoNumberError(f"a value of type {type(value).__name__}", "return that") from None
     if found.dtype.kind == "O":
         return np.array([_single(each) for each in found.flat]).reshape(found.shape)
     if found.dtype.kind == "c":
         raise _NoNumberError("a complex number", "return its real part or its absolute value")
     if found.dtype.kind not in _REAL:
-        raise _NoNumberError(f"a {type(value).__name__}", "return that")
+        raise _NoNumberError(f"a value of type {type(value).__name__}", "return that")
     return found.astype(np.float64)
 
 
 def _single(value: Any) -> float:
     """A number that numpy has no type for: a fraction, a whole number beyond 64 bits."""
     if not isinstance(value, numbers.Real):
-        raise _NoNumberError(f"a {type(value).__name__}", "return that")
+        raise _NoNumberError(f"a value of type {type(value).__name__}", "return that")
     try:
         return float(value)
     except OverflowError:

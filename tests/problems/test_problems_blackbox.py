@@ -33,6 +33,8 @@ def plain_imaginary(x): return complex(1, 2)
 def quoted(x): return "1.5"
 def date(x): return numpy.datetime64("2020-01-01")
 def silent(x): x @ x
+def constant(points): return 1.0
+def raises(x): raise RuntimeError("two\\nlines")
 def leaves(x): sys.exit(5)
 def ragged(x): return [[1], [1, 2]]
 def table(x): return {"a": 1}
@@ -87,21 +89,23 @@ def test_values_are_those_of_the_function(mine):
     [
         ("root", {"initial": -1.0}, "got ValueError from"),
         ("whole", {}, "got shape 2 from"),
-        ("words", {}, "got a str from"),
+        ("words", {}, "got a value of type str from"),
         ("wild", {}, "got nan from"),
         ("plain", {"per_node": True}, "got TypeError from"),
         ("plain", {"batched": True}, "got ValueError from"),
+        ("constant", {"batched": True}, "got a single number from .*expected shape 1; return that"),
+        ("raises", {}, "two lines; expected a number"),
         ("many", {"batched": True, "initial": [1.0]}, "got initial of shape 1"),
         ("huge", {}, "got a number beyond 1e308 from .*return inf, or a smaller one"),
         ("imaginary", {}, "got a complex number from .*return its real part"),
         ("plain_imaginary", {}, "got a complex number from"),
-        ("quoted", {}, "got a str from"),
-        ("date", {}, "got a datetime64 from"),
+        ("quoted", {}, "got a value of type str from"),
+        ("date", {}, "got a value of type datetime64 from"),
         ("silent", {}, "got None from .*end the function with return"),
         ("leaves", {}, "got SystemExit from .*: 5; expected a number"),
-        ("ragged", {}, "got a list from"),
-        ("table", {}, "got a dict from"),
-        ("hollow", {"batched": True}, "got a NoneType from"),
+        ("ragged", {}, "got a value of type list from"),
+        ("table", {}, "got a value of type dict from"),
+        ("hollow", {"batched": True}, "got a value of type NoneType from"),
         ("absent", {}, "has no function 'absent'"),
         ("number", {}, "has no function 'number'"),
     ],
