@@ -103,6 +103,16 @@ def test_an_entrant_on_an_edge_is_never_the_fastest():
     assert entries["ASGD"].ratio == "at most 0.4"
 
 
+def test_what_only_passes_by_is_not_the_fastest():
+    record = copy.deepcopy(RECORD)
+    record["cells"][0]["entrants"]["ASGD"] = entrant(1.0, predicted_floor=0.06)
+    view = contest_view(record)
+    assert "Malenia in 1;" in view.answer[0]
+    assert "ASGD, in 1 only passing by" in view.answer[1]
+    notes = {each.method: each.note for each in view.cells[0].entries}
+    assert notes["ASGD"] == "passes by, on its way to the bias 0.06"
+
+
 def test_an_edge_is_left_out_of_the_figure_and_a_bound_is_marked():
     bars = contest_view(RECORD).forests[0].bars
     assert [(bar.series, bar.bound) for bar in bars] == [(1, False), (2, True)]
