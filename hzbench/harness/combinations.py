@@ -105,6 +105,11 @@ def _large_mistakes(spec: Spec) -> list[str]:
             f"network: got {what} of {nodes} nodes; expected at most {DENSE_NODES} there ({size}), "
             f"or a sparse graph: {', '.join(SPARSE_GRAPHS)}; take one of them, or fewer nodes"
         )
+    if spec.clock is not None and protocol == "matrix":
+        found.append(
+            f"clock: got one with rounds of {nodes} nodes; expected at most {DENSE_NODES} there, "
+            "since waiting reads W; drop it"
+        )
     asked = [name for name in spec.run.observables if name in SPECTRA]
     if asked:
         found.append(

@@ -75,6 +75,7 @@ REFUSED = {
     "graph 'complete'": {"graph": "complete"},
     "weights 'best-constant'": {"network": {"weights": "best-constant"}},
     "without failing links": {"network": {"link_failure": 0.1}},
+    "waiting reads W": {"clock": {"name": "fixed"}},
     "slem": {"run": {"steps": 4, "observables": ["slem"]}},
 }
 
