@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
-from hzbench.core.clock import ClockFacts, Time
+from hzbench.core.clock import ROUNDING, ClockFacts, Time
 from hzbench.core.registry import register
 
 _AHEAD = 256  # draws of a worker taken at once
@@ -74,6 +74,8 @@ class UniformClock(DrawnClock):
 
 class DrawnTimer:
     """Times are seconds; draws are taken ahead, `_AHEAD` jobs of a worker at once."""
+
+    rounding = ROUNDING
 
     def __init__(self, facts: ClockFacts, factor: Callable[[float], float]) -> None:
         self.facts, self.factor = facts, factor

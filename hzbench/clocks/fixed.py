@@ -95,6 +95,8 @@ class FixedClock(PacedClock):
 class FixedTimer:
     """Times are whole multiples of one unit."""
 
+    rounding = 0.0
+
     def __init__(self, durations: Sequence[Fraction]) -> None:
         self.units_a_second = math.lcm(*(each.denominator for each in durations))
         self.durations = [int(each * self.units_a_second) for each in durations]

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
-from hzbench.core.clock import ClockFacts, PerWorker, Time, exact, per_worker
+from hzbench.core.clock import ROUNDING, ClockFacts, PerWorker, Time, exact, per_worker
 from hzbench.core.registry import register
 
 
@@ -20,6 +20,8 @@ class UniversalTimer:
     Where a job starts when the one before ended, V_i goes on from the number known there: counts
     stay whole, so that equal times are equal.
     """
+
+    rounding = ROUNDING
 
     def __init__(self, facts: ClockFacts) -> None:
         self.download = [float(each) for each in facts.download]

@@ -17,6 +17,7 @@ from pydantic import Field
 from hzbench.core.component import Component
 
 Time = int | float
+ROUNDING = 1e-12  # of times that are floats
 PerWorker = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], ...]
 
 
@@ -26,7 +27,8 @@ class ClockFacts:
 
     A job of worker i that is sent at time s waits `download[i]`, computes, waits `upload[i]`, and
     arrives. Worker i's jobs are counted j = 0, 1, ... in the order of their starts, stopped ones
-    included. Arrivals at equal times are served in the order of the workers' indices.
+    included. Arrivals at equal times are served in the order of the workers' indices; where times
+    are floats, those within 1e-12 of each other, relatively, are equal.
 
     Attributes:
         law: fixed: computing takes `seconds[i]`, and times are exact sums of fractions.
@@ -59,6 +61,10 @@ class ClockFacts:
 
 class Timer(Protocol):
     """When jobs arrive. Called once a job, in the order of every worker's starts."""
+
+    @property
+    def rounding(self) -> float:
+        """Times that differ by this fraction or less are equal; 0: times are exact."""
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """When a job sent to a worker at that time arrives; inf: never."""

@@ -96,13 +96,8 @@ class ArrivalLoop:
 
     def next_time(self) -> float:
         """Seconds of the next arrival; −inf if there is none, so that asking for it tells."""
-        while self.heap:
-            time, worker, sample = self.heap[0]
-            job = self.running.get(worker)
-            if job is not None and job.sample == sample:
-                return self.timer.seconds(time) if time < math.inf else math.inf
-            heapq.heappop(self.heap)
-        return -math.inf
+        self._drop_stopped()
+        return self.timer.seconds(self.heap[0][0]) if self.heap else -math.inf
 
     def next_arrival(self) -> Job:
         """The next job that arrives; ties by worker.
@@ -110,19 +105,40 @@ class ArrivalLoop:
         Raises:
             UserMistakeError: none will.
         """
-        while self.heap:
-            time, worker, sample = heapq.heappop(self.heap)
-            job = self.running.get(worker)
-            if job is not None and job.sample == sample and time < math.inf:
-                del self.running[worker]
-                self.now = time
-                self.received.append(sample)
-                self.arrived[sample] = self.timer.seconds(time)
-                return job
-        raise UserMistakeError(
-            f"got no running job after update {self.version}; expected workers that finish; give "
-            "each a finite time"
-        )
+        self._drop_stopped()
+        if not self.heap or self.heap[0][0] == math.inf:
+            raise UserMistakeError(
+                f"got no running job after update {self.version}; expected workers that finish; "
+                "give each a finite time"
+            )
+        self.now = self.heap[0][0]
+        job = self.running.pop(self._first_of_tied())
+        self.received.append(job.sample)
+        self.arrived[job.sample] = self.timer.seconds(self.now)
+        return job
+
+    def _drop_stopped(self) -> None:
+        """Clear the top of the heap of jobs that no longer run."""
+        while self.heap and not self._runs(self.heap[0]):
+            heapq.heappop(self.heap)
+
+    def _runs(self, entry: tuple[Time, int, int]) -> bool:
+        job = self.running.get(entry[1])
+        return job is not None and job.sample == entry[2]
+
+    def _first_of_tied(self) -> int:
+        """Take the lowest worker among those that arrive now, up to the timer's rounding."""
+        tied = [heapq.heappop(self.heap)]
+        latest = self.now * (1 + self.timer.rounding) if self.timer.rounding else self.now
+        while self.heap and self.heap[0][0] <= latest:
+            entry = heapq.heappop(self.heap)
+            if self._runs(entry):
+                tied.append(entry)
+        chosen = min(tied, key=lambda entry: entry[1])
+        for entry in tied:
+            if entry is not chosen:
+                heapq.heappush(self.heap, entry)
+        return chosen[1]
 
     def schedule(self, updates: int) -> Schedule:
         """The first K updates as arrays."""

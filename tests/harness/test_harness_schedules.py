@@ -40,6 +40,7 @@ def clocks(random, n):
         "exponential": {"name": "exponential", "pace": "linear"},
         "uniform": {"name": "uniform", "spread": 0.7, **links},
         "power": {"name": "power", "exponents": [2.0] + [1.0] * (n - 1), "seconds": whole},
+        "cubic": {"name": "power", "exponents": [1.0, 3.0] + [1.0] * (n - 2)},
         "outages": {"name": "intervals", "rates": rates, "interval": 1.5, "seconds": whole},
     }
 
@@ -95,7 +96,7 @@ def test_arrivals_agree(name, clock):
                 "nodes": [{"count": 1}, {"count": n - 1, "work": 1.5}],
                 "clock": clocks(random, n)[clock],
                 "method": {"name": name} | METHODS[name],
-                "run": {"steps": 9 if clock == "power" else 40, "replicas": 1, "seed": seed},
+                "run": {"steps": 9 if clock in ("power", "cubic") else 40, "replicas": 1, "seed": seed},
             }
         )
         times, uses, arrived = of_product(spec)
