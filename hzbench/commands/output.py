@@ -117,7 +117,8 @@ def _p(verdict: Mapping[str, Any]) -> str:
 
 def _seen(verdict: Mapping[str, Any]) -> str:
     if verdict["kind"] in ("upper", "lower") and verdict["tightness"] is not None:
-        return f"bound/measured {verdict['tightness']:.3g}"
+        ratio = "bound/measured" if verdict["kind"] == "upper" else "measured/bound"
+        return f"{ratio} {verdict['tightness']:.3g}"
     if verdict["visible_error"] is None:
         return ""
     return f"{100 * verdict['visible_error']:.2g} %"
