@@ -26,6 +26,10 @@ Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core. Results are equal.")]
 Engine = Annotated[str, typer.Option(help="auto, torch or fused. Results agree to rounding.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a dotted key of every run; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Data = Annotated[
     Path | None, typer.Option(help="Folder of data files (list data). [$HZBENCH_DATA]")
@@ -41,6 +45,7 @@ def run(
     workers: Workers = 0,
     engine: Engine = "auto",
     scale: Annotated[float, typer.Option(help="Fraction of steps and seeds, up to 1.")] = 1.0,
+    set_: Set = None,
     data: Data = None,
     as_json: Json = False,
     fresh: Fresh = False,
@@ -50,7 +55,15 @@ def run(
 
     use_folder(data)
     met = command.run(
-        target, out, device, workers, scale, engine=engine, as_json=as_json, fresh=fresh
+        target,
+        out,
+        device,
+        workers,
+        scale,
+        settings=set_ or (),
+        engine=engine,
+        as_json=as_json,
+        fresh=fresh,
     )
     raise typer.Exit(0 if met else 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
 from hzbench.harness.engines import checked_engine
+from hzbench.harness.override import overridden
 from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
@@ -28,15 +29,16 @@ def run(
     workers: int,
     scale: float = 1.0,
     *,
+    settings: Sequence[str] = (),
     engine: str = "auto",
     as_json: bool,
     fresh: bool,
 ) -> bool:
     """Run, judge, save, draw; returns whether every outcome equals its expectation."""
-    suite = scaled(load(target), scale)
+    suite = scaled(overridden(load(target), settings), scale)
     options = options_of(out, device, workers, fresh=fresh, engine=engine)
     console = Console(stderr=True)
-    if scale != 1:
+    if scale != 1 or settings:
         console.print(escape(suite.table.title), soft_wrap=True, highlight=False)
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)

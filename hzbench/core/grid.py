@@ -56,7 +56,7 @@ def expand(table: Mapping[str, Any], where: str = "the spec") -> list[Spec]:
         cell = copy.deepcopy(base)
         try:
             for key, value in zip(grid, values, strict=True):
-                _assign(cell, key, value)
+                assign(cell, key, value, f"grid.{key}")
             if grid:
                 _name_cell(cell, dict(zip(grid, values, strict=True)))
             specs.append(Spec.parse(cell, where))
@@ -80,7 +80,12 @@ def _grid_mistakes(grid: Any) -> list[str]:
     return found
 
 
-def _assign(table: Any, key: str, value: Any) -> None:
+def assign(table: Any, key: str, value: Any, place: str) -> None:
+    """Set the value under a dotted key, in place.
+
+    Raises:
+        SpecError: a path through what is no table; `place` stands before the message.
+    """
     parts = key.split(".")
     try:
         for part in parts[:-1]:
@@ -92,7 +97,7 @@ def _assign(table: Any, key: str, value: Any) -> None:
     except (TypeError, ValueError, IndexError, AttributeError):
         raise SpecError(
             [
-                f"grid.{key}: got a path that the spec does not have; expected a dotted key "
+                f"{place}: got a path that the spec does not have; expected a dotted key "
                 'such as "network.graph" or "nodes.0.step_size"; correct it'
             ]
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -95,7 +95,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
     if "case" not in table and "suite" not in table:
         specs = expand(table, where)
         name = Path(where).stem
-        if twice := _name_mistakes(specs):
+        if twice := name_mistakes(specs):
             raise SpecError(twice, where)
         return Suite(table=SuiteTable(name=name, title=specs[0].title), specs=tuple(specs))
     mistakes = [
@@ -118,7 +118,7 @@ def parse(table: Mapping[str, Any], where: str) -> Suite:
             found += [(str(case.get("name", "case")), each) for each in error.mistakes]
     mistakes += told_once(found)
     specs += _included(head, mistakes) if not mistakes else []
-    mistakes += _name_mistakes(specs)
+    mistakes += name_mistakes(specs)
     orderings = _listed(OrderingTable, "ordering", table, mistakes)
     readings = _listed(ReadingTable, "reading", table, mistakes)
     mistakes += ordering_mistakes(orderings, readings, specs) if not mistakes else []
@@ -186,7 +186,8 @@ def _same_name(known: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     return bool(value.get("name", known.get("name")) == known.get("name"))
 
 
-def _name_mistakes(specs: list[Spec]) -> list[str]:
+def name_mistakes(specs: Sequence[Spec]) -> list[str]:
+    """Names that several runs of a suite have."""
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     return [

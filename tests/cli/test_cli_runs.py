@@ -298,3 +298,27 @@ def test_the_module_is_the_command(shell, verb):
     assert found.stderr.startswith("hzbench: 1 mistake in ")
     assert "Traceback" not in found.stderr
     assert shell.written == ["spec.toml"]
+
+
+def test_keys_set_on_the_command_line(shell):
+    """Their run is saved beside that of the file; what changes nothing is a mistake."""
+    path = shell.spec(**STATIC)
+    assert shell.run(path).code == 0
+    found = shell.run(path, "--set", "run.steps=4", "--set", "network.graph=star")
+    assert found.code == 0
+    assert "with run.steps=4, network.graph=star" in found.err
+    record = json.loads(
+        (shell.folder / "hzbench-out/spec-run.steps-4-network.graph-star/results.json").read_text()
+    )
+    assert record["runs"][0]["steps"][-1] == 4
+    assert record["runs"][0]["spec"]["network"]["graph"]["name"] == "star"
+    plain = json.loads((shell.folder / "hzbench-out/spec/results.json").read_text())
+    assert plain["runs"][0]["steps"][-1] == 6
+    before = shell.written
+    for text in ("run.steps=6", "run.stepz=3", "run.steps", "nodes.3.count=1"):
+        refused = shell.run(path, "--set", text)
+        assert refused.code == 2
+        assert refused.err.startswith("hzbench: ")
+        assert "--set" in refused.err
+        assert "Traceback" not in refused.err
+    assert shell.written == before
