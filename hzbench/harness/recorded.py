@@ -37,7 +37,7 @@ def recorded_observables(
     names += _unasked(spec, problem, setting)
     for check, prediction in zip(checks, predictions, strict=True):
         names += [name for name in check.observables if name not in prediction.contrasts]
-        names += [name for name in prediction.recorded if not _long(name, setting)]
+        names += [name for name in prediction.recorded if not too_long(name, setting)]
     unknown = [name for name in dict.fromkeys(names) if name not in OBSERVABLES]
     if unknown:
         raise SpecError(
@@ -84,6 +84,7 @@ def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[st
     ]
 
 
-def _long(name: str, setting: Setting) -> bool:
+def too_long(name: str, setting: Setting) -> bool:
+    """Whether a vector has more components than are recorded unasked."""
     size = OBSERVABLES[name].size if name in OBSERVABLES else "scalar"
     return size == "d" and setting.problem.dimension > VECTOR_LIMIT

@@ -24,7 +24,7 @@ from hzbench.core.verdict import Verdict
 from hzbench.harness.build import build, build_problem
 from hzbench.harness.by_theory import with_parameters
 from hzbench.harness.engines import Asked, Engine, checked_engine, pays, why_not_fused
-from hzbench.harness.recorded import recorded_observables
+from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
@@ -323,7 +323,10 @@ def _default_checks(setting: Setting) -> tuple[CheckTable, ...]:
     return tuple(
         CheckTable(theorem=name)
         for name, prediction in found.items()
-        if prediction.applies and prediction.kind != "rate" and not prediction.contrasts
+        if prediction.applies
+        and prediction.kind != "rate"
+        and not prediction.contrasts
+        and not all(too_long(name, setting) for name in prediction.values)
     )
 
 

@@ -62,6 +62,15 @@ def test_without_checks_every_theorem_that_applies_is_one():
     assert {c.theorem for c in prepare(spec_of(method="probe")).checks} >= {"estimator_moments"}
 
 
+def test_without_checks_a_long_vector_that_nobody_records_is_none():
+    case = prepare(spec_of(problem={"name": "quadratic", "dimension": 20}))
+    assert "quadratic_dynamics" in {check.theorem for check in case.checks}
+    assert "mean_dynamics" not in {check.theorem for check in case.checks}
+    assert "mean_iterate" not in case.observables
+    case = prepare(spec_of(problem={"name": "quadratic", "dimension": 2}))
+    assert "mean_dynamics" in {check.theorem for check in case.checks}
+
+
 def test_the_level_is_shared_by_the_checks_of_a_run():
     checks = [{"theorem": "step_invariants"}, {"theorem": "graph_spectrum"}]
     result = hzbench.run(spec_of(checks=checks), alpha=0.01)
