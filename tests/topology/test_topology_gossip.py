@@ -140,7 +140,8 @@ def test_a_single_node_has_no_edge_to_draw():
 def test_protocols_fill_the_plan():
     net, keys = network("ring", 5), replica_keys(0, range(3))
     known = {name: entry.target(net, keys, 4) for name, entry in entries("gossip").items()}
-    assert set(known) == {"pair", "matching", "matrix"}
+    assert set(known) == {"pair", "matching", "matrix", "server"}
+    assert known["server"] == {}  # its schedule follows from clock and method
     assert (known["pair"]["pairs"] == net.edges[draw_edges(net, keys, 4)]).all()
     assert known["pair"]["pairs"].shape == (3, 4, 2)
     assert known["matching"]["partners"].shape == (3, 4, 5)
