@@ -97,8 +97,16 @@ def bias_floor(setting: Setting) -> float | None:
         return None
     if np.ptp(structure.hessians, axis=0).max() != 0:
         return None
+    if not _favours(setting.server):
+        return 0.0
     bias = (used_shares(setting) - 1 / setting.nodes) @ structure.linear
     return float(np.square(bias).sum())
+
+
+def _favours(server: ServerFacts) -> bool:
+    """Whether fast workers may weigh more; the other rules give everyone 1/n in every update."""
+    sums = server.rule == "collect" and server.collection == "sum"
+    return sums or server.rule in ("asgd", "ringmaster")
 
 
 def used_shares(setting: Setting) -> Array:

@@ -28,7 +28,6 @@ from hzbench.judge.target_time import (
     STAY,
     Ratio,
     TargetTime,
-    lowest_level,
     target_time,
     time_ratio,
     time_to_target,
@@ -232,7 +231,7 @@ def tune_method(
 ) -> tuple[Tuned, bool]:
     """Search for the least time to ε with the contest's budget, on the seeds for tuning.
 
-    Where no point gets to ε the lowest level that one keeps decides.
+    Where no point gets to ε the level at the end decides.
 
     Returns:
         What was found, and whether expectations decided.
@@ -267,9 +266,13 @@ def tune_method(
 
 
 def _scores(found: Curves, target: float) -> list[Score]:
-    """Time to ε and lowest level of every step size."""
+    """Time to ε of every step size, and its level in the last tenth of the time.
+
+    Not the lowest level on the way: that may be the start, where |∇f| first grows.
+    """
     times = time_to_target(found.seconds, found.means, target)
-    levels = lowest_level(found.seconds, found.means)
+    late = found.seconds >= found.seconds[-1] / (1 + STAY) * (1 - 1e-9)
+    levels = np.nan_to_num(found.means[late], nan=inf, posinf=inf).max(axis=0)
     return [(float(t), float(v)) for t, v in zip(times, levels, strict=True)]
 
 
