@@ -19,6 +19,7 @@ Run = Mapping[str, Any]
 NEAR = 0.1  # a run whose last value lies within this fraction takes part in the closer look
 MANY = 20  # record points from which on there is one
 WORDS = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
+READ = WORDS | {"violated": "not seen"}  # of numbers, which have no opposite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,10 @@ class ReadingRow:
     measured: float | None
     low: float | None
     high: float | None
+    tolerance: float | None
+    outcome: str | None
+    word: str
+    p_value: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,11 @@ class Experiment:
     def seen(self) -> int:
         """Orderings that are seen."""
         return sum(row.outcome == "consistent" for row in self.orderings)
+
+    @property
+    def judged(self) -> bool:
+        """Whether a printed number has a verdict."""
+        return any(row.outcome is not None for row in self.readings)
 
 
 def experiment(results: Mapping[str, Any]) -> Experiment | None:
@@ -94,7 +104,7 @@ def experiment(results: Mapping[str, Any]) -> Experiment | None:
         orderings=tuple(_ordering(each, names) for each in orderings),
         readings=tuple(_reading(each, names) for each in readings),
         races=tuple(panel for panel in drawn if panel is not None),
-        level=orderings[0].get("level") if orderings else None,
+        level=next((each["level"] for each in (*orderings, *readings) if "level" in each), None),
     )
 
 
@@ -241,4 +251,8 @@ def _reading(record: Mapping[str, Any], names: Mapping[str, str]) -> ReadingRow:
         measured=record.get("measured"),
         low=record.get("low"),
         high=record.get("high"),
+        tolerance=record.get("tolerance"),
+        outcome=record.get("outcome"),
+        word=READ.get(record.get("outcome") or "", ""),
+        p_value=record.get("p_value"),
     )

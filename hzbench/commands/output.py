@@ -83,8 +83,8 @@ def verdict_table(record: Mapping[str, Any]) -> None:
 
 
 def orderings(record: Mapping[str, Any]) -> None:
-    """One line for each ordering that the paper of a suite states."""
-    from hzbench.reports.experiment import WORDS
+    """One line for each ordering, and each judged number, that the paper of a suite states."""
+    from hzbench.reports.experiment import READ, WORDS
 
     for each in record["orderings"]:
         word = WORDS[each["outcome"]]
@@ -93,6 +93,23 @@ def orderings(record: Mapping[str, Any]) -> None:
             soft_wrap=True,
             highlight=False,
         )
+    for each in record["readings"]:
+        if each.get("outcome"):
+            quantity = f"{each['run']}, {each['observable']} at step {each['step']}"
+            wide_console().print(
+                f"[bold]{READ[each['outcome']]}[/]: {escape(quantity)} is {each['value']:.3g} "
+                f"within {each['tolerance']:.3g}; {escape(_interval(each))}",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
+def _interval(reading: Mapping[str, Any]) -> str:
+    """A measured number with its interval, as far as there is one."""
+    mean, low, high = (reading[key] for key in ("measured", "low", "high"))
+    if mean is None:
+        return "a replica diverged"
+    return f"{mean:.3g} here" + ("" if low is None else f" (95 %: {low:.3g} ... {high:.3g})")
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,8 @@
 Schema 1, every number JSON-able (non-finite numbers are null):
 
     {"schema": 1,
-     "suite": {"name", "title", "description", "alpha", "checks": K (and orderings), "level": α/K},
+     "suite": {"name", "title", "description", "alpha", "checks": K (and orderings, and
+               readings with a tolerance), "level": α/K},
      "provenance": {"hzbench", "python", "numpy", "torch", ..., "commit", "platform", "device",
                     "created" (ISO 8601), "seconds", "workers"},
      "runs": [run, ...],
@@ -14,7 +15,8 @@ Schema 1, every number JSON-able (non-finite numbers are null):
                     "predicted" (with predict): {"step", "at_step", "free_at_step",
                     "difference" and "noise_free" at steps 0 ... T}}}}],
      "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error",
-                   "low", "high" (95 %, Student's t)}]}
+                   "low", "high" (95 %, Student's t), and with a tolerance "level", "outcome",
+                   "p_value"}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
            "labels": {"problem", "topology", "gossip", "method", "population", "estimators",

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from hzbench.core.interval import interval_errors
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec, Table
 from hzbench.core.trace import Trace
 from hzbench.judge.ordering import judge_ordering
+from hzbench.judge.reading import judge_reading, mean_of
 
 
 class OrderingTable(Table):
@@ -34,11 +34,15 @@ class OrderingTable(Table):
 
 
 class ReadingTable(Table):
-    """One [[reading]]: a number read off the paper."""
+    """One [[reading]]: a number read off the paper.
+
+    With a tolerance, in units of the number, there is a verdict: is the mean that close to it?
+    """
 
     run: str
     observable: str
     value: float
+    tolerance: float | None = Field(None, gt=0)
     at: float = Field(1.0, ge=0, le=1)
     source: str = ""
 
@@ -105,23 +109,17 @@ def ordering_record(
     return found
 
 
-def reading_record(table: ReadingTable, traces: Mapping[str, Trace]) -> dict[str, Any]:
-    """One printed number beside the measured one."""
+def reading_record(
+    table: ReadingTable, traces: Mapping[str, Trace], level: float
+) -> dict[str, Any]:
+    """One printed number beside the measured one, judged where it has a tolerance."""
     trace = traces[table.run]
     row = _row(trace, table.at)
     values = trace.columns[table.observable][row]
-    mean, error = values.mean(), np.nan
-    if len(values) > 1:
-        error = values.std(ddof=1) / np.sqrt(len(values))
-    half = interval_errors(len(values)) * error
-    record = {
-        **table.model_dump(),
-        "step": int(trace.steps[row]),
-        "measured": mean,
-        "standard_error": error,
-        "low": mean - half,
-        "high": mean + half,
-    }
+    record = {**table.model_dump(), "step": int(trace.steps[row]), **plain(mean_of(values))}
+    if table.tolerance is not None:
+        judged = judge_reading(values, table.value, table.tolerance, level)
+        record |= {"level": level, **plain(judged)}
     found: dict[str, Any] = plain(record)
     return found
 

@@ -36,7 +36,7 @@ def suite_record(
     seconds: float,
     workers: int,
 ) -> dict[str, Any]:
-    """Results.json but for its orderings; `tests` counts them and the checks."""
+    """Results.json but for what a paper says; `tests` counts that and the checks."""
     spec = suite.specs[0]
     return {
         "schema": SCHEMA,

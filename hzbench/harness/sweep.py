@@ -68,7 +68,8 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     writable(options.out / suite.table.name)
     compiling = _compile(cases, options, report)
     checks = sum(case.statistical for case in cases)
-    tests = max(1, checks + len(suite.orderings))
+    judged = sum(reading.tolerance is not None for reading in suite.readings)
+    tests = max(1, checks + len(suite.orderings) + judged)
     level = suite.table.alpha / tests
     runs = list(execute_all(cases, level, options, report))
     seconds = time.perf_counter() - began
@@ -109,7 +110,7 @@ def _said(
     traces = {name: trace for name, trace in found.items() if trace is not None}
     return {
         "orderings": [ordering_record(each, traces, level) for each in suite.orderings],
-        "readings": [reading_record(each, traces) for each in suite.readings],
+        "readings": [reading_record(each, traces, level) for each in suite.readings],
     }
 
 

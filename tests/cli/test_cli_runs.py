@@ -322,3 +322,21 @@ def test_keys_set_on_the_command_line(shell):
         assert "--set" in refused.err
         assert "Traceback" not in refused.err
     assert shell.written == before
+
+
+def test_what_a_paper_says_is_printed(shell):
+    suite = {
+        "suite": {"name": "mine", "alpha": 0.05},
+        "default": {k: BASE[k] for k in ("problem", "nodes")} | STATIC,
+        "case": [{"name": "a", "run": BASE["run"] | {"observables": ["objective_gap"]}}],
+        "reading": [
+            {"run": "a", "observable": "objective_gap", "value": value, **more}
+            for value, more in ((0.0, {"tolerance": 100.0}), (50.0, {"tolerance": 1.0}), (7.0, {}))
+        ],
+    }
+    found = shell.run(write(shell.folder / "any.toml", suite))
+    assert found.code == 0
+    assert "seen: a, objective_gap at step 6 is 0 within 100" in found.out
+    assert "not seen: a, objective_gap at step 6 is 50 within 1" in found.out
+    assert found.out.count("(95 %: ") == 2
+    assert "is 7" not in found.out

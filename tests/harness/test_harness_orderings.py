@@ -57,6 +57,30 @@ def test_orderings_and_readings_come_from_the_replicas(tmp_path):
     assert reading["measured"] == pytest.approx(own[2].mean(), rel=1e-12)
     interval = stats.ttest_1samp(own[2], 0.0).confidence_interval(0.95)
     assert (reading["low"], reading["high"]) == pytest.approx(tuple(interval), rel=1e-9)
+    assert "outcome" not in reading
+
+
+def test_a_reading_with_tolerance_is_judged_and_counts(tmp_path):
+    default = table()["default"] | {"checks": [{"theorem": "step_invariants"}]}
+    plain = run_suite(parse(table(default=default), "here"), Options(out=tmp_path))
+    mean = plain["readings"][0]["measured"]
+    entry = table()["reading"][0]
+    entries = [
+        entry | {"value": mean + 0.1, "tolerance": 0.2},
+        entry | {"value": mean + 0.4, "tolerance": 0.2},
+        entry,
+    ]
+    suite = parse(table(default=default, reading=entries), "here")
+    record = run_suite(suite, Options(out=tmp_path))
+    json.dumps(record, allow_nan=False)
+    assert record["suite"]["checks"] == plain["suite"]["checks"] + 2
+    within, outside, untold = record["readings"]
+    assert (within["outcome"], outside["outcome"]) == ("consistent", "violated")
+    assert within["level"] == record["suite"]["level"]
+    assert "outcome" not in untold
+    assert record["met"]  # whatever a paper says
+    with pytest.raises(SpecError, match=r"reading.0.tolerance"):
+        parse(table(reading=[entry | {"tolerance": 0.0}]), "here")
 
 
 def test_above_turns_the_signs_back(tmp_path):

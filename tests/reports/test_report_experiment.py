@@ -55,6 +55,31 @@ def test_the_page_shows_section_and_figure(results):
     assert "checks and orderings declared before running" in page
 
 
+def test_the_page_says_what_was_not_read_off(results):
+    """No verdict on a number without tolerance; a plain word where no number is known."""
+    page = render(build(results))
+    assert "All other values of the figure were not read off" in page
+    assert "No number was read off" not in page
+    assert '<th scope="col">verdict</th>' not in page
+    assert "No number was read off" in render(build(results | {"readings": []}))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [("consistent", "seen"), ("violated", "not seen"), ("inconclusive", "undecided")],
+)
+def test_a_number_with_tolerance_has_a_verdict(results, outcome, word):
+    (reading,) = results["readings"]
+    judged = reading | {"tolerance": 0.25, "outcome": outcome, "p_value": 0.004, "level": 0.01}
+    found = experiment(results | {"readings": [judged]})
+    (row,) = found.readings
+    assert (row.word, row.tolerance, row.outcome, row.p_value) == (word, 0.25, outcome, 0.004)
+    page = render(build(results | {"readings": [judged]}))
+    assert "± 0.25" in page
+    assert '<th scope="col">verdict</th>' in page
+    assert "checks, orderings and numbers declared before running" in page
+
+
 def test_a_suite_without_a_paper_has_no_section(results):
     assert experiment(results | {"orderings": [], "readings": []}) is None
     assert "What the paper says" not in render(build(results | {"orderings": [], "readings": []}))
