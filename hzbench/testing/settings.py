@@ -13,6 +13,14 @@ REPLICAS = 2048
 ROWS = [[1, 0], [0, 1], [1, 1], [1, 2]]
 HALVES = [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}]
 ROUND = {"name": "quadratic", "dimension": 2, "spectrum": "isotropic", "noise": 0.5}
+HELPER = {
+    "work": 0.5,
+    "estimator": {
+        "name": "zeroth_order",
+        "directions": "gaussian",
+        "difference": "directional_derivative",
+    },
+}
 SMOOTH = {"name": "zeroth_order", "directions": "gaussian", "difference": "forward"}
 
 _TABLES: dict[str, dict[str, Any]] = {
@@ -176,6 +184,28 @@ _TABLES: dict[str, dict[str, Any]] = {
         "nodes": HALVES,
         "clock": {"name": "fixed", "seconds": [1.0, 2.0, 1.0, 5.0]},
         "method": "ringleader",
+    },
+    "rounds of a server": {
+        "problem": ROUND | {"heterogeneity": 1.0},
+        "nodes": [{"count": 3}],
+        "clock": {"name": "fixed", "seconds": [1.0, 2.0, 4.0]},
+        "method": {"name": "rennala", "batch": 5, "step_size": 0.5},
+        "run": {"steps": 60},
+    },
+    "zero-chain": {
+        "problem": {"name": "zero_chain", "dimension": 4, "probability": 0.5},
+        "nodes": [{"count": 2}],
+        "clock": {"name": "fixed", "seconds": [1.0, 2.0]},
+        "method": {"name": "asgd", "step_size": 152.0},
+        "run": {"steps": 8, "record": [4, 8]},
+    },
+    "pool with helpers": {
+        "problem": ROUND | {"initial": 0.0},
+        "nodes": [{"count": 2, "step_size": 0.01}, {"count": 6, "step_size": 0.0025, **HELPER}],
+        "clock": {"name": "fixed"},
+        "method": "asgd",
+        "versus": {"nodes": [{"count": 2, "step_size": 0.025}]},
+        "run": {"steps": 900, "record": [900]},
     },
     "server with a biased limit": {
         "problem": {"name": "quadratic", "dimension": 2, "heterogeneity": 2.0},

@@ -150,10 +150,17 @@ MISTAKES = {
     "only the start recorded": ({"run": {"record": [0]}}, "run.record: got record points [0]"),
     "only the start checked": (check(steps=[0]), "checks.0.steps: got [0]"),
     "dimension beyond memory": (
-        {"problem": {"name": "quadratic", "dimension": 10**8}},
-        "problem.dimension: got 100000000",
+        {"problem": {"name": "quadratic", "dimension": 10**10}},
+        "problem.dimension: got 10000000000",
     ),
-    "nodes beyond memory": ({"nodes": [{"count": 10**8}]}, "nodes: got 100000000 nodes"),
+    "a Hessian beyond memory": (
+        {"problem": {"name": "quadratic", "dimension": 10**8}},
+        "expected a run that fits this machine",
+    ),
+    "nodes beyond memory": (
+        {"nodes": [{"count": 10**8}]},
+        "network: got graph 'complete' of 100000000 nodes",
+    ),
     "replicas beyond memory": ({"run": {"replicas": 10**11}}, "run.replicas: got 100000000000"),
     "steps beyond memory": ({"run": {"steps": 2 * 10**9}}, "run.steps: got 2000000000 steps"),
     "keys that all-reduce ignores": (
