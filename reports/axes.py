@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hzbench.reports.curves import Array
+from hzbench.reports.curves import DEEPEST, LOG_FROM, Array
 from hzbench.reports.formats import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-LOG_FROM = 4.0  # a positive quantity that varies by more than this factor is drawn on a log axis
-DEEPEST = 1e-16  # relative to the top: rounding below
 
 
 def power_of_ten(value: float, _position: float | None = None, digits: int = 3) -> str:
@@ -54,11 +51,26 @@ def scale_values(ax: Axes, shown: Sequence[Array]) -> None:
     if positive and top > 0 and top / bottom >= LOG_FROM:
         _log_axis(ax, bottom, top)
     else:
-        spread = float(np.ptp(values))
-        air = 0.06 * spread or 0.1 * abs(top) or 1.0
-        ax.set_ylim(float(values.min()) - air, top + air)
-        digits = digits_for(float(np.abs(values).max()), spread)
-        ax.yaxis.set_major_formatter(lambda value, _: power_of_ten(value, digits=digits))
+        _linear_axis(ax, values)
+
+
+def scale_race(ax: Axes, shown: Array, *, logarithmic: bool) -> None:
+    """Value axis of several curves with their bands, which fit whole."""
+    values = shown[np.isfinite(shown) & ((shown > 0) | (not logarithmic))]
+    if not len(values):
+        return
+    if logarithmic:
+        _log_axis(ax, float(values.min()), float(values.max()))
+    else:
+        _linear_axis(ax, values)
+
+
+def _linear_axis(ax: Axes, values: Array) -> None:
+    top, spread = float(values.max()), float(np.ptp(values))
+    air = 0.06 * spread or 0.1 * abs(top) or 1.0
+    ax.set_ylim(float(values.min()) - air, top + air)
+    digits = digits_for(float(np.abs(values).max()), spread)
+    ax.yaxis.set_major_formatter(lambda value, _: power_of_ten(value, digits=digits))
 
 
 def digits_for(size: float, spread: float) -> int:

@@ -33,6 +33,8 @@ STATIC = ("laplacian_spectrum", "slem", "adjacency_slem")  # of the network: the
 NEGLIGIBLE = 1e-9  # a deviation from a predicted 0 that counts as rounding
 PANELS_AT_MOST = 8
 POINTS_AT_MOST = 160
+LOG_FROM = 4.0  # a positive quantity that varies by more than this factor is drawn on a log axis
+DEEPEST = 1e-16  # relative to the top: rounding below
 ROUNDING = 1e-11  # a smaller relative standard error is rounding, not randomness
 
 
@@ -78,6 +80,17 @@ class Curve:
         """Half the width of its 95 % intervals, [T', k]; nan for a run alone."""
         return interval_errors(self.replicas) * self.error
 
+    def band(self, logarithmic: bool = False) -> tuple[Array, Array]:
+        """Ends of its 95 % intervals, [T', k]; of the logarithm where the axis shows that.
+
+        The error of log m is that of m over m (delta method), so such a band stays positive.
+        """
+        if not logarithmic:
+            return self.mean - self.half, self.mean + self.half
+        with np.errstate(all="ignore"):
+            factor = np.exp(self.half / self.mean)
+            return self.mean / factor, self.mean * factor
+
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
@@ -102,6 +115,23 @@ class Panel:
     overlays: tuple[Overlay, ...] = ()
     critical: float | None = None
     marks: tuple[tuple[int, float, float], ...] = ()
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the means of a race are positive and span enough for a logarithmic axis.
+
+        A curve that starts at 0, as a spread of equal nodes does, is judged by what follows.
+        """
+        means = [each.mean for each in self.curves]
+        after = [mean[1:] if len(mean) > 1 and mean[0, 0] == 0 else mean for mean in means]
+        shown = [*after, *(overlay.values for overlay in self.overlays)]
+        printed = [value for _, _, value in self.marks]
+        values = np.concatenate([*(each.ravel() for each in shown), printed])
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return False
+        bottom, top = values.min(), values.max()
+        return bool(bottom > DEEPEST * top and top >= LOG_FROM * bottom)
 
     @property
     def crossing(self) -> float | None:
@@ -230,16 +260,11 @@ def thin(panel: Panel) -> Panel:
     tested = {row for overlay in panel.overlays for row, _ in overlay.tested}
     even = np.linspace(0, size - 1, POINTS_AT_MOST).round().astype(int)
     keep = np.array(sorted(tested.union(even.tolist())))
-    return Panel(
-        observable=panel.observable,
-        meaning=panel.meaning,
-        unit=panel.unit,
-        shape=panel.shape,
+    return replace(
+        panel,
         steps=panel.steps[keep],
         curves=tuple(_thin_curve(item, keep) for item in panel.curves),
         overlays=tuple(_thin_overlay(item, keep) for item in panel.overlays),
-        critical=panel.critical,
-        marks=panel.marks,
     )
 
 
@@ -271,13 +296,7 @@ def _thin_overlay(item: Overlay, keep: NDArray[np.intp]) -> Overlay:
     chosen = np.isin(item.rows, keep)
     rows = np.array([new_row[int(row)] for row in item.rows[chosen]], dtype=np.intp)
     tested = tuple((new_row[row], component) for row, component in item.tested)
-    return Overlay(
-        theorem=item.theorem,
-        kind=item.kind,
-        rows=rows,
-        values=item.values[chosen],
-        tested=tested,
-    )
+    return replace(item, rows=rows, values=item.values[chosen], tested=tested)
 
 
 def _nothing(entry: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hzbench.reports import svg
-from hzbench.reports.axes import scale_steps, scale_values
+from hzbench.reports.axes import scale_race, scale_steps, scale_values
 from hzbench.reports.curves import Array, Curve, Overlay, Panel
 from hzbench.reports.residuals import colour_of, draw_residuals
 
@@ -136,17 +136,22 @@ def _trajectory(figure: Figure, panel: Panel) -> None:
 
 
 def _measured(
-    ax: Axes, x: Array, item: Curve, colour: str = svg.MEASURED, shade: float = 0.35
+    ax: Axes,
+    x: Array,
+    item: Curve,
+    colour: str = svg.MEASURED,
+    shade: float = 0.35,
+    *,
+    logarithmic: bool = False,
 ) -> None:
     import seaborn as sns
 
     if item.low is not None and item.high is not None:
         ax.fill_between(x, item.low, item.high, color=colour, alpha=0.13, linewidth=0)
-    half = item.half
+    low, high = item.band(logarithmic)
     size = item.mean.shape[1]
     for k in range(size):
-        low, high = item.mean[:, k] - half[:, k], item.mean[:, k] + half[:, k]
-        ax.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
+        ax.fill_between(x, low[:, k], high[:, k], color=colour, alpha=shade, linewidth=0)
     sns.lineplot(
         x=np.tile(x, size),
         y=item.mean.T.ravel(),
@@ -292,7 +297,10 @@ def _race(figure: Figure, panel: Panel) -> None:
     for index, item in enumerate(panel.curves[: len(svg.SERIES)]):
         if not np.isfinite(item.mean).any():
             continue  # its colour stays its own
-        _measured(ax, panel.steps, replace(item, low=None, high=None), svg.SERIES[index], shade)
+        alone, colour = replace(item, low=None, high=None), svg.SERIES[index]
+        if panel.logarithmic:  # a start at 0 is not there
+            alone = replace(alone, mean=np.where(item.mean > 0, item.mean, np.nan))
+        _measured(ax, panel.steps, alone, colour, shade, logarithmic=panel.logarithmic)
         ax.lines[-1].set_linestyle(DASHES[index % len(DASHES)])  # type: ignore[arg-type]
     look: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.2, "markeredgecolor": svg.INK}
     for index, step, value in panel.marks:
@@ -309,7 +317,9 @@ def _race(figure: Figure, panel: Panel) -> None:
     scale_steps(ax, panel.steps)
     printed = np.array([[value] for _, _, value in panel.marks]).reshape(-1, 1)
     told = [overlay.values for overlay in panel.overlays]
-    scale_values(ax, [np.concatenate([*(item.mean for item in panel.curves), *told, printed])])
+    bands = (end for item in panel.curves for end in item.band(panel.logarithmic))
+    shown = np.concatenate([*(item.mean for item in panel.curves), *bands, *told, printed])
+    scale_race(ax, shown, logarithmic=panel.logarithmic)
     ax.set(
         xlabel="step", ylabel=panel.observable.replace("_", " ") if panel.meaning else "difference"
     )

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from scipy import stats
 
 from hzbench.harness.suite import parse
 from hzbench.harness.sweep import Options, run_suite
+from hzbench.reports.axes import scale_race
+from hzbench.reports.curves import Curve, Panel
 from hzbench.reports.document import build
 from hzbench.reports.experiment import experiment
+from hzbench.reports.figures import draw
 from hzbench.reports.html import render
 
 SUITE = {
@@ -107,6 +112,62 @@ def test_the_closer_look_is_at_runs_that_end_near(results):
     assert len(whole.steps) == 25
     alone = {**told, "orderings": [{**ordering, "than": ["far"]}]}
     assert len(experiment({**alone, "runs": [run("a", 1.0), run("far", 1.6)]}).races) == 1
+
+
+def spreads(*ends, start=0.0, error=0.3, marks=()):
+    """Curves from `start` to 2, then straight to their ends; errors are fractions of the means."""
+    steps, low = np.arange(6.0), []
+    for end in ends:
+        mean = np.array([start, *np.linspace(2.0, end, 5)])[:, None]
+        low.append(Curve(mean=mean, error=error * mean, replicas=3))
+    return Panel(observable="spread", shape="race", steps=steps, curves=tuple(low), marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("panel", "logarithmic"),
+    [
+        (spreads(0.01, 3.0), True),
+        (spreads(1.0, 3.0), False),  # within a factor of 4
+        (spreads(0.4, start=2.0), True),
+        (spreads(0.01, marks=((0, 5.0, 0.0),)), False),  # a printed 0 must be seen
+        (spreads(0.0, 3.0), False),
+        (spreads(-1.0, 3.0), False),
+        (spreads(np.nan), False),
+    ],
+)
+def test_the_data_decide_for_a_logarithmic_axis(panel, logarithmic):
+    assert panel.logarithmic is logarithmic
+    drawn = draw(panel, "here")
+    assert ("0.01<" in drawn) is bool(logarithmic and panel.curves[0].mean[-1, 0] < 0.1)
+    assert drawn == draw(panel, "here")
+
+
+@pytest.mark.parametrize("panel", [spreads(0.01, 3.0), spreads(1.0, 3.0)])
+def test_bands_are_inside_the_axis(panel):
+    ax = Figure().add_subplot()
+    ends = [end for item in panel.curves for end in item.band(panel.logarithmic)]
+    shown = np.concatenate(ends)
+    scale_race(ax, shown, logarithmic=panel.logarithmic)
+    bottom, top = ax.get_ylim()
+    assert ax.get_yscale() == ("log" if panel.logarithmic else "linear")
+    seen = shown[np.isfinite(shown)]
+    assert bottom < seen.min()
+    assert seen.max() < top
+
+
+def test_bands_of_a_logarithm_are_those_of_log_normal_seeds():
+    """Student's t on the logarithms, where their spread is small; always positive."""
+    draws = np.exp(0.01 * np.random.default_rng(2).standard_normal(6)) * 0.02
+    error = draws.std(ddof=1) / np.sqrt(6)
+    item = Curve(mean=np.array([[draws.mean()]]), error=np.array([[error]]), replicas=6)
+    expected = np.exp(stats.ttest_1samp(np.log(draws), 0.0).confidence_interval(0.95))
+    assert np.ravel(item.band(logarithmic=True)) == pytest.approx(expected, rel=2e-4)
+    assert np.ravel(item.band()) == pytest.approx(
+        stats.ttest_1samp(draws, 0.0).confidence_interval(0.95)
+    )
+    wide = Curve(mean=np.array([[0.1]]), error=np.array([[0.2]]), replicas=3)
+    low, high = wide.band(logarithmic=True)
+    assert 0 < low < 0.1 < high
 
 
 def test_predicted_differences_stand_beside_measured_ones(results):
