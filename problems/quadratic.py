@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hzbench.core.machine import memory
 from hzbench.core.problem import Placement
 from hzbench.core.registry import register
 from hzbench.problems.arrays import (
@@ -101,6 +102,12 @@ class QuadraticComponent(StartedComponent):
         d = self._dimension()
         if d is None:
             return [*found, "got no dimension; expected dimension = d; give it, or an array"]
+        if 8 * d**2 > memory():
+            found.append(
+                f"dimension: got {d}, whose Hessian would take {8 * d**2 / 2**30:.3g} GiB; "
+                f"expected less than the {memory() / 2**30:.3g} GiB of this machine; lower it"
+            )
+            return found
         shapes = self._shape_mistakes(placement.nodes, d)
         return [*found, *(shapes or self._value_mistakes(d))]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from hzbench.core.lines import DENSE_NODES
+from hzbench.core.machine import memory
 from hzbench.core.network import contraction, strong_parts
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import NetworkTable, Spec
@@ -83,11 +82,6 @@ def size_mistakes(spec: Spec) -> list[str]:
         for what, size in needed.items()
         if size > memory()
     ]
-
-
-def memory() -> int:
-    """Bytes of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _large_mistakes(spec: Spec) -> list[str]:

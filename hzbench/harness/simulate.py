@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.machine import memory
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import BLOCK, Plan, blocks
 from hzbench.core.probe import PROBES
@@ -23,7 +24,6 @@ from hzbench.engine.fused.server import execute_server as execute_server_fused
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
 from hzbench.harness.build import Components, build, build_plan, build_problem, build_server_plan
-from hzbench.harness.combinations import memory
 from hzbench.harness.engines import Engine
 from hzbench.harness.gossip_seconds import SECONDS, gossip_seconds
 from hzbench.harness.path_averages import PATHS, path_weights

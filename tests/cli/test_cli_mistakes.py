@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     "a Hessian beyond memory": (
         {"problem": {"name": "quadratic", "dimension": 10**8}},
-        "expected a run that fits this machine",
+        "dimension: got 100000000, whose Hessian would take 7.45e+07 GiB",
     ),
     "nodes beyond memory": (
         {"nodes": [{"count": 10**8}]},
