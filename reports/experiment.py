@@ -99,7 +99,7 @@ def experiment(results: Mapping[str, Any]) -> Experiment | None:
     asked = dict.fromkeys(str(each["observable"]) for each in (*orderings, *readings))
     drawn = [_race(name, orderings, readings, runs) for name in asked]
     drawn += [_near(panel, orderings, names) for panel in drawn if panel is not None]
-    drawn += [_foretold(each, runs) for each in orderings]
+    drawn += [_foretold(each, runs) for each in _widest(orderings)]
     return Experiment(
         orderings=tuple(_ordering(each, names) for each in orderings),
         readings=tuple(_reading(each, names) for each in readings),
@@ -149,6 +149,20 @@ def _near(
     return replace(
         panel, observable=text, meaning="", steps=panel.steps[late:], curves=curves, marks=()
     )
+
+
+def _widest(orderings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without those whose comparisons another one with a prediction has, and more."""
+    keys = ("run", "observable")
+    told = [each for each in orderings if each.get("predict")]
+    return [
+        each
+        for each in told
+        if not any(
+            all(each[key] == other[key] for key in keys) and set(each["than"]) < set(other["than"])
+            for other in told
+        )
+    ]
 
 
 def _foretold(record: Mapping[str, Any], runs: Mapping[str, Run]) -> Panel | None:

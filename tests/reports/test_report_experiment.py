@@ -180,8 +180,11 @@ def test_predicted_differences_stand_beside_measured_ones(results):
         "noise_free": [0.0] * (steps + 1),
     }
     pairs = {"slow": fast["pairs"]["slow"] | {"predicted": told}}
-    record = results | {"orderings": [slow, fast | {"pairs": pairs}]}
+    fast = fast | {"pairs": pairs, "predict": True}
+    record = results | {"orderings": [slow, fast]}
     found = experiment(record)
+    twice = [fast | {"than": ["slow", "other"]}, fast]  # the wider one shows both
+    assert len(experiment(record | {"orderings": [slow, *twice]}).races) == len(found.races)
     words = found.orderings[1].comparisons[0].predicted
     assert words == "predicted: from step 3 on, difference −0.25 (of it −0.125 by step sizes alone)"
     panel = found.races[-1]
