@@ -15,7 +15,6 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.structure import Difference, DifferenceLaw, DirectionLaw
 from hzbench.theory.hybrid_pools import (
     best_weight,
-    equilibrium_time_homogeneous,
     noise_factors,
     pool_time_ratio,
     straggler_switch,
@@ -108,11 +107,13 @@ class PoolOption:
         throughput: x, zeroth-order estimates per gradient.
         ratio_equal, ratio_weighted: time over that of the gradients alone where noise decides,
             with equal weights and with weight 1/κ (P1).
-        weight: 1/κ.
+        weight: of an estimate where a gradient has 1, by 1/ν at the target: R/(κR + ω), R = σ²/ε.
         helps_from: n_0 from which equal weights help (P1).
         alone_from: n_0 from which zeroth-order workers alone win without noise (P2); inf: never.
-        speed_up: of the whole pool at the target, by equilibrium times; different data: nan.
-        straggler_from: n from which the slowest worker should leave gradients (P3); same data: nan.
+        speed_up: of all together at the target with these weights, by equilibrium times
+            max τ + (Σ 1/(τ ν))⁻¹; different data: nan.
+        straggler_from: n from which the slowest worker should leave gradients, if it is slower
+            than the next by 1/c at least (P3); same data: nan.
     """
 
     samples: int
@@ -166,7 +167,7 @@ def _option(question: PoolQuestion, m: int) -> PoolOption:
         throughput=x,
         ratio_equal=pool_time_ratio(x, factor),
         ratio_weighted=pool_time_ratio(x, factor, best_weight(factor)),
-        weight=best_weight(factor),
+        weight=ratio / (factor * ratio + found.growth),
         helps_from=max(1, floor(c * question.first * (factor - 2)) + 1),
         alone_from=zeroth_order_alone(found.growth, c),
         speed_up=float("nan") if different else _speed_up(question, m, factor, found.growth),
@@ -180,14 +181,13 @@ def _whole(limit: float) -> float:
 
 
 def _speed_up(question: PoolQuestion, m: int, factor: float, growth: float) -> float:
-    """Equilibrium time of the gradients alone over that of the whole pool."""
+    """Equilibrium time of the gradients alone over that of all together."""
     R = question.noise / question.target
-    seconds, nu = [question.gradient_cost] * question.first, [R] * question.first
-    alone = equilibrium_time_homogeneous(seconds, nu)
-    seconds = seconds + [question.seconds(m)] * question.zeroth
-    return alone / equilibrium_time_homogeneous(
-        seconds, nu + [factor * R + growth] * question.zeroth
-    )
+    gradient, helper = question.gradient_cost, question.seconds(m)
+    rate = question.first / (gradient * R)
+    alone = gradient + 1.0 / rate
+    rate += question.zeroth / (helper * (factor * R + growth))
+    return alone / (max(gradient, helper) + 1.0 / rate)
 
 
 def _join(question: PoolQuestion, best: PoolOption) -> str:
@@ -213,6 +213,7 @@ def _switch(question: PoolQuestion, best: PoolOption) -> str:
     say = "Yes" if workers >= limit else "No"
     return (
         f"{say}: with data of their own, the slowest of n workers should take m = {best.samples} "
-        f"vectors in place of a gradient from n = {limit:.0f} on (here n = {workers}); all others "
-        "should keep to gradients."
+        f"vectors in place of a gradient from n = {limit:.0f} on (here n = {workers}), if its "
+        f"gradients take at least {1 / best.cost:.3g} times as long as the next worker's; all "
+        "others should keep to gradients."
     )

@@ -144,8 +144,11 @@ class Profile:
         share = _snapped(work / whole)
         periods = int(share) - 1 if share == int(share) else floor(share)
         rest = work - periods * whole
-        k = int(np.searchsorted(self._ends[1:], rest * (1 - SAME)))
-        inside = min((rest - self._ends[k]) / self.rates[k], self.interval)
+        slack = SAME * whole  # what rounding has added to many sums of decimals
+        k = min(int(np.searchsorted(self._ends[1:], rest - slack)), len(self.rates) - 1)
+        while self.rates[k] == 0 and k:
+            k -= 1
+        inside = min(max((rest - self._ends[k]) / self.rates[k], 0.0), self.interval)
         return float((periods * len(self.rates) + k) * self.interval + inside)
 
 

@@ -9,7 +9,7 @@ from scipy.linalg import solve_discrete_lyapunov
 
 from hzbench.core.setting import Setting
 from hzbench.core.structure import GeneralizedLinear, Quadratic
-from hzbench.theory.arrivals import history
+from hzbench.theory.arrivals import history, participants
 from hzbench.theory.dynamics import diagonalised, eigenbasis, quadratic_parts, unique_minimiser
 from hzbench.theory.server_history import NeverError
 from hzbench.theory.server_program import Gather, Program, program
@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 Growth = Callable[[Array], Array]
 
 LONGEST = 4000
+_TIMES = 8  # arrivals of every worker without which the growth of a schedule is not known
 MOST_WORK = 4e9
 _CANDIDATES = 16
 _MARGIN = 1e-7
@@ -174,6 +175,10 @@ def _growth(setting: Setting) -> Growth | None:
         found = history(setting.clock, setting.server, updates)
     except NeverError:
         return None
+    taking_part = list(participants(setting.clock, setting.server))
+    seen = np.bincount(found.workers, minlength=setting.nodes)[taking_part]
+    if setting.server.rule in ("asgd", "table", "ringleader") and seen.min() < _TIMES:
+        return None  # one late arrival would pass for growth; other rules drop it
     run = program(found, np.asarray(setting.step_sizes, dtype=float), np.ones(updates))
     hessians = _extreme_modes(A)
     C, _, p, _ = hessians.shape

@@ -13,6 +13,8 @@ from hzbench.clocks.fixed import PacedClock
 from hzbench.core.clock import ROUNDING, ClockFacts, PerWorker, Time, exact, per_worker
 from hzbench.core.registry import register
 
+SLACK = 1e-12  # relative; sums of decimals that end an interval must not fall behind its outage
+
 
 class UniversalTimer:
     """A job computes until the worker's work V_i has grown by one unit.
@@ -65,7 +67,10 @@ class PowerTimer(UniversalTimer):
     def when(self, worker: int, work: float) -> float:
         """The root; square roots are correctly rounded."""
         p = self.exponents[worker]
-        return math.sqrt(work) if p == 2 else float(work ** (1 / p))
+        try:
+            return math.sqrt(work) if p == 2 else float(work ** (1 / p))
+        except OverflowError:
+            return math.inf
 
 
 @register("clock", "power")
@@ -169,14 +174,18 @@ class IntervalTimer(UniversalTimer):
     def work(self, worker: int, time: float) -> float:
         """Whole periods, whole intervals, and the part of this one."""
         row, grown = self.rates[worker], self.grown[worker]
-        interval = int(time // self.interval)
+        interval = math.floor(time / self.interval * (1 + SLACK))
         period, k = divmod(interval, len(row))
-        return period * grown[-1] + grown[k] + row[k] * (time - interval * self.interval)
+        inside = max(0.0, time - interval * self.interval)
+        return period * grown[-1] + grown[k] + row[k] * inside
 
     def when(self, worker: int, work: float) -> float:
         """The first time at which V_i reaches it."""
         row, grown = self.rates[worker], self.grown[worker]
-        period = math.ceil(work / grown[-1]) - 1
-        rest = work - period * grown[-1]
-        k = next(k for k in range(len(row)) if grown[k + 1] >= rest and row[k] > 0)
-        return (period * len(row) + k) * self.interval + (rest - grown[k]) / row[k]
+        whole = grown[-1]
+        period = max(0, math.ceil(work / whole * (1 - SLACK)) - 1)
+        rest = work - period * whole
+        busy = [k for k, rate in enumerate(row) if rate > 0]
+        k = next((k for k in busy if grown[k + 1] >= rest - SLACK * whole), busy[-1])
+        inside = min(max(rest - grown[k], 0.0) / row[k], self.interval)
+        return (period * len(row) + k) * self.interval + inside

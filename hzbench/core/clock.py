@@ -18,7 +18,8 @@ from hzbench.core.component import Component
 
 Time = int | float
 ROUNDING = 1e-12  # of times that are floats
-PerWorker = Annotated[float, Field(ge=0)] | tuple[Annotated[float, Field(ge=0)], ...]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PerWorker = _Seconds | tuple[_Seconds, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ class Server(Protocol):
         """The running job of every worker that has one."""
 
     def by_pace(self) -> list[int]:
-        """The workers, those with the least seconds first, ties by index."""
+        """The workers, those with the least seconds and links first, ties by index."""
 
     def send(self, worker: int) -> None:
         """Let a worker compute at the current point; a job that it runs is stopped, unfinished."""

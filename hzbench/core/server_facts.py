@@ -30,8 +30,8 @@ class ServerFacts:
             Then an arrival of a worker that is not done is added, updates, and is done; one of a
             worker that is done is kept for the next round's table, without update; the worker is
             sent the current point. When all are done the kept estimates are the next table.
-        fastest: only the m workers with the least seconds take part (ties by index); the others
-            never start; 0: all. W and n are then those of the m workers.
+        fastest: only the m workers with the least seconds, links included, take part (ties by
+            index); the others never start; 0: all. W and n are then those of the m workers.
         delay_threshold: R of ringmaster.
         stops: of ringmaster.
         batch: S of collect.

@@ -72,8 +72,10 @@ class ArrivalLoop:
         return len(self.times)
 
     def by_pace(self) -> list[int]:
-        """Sorted by seconds; the sort keeps the order of equal ones."""
-        return sorted(range(self.workers), key=lambda worker: self.facts.seconds[worker])
+        """Sorted by seconds with links; the sort keeps the order of equal ones."""
+        facts = self.facts
+        totals = [sum(t) for t in zip(facts.download, facts.seconds, facts.upload, strict=True)]
+        return sorted(range(self.workers), key=totals.__getitem__)
 
     def send(self, worker: int) -> None:
         """Start a job; the one that runs is stopped."""

@@ -31,8 +31,29 @@ def with_parameters(spec: Spec) -> Spec:
             ],
             f"spec {spec.name!r}",
         )
+    _require_promise(spec, method, asked)
     numbers = _parameters(spec, method, asked)
     return spec.replace(method={**spec.method, **numbers})
+
+
+def _require_promise(spec: Spec, method: ServerMethod, asked: tuple[str, ...]) -> None:
+    """Nothing else sets the step sizes that theory is to choose.
+
+    Raises:
+        SpecError: step sizes of groups, or a schedule that moves.
+    """
+    own = [
+        f"nodes.{k}.step_size" for k, group in enumerate(spec.nodes) if group.step_size is not None
+    ]
+    moving = [] if method.schedule_facts().constant else ["method.schedule"]
+    if "step_size" in asked and (own or moving):
+        raise SpecError(
+            [
+                f"{(own + moving)[0]}: got one beside step_size = {THEORY!r}; expected it left "
+                "out, since the promise E|∇f|² <= ε is that of one constant step size; drop it"
+            ],
+            f"spec {spec.name!r}",
+        )
 
 
 def _parameters(spec: Spec, method: ServerMethod, asked: tuple[str, ...]) -> dict[str, Any]:

@@ -39,6 +39,14 @@ def test_the_speed_at_a_target_is_at_most_that_where_noise_decides():
     ].speed_up == pytest.approx(4.0, rel=1e-3)
 
 
+def test_weights_and_speed_are_those_of_all_together_at_the_target():
+    """R = 1: ν = 1 for gradients, 23 for helpers; 3 + 3/4 against 3 + (4/3 + 96/46)⁻¹."""
+    question = PoolQuestion(zeroth=96, noise=0.01, target=0.01, **GAUSSIAN)
+    option = advise_pool(question).options[0]
+    assert option.weight == pytest.approx(1 / 23)
+    assert option.speed_up == pytest.approx(3.75 / (3 + 1 / (4 / 3 + 96 / 46)))
+
+
 def test_without_noise_nobody_needs_to_join():
     advice = advise_pool(PoolQuestion(first=2, zeroth=2, dimension=50, noise=1e-6))
     assert advice.sentence.startswith("No: at E|∇f|² = 0.01 the whole pool is at most 1 % faster")

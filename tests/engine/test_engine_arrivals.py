@@ -1,6 +1,7 @@
 """Schedules of servers against cases worked by hand, and what must hold of every schedule."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from hzbench.clocks.drawn import ExponentialClock, UniformClock
 from hzbench.clocks.fixed import FixedClock
 from hzbench.clocks.universal import IntervalClock, PowerClock
+from hzbench.core.clock import exact
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.normal_form import component_of
 from hzbench.engine import arrivals
@@ -113,6 +115,39 @@ def test_an_outage_delays_what_runs():
     found = plan("asgd", clock, 2, 4)
     # worker 1 works in [0, 1.5), [3, 4.5): units done at 1, 3.5, 4.5; worker 2 at 2, 4
     assert [(t, w) for t, w, _ in finishers(found)] == [(1, 1), (2, 2), (3.5, 1), (4, 2)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_outages_by_exact_fractions(seed):
+    """Jobs one after another on random one-decimal rates: no crash at the end of an interval."""
+    random = np.random.default_rng(seed)
+    for _ in range(40):
+        rates = random.choice([0.0, 0.0, 0.1, 0.3, 0.5, 1.0, 2.0], int(random.integers(1, 5)))
+        rates = rates.tolist() if rates.sum() else [1.0]
+        interval, tau = (random.integers(1, 31, 2) / 10).tolist()
+        clock = IntervalClock(rates=(tuple(rates),), interval=interval, seconds=(tau,))
+        found = plan("asgd", clock, 1, 30).times
+        np.testing.assert_allclose(found, by_fractions(rates, interval, tau, 30), rtol=1e-9)
+
+
+def by_fractions(rates, interval, tau, jobs):
+    rates, interval, tau = [exact(r) for r in rates], exact(interval), exact(tau)
+    now, k, found = Fraction(0), 0, []
+    for _ in range(jobs):
+        need = tau
+        while rates[k % len(rates)] * ((k + 1) * interval - now) < need:
+            need -= rates[k % len(rates)] * ((k + 1) * interval - now)
+            k += 1
+            now = k * interval
+        now += need / rates[k % len(rates)]
+        found.append(float(now))
+    return found
+
+
+def test_the_fastest_are_so_with_their_links():
+    clock = FixedClock(seconds=(1.0, 2.0, 3.0), upload=(20.0, 0.0, 0.0))
+    found = plan({"name": "fastest_asgd", "fastest": 2}, clock, 3, 20)
+    assert set(found.workers.tolist()) == {1, 2}
 
 
 def test_communication_and_work_count():

@@ -82,6 +82,14 @@ def test_numbers_stay_as_they_are():
             "expected known constants",
         ),
         ({"method": {"name": "ringleader", "target": None}}, "without a target"),
+        (
+            {"method": {"name": "ringleader"}, "nodes": [{"count": 3, "step_size": 1.9}]},
+            r"nodes.0.step_size: got one beside step_size = 'theory'",
+        ),
+        (
+            {"method": {"name": "ringleader", "schedule": {"name": "inverse-time"}}},
+            r"method.schedule: got one beside step_size = 'theory'",
+        ),
         ({"method": {"name": "dsgd", "target": None}}, "target"),
     ],
 )

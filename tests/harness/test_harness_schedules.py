@@ -41,6 +41,12 @@ def clocks(random, n):
         "uniform": {"name": "uniform", "spread": 0.7, **links},
         "power": {"name": "power", "exponents": [2.0] + [1.0] * (n - 1), "seconds": whole},
         "cubic": {"name": "power", "exponents": [1.0, 3.0] + [1.0] * (n - 2)},
+        "decimal outages": {
+            "name": "intervals",
+            "rates": [[1.0, 0.0], [0.3, 0.1]] + [[0.0, 0.5, 0.1]] * (n - 2),
+            "interval": 0.3,
+            "seconds": [0.1] * n,
+        },
         "outages": {"name": "intervals", "rates": rates, "interval": 1.5, "seconds": whole},
     }
 

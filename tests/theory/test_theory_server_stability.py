@@ -124,3 +124,13 @@ def test_the_registered_limits_know_servers():
     assert step_size_limit(case) == server_step_limit(case)
     assert second_moment_radius(case) == server_radius(case)
     assert np.isnan(server_step_limit(given(None, GRADIENTS, ASGD, clock(1, 2, 3), 5))[0])
+
+
+def test_nothing_is_known_of_a_worker_that_hardly_ever_arrives():
+    """64 workers of speeds 1, 1/4, 1/9, ...: the slowest takes 4096 s, a window of updates less."""
+    form = alone(64, 1.0, 1.0)
+    laws = (GRADIENTS[0],) * 64
+    slow = clock(*[float((i + 1) ** 2) for i in range(64)])
+    case = given(form, laws, ASGD, slow, 100, step_sizes=np.full(64, 0.1), record=(100,))
+    assert np.isnan(server_step_limit(case)[0])
+    assert np.isnan(server_radius(case)[0])
