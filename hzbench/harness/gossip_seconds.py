@@ -32,13 +32,23 @@ def seconds_mistakes(law: str, protocol: Protocol, varies: bool) -> list[str]:
 
 
 def gossip_seconds(
-    plan: Plan, clock: Clock, work: Sequence[float], seed: int, record: Sequence[int]
+    plan: Plan,
+    clock: Clock,
+    work: Sequence[float],
+    seed: int,
+    record: Sequence[int],
+    exchanges: int = 1,
 ) -> Array:
-    """When each recorded step was done, [T', R]."""
+    """When each recorded step was done, [T', R].
+
+    Arguments:
+        exchanges: of one step; after the first each takes as long as the links.
+    """
     facts = clock.facts(work, seed)
     ready = np.zeros((plan.replicas, plan.nodes))
     done = np.zeros((plan.steps + 1, plan.replicas))
     took = durations(facts)
+    links = np.array([float(a + b) for a, b in zip(facts.download, facts.upload, strict=True)])
     timer = None if facts.law == "fixed" else clock.timer(work, seed)
     for step in range(plan.steps):
         if timer is None:
@@ -47,6 +57,8 @@ def gossip_seconds(
             starts = enumerate(ready[0])
             computed = np.array([[timer.arrive(node, float(at)) for node, at in starts]])
         ready = _exchanged(plan, step, ready, computed) + np.zeros_like(ready)
+        for _ in range(exchanges - 1):
+            ready = _exchanged(plan, step, ready, ready + links)
         done[step + 1] = np.maximum(done[step], ready.max(axis=1))
     found: Array = done[list(record)]
     return found

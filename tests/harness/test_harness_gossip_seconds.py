@@ -44,6 +44,22 @@ def test_on_a_path_only_neighbours_wait():
     np.testing.assert_allclose(found, done)
 
 
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_every_exchange_of_a_step_waits_for_neighbours(rounds):
+    clock = {"name": "fixed", "seconds": SECONDS, "upload": 0.5}
+    spec = spec_of("matrix", graph="path", clock=clock)
+    spec = spec.replace(method={"name": "chebyshev", "rounds": rounds, "rate": 0.8})
+    found = seconds(spec)[:, 0]
+    took, ready, done = np.array(SECONDS) + 0.5, np.zeros(4), [0.0]
+    near = [[i, *nx.path_graph(4)[i]] for i in range(4)]
+    for _ in range(6):
+        ready = np.array([max(ready[j] + took[j] for j in near[i]) for i in range(4)])
+        for _ in range(rounds - 1):
+            ready = np.array([max(ready[j] + 0.5 for j in near[i]) for i in range(4)])
+        done.append(ready.max())
+    np.testing.assert_allclose(found, done)
+
+
 def test_pairs_wait_for_each_other_alone():
     spec = spec_of("pair", steps=9)
     pairs = build_plan(build(spec), range(3)).pairs
