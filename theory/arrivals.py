@@ -55,8 +55,8 @@ def _all_finish(chains: Chains, taking_part: tuple[int, ...]) -> None:
 def participants(clock: ClockFacts, server: ServerFacts) -> tuple[int, ...]:
     """The workers that take part, by index: the fastest ones, or all."""
     n = len(clock.seconds)
-    total = [clock.download[i] + clock.seconds[i] + clock.upload[i] for i in range(n)]
-    order = sorted(range(n), key=lambda i: (total[i], i))
+    totals = clock.totals
+    order = sorted(range(n), key=lambda i: (totals[i], i))
     return tuple(sorted(order[: server.fastest or n]))
 
 

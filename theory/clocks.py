@@ -43,10 +43,7 @@ class Chains:
     @cached_property
     def _ticks(self) -> tuple[int, ...]:
         """Ticks of a whole job, shape [n]."""
-        f, unit = self.facts, self.ticks_per_second
-        return tuple(
-            int(sum(job) * unit) for job in zip(f.download, f.seconds, f.upload, strict=True)
-        )
+        return tuple(int(total * self.ticks_per_second) for total in self.facts.totals)
 
     def seconds(self, time: Time) -> float:
         """A time in seconds, rounded once."""

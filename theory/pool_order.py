@@ -89,9 +89,7 @@ class Pool:
 def pool_of(setting: Setting) -> Pool:
     """The rates of a population; σ² is that of node 0, the same for all."""
     assert setting.clock is not None
-    clock = setting.clock
-    parts = zip(clock.download, clock.seconds, clock.upload, strict=True)
-    rates = np.array([1.0 / float(sum(part)) for part in parts])
+    rates = np.array([1.0 / float(total) for total in setting.clock.totals])
     eta = np.asarray(setting.step_sizes, dtype=float)
     found = [noise_factors(law, setting.problem.dimension) for law in setting.laws if law]
     kappa, omega = (np.array([getattr(f, k) for f in found]) for k in ("factor", "growth"))
@@ -179,7 +177,5 @@ def _constants(setting: Setting, curvature: float) -> float:
 def _left_out(setting: Setting, curvature: float) -> float:
     """Relative changes of the floor: L D times the longest time an estimate takes, and L G/(2D)."""
     assert setting.clock is not None
-    clock, pool = setting.clock, pool_of(setting)
-    parts = zip(clock.download, clock.seconds, clock.upload, strict=True)
-    longest = max(float(sum(part)) for part in parts)
+    pool, longest = pool_of(setting), float(max(setting.clock.totals))
     return float(curvature * (pool.drift * longest + pool.growth / (2.0 * pool.drift)))

@@ -1,7 +1,5 @@
 """Limit: what a server's step size, batch and threshold should be for a target, from its words."""
 
-from collections.abc import Iterator
-from fractions import Fraction
 from math import floor, isfinite
 
 from hzbench.core.clock import ClockFacts
@@ -50,7 +48,7 @@ def server_parameters(
     """
     if not (isfinite(smoothness) and smoothness > 0 and isfinite(noise)):
         raise ValueError(f"got L = {smoothness:g} and σ² = {noise:g}; expected known constants")
-    totals = [float(sum(part)) for part in _links(clock)]
+    totals = [float(total) for total in clock.totals]
     found: Parameters = {}
     if server.rule == "asgd":
         m = employed(totals, noise, target) if "fastest" in asked else server.fastest
@@ -70,10 +68,6 @@ def server_parameters(
     elif "step_size" in asked:
         raise ValueError("got the rule of IA²SGD; expected one whose step size theory is known")
     return {name: value for name, value in found.items() if name in asked}
-
-
-def _links(clock: ClockFacts) -> Iterator[tuple[Fraction, ...]]:
-    return zip(clock.download, clock.seconds, clock.upload, strict=True)
 
 
 def _batch(
@@ -112,7 +106,7 @@ def longest_delay(clock: ClockFacts, workers: int = 0) -> int:
         raise ValueError(
             f"got a clock of law {clock.law!r}; expected fixed, where delays have a known bound"
         )
-    taken = sorted(sum(part) for part in _links(clock))[: workers or None]
+    taken = sorted(clock.totals)[: workers or None]
     return max(
         sum(floor(own / other) + 1 for j, other in enumerate(taken) if j != i)
         for i, own in enumerate(taken)

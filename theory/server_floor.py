@@ -179,8 +179,7 @@ def asgd_limit(setting: Setting) -> Array:
     form, clock = setting.problem.structure, setting.clock
     assert isinstance(form, Quadratic)
     assert clock is not None
-    jobs = zip(clock.download, clock.seconds, clock.upload, strict=True)
-    rates = np.asarray(setting.step_sizes) / np.array([float(sum(job)) for job in jobs])
+    rates = np.asarray(setting.step_sizes) / np.array([float(t) for t in clock.totals])
     result: Array = np.linalg.solve(form.hessians[0], rates / rates.sum() @ form.linear)
     return result
 

@@ -94,7 +94,7 @@ def chances(setting: Setting) -> tuple[list[Fraction], list[float]]:
     for i in participants(clock, server):
         law = setting.laws[i]
         assert isinstance(law, GradientLaw)
-        seconds.append(clock.download[i] + clock.seconds[i] + clock.upload[i])
+        seconds.append(clock.totals[i])
         full = law.batch_size == "full"
         odds.append(1.0 if full else 1.0 - (1.0 - chain.probability) ** int(law.batch_size))
     return seconds, odds

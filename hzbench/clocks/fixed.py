@@ -87,9 +87,7 @@ class FixedClock(PacedClock):
 
     def timer(self, work: Sequence[float], seed: int) -> FixedTimer:
         """Integer times in the largest unit that divides all."""
-        facts = self.facts(work, seed)
-        parts = zip(facts.download, facts.seconds, facts.upload, strict=True)
-        return FixedTimer([sum(part, Fraction(0)) for part in parts])
+        return FixedTimer(self.facts(work, seed).totals)
 
 
 class FixedTimer:

@@ -59,6 +59,12 @@ class ClockFacts:
     interval: Fraction = Fraction(1)
     seed: int = 0
 
+    @property
+    def totals(self) -> tuple[Fraction, ...]:
+        """Seconds of a job with its links, where computing takes `seconds`, [n]."""
+        parts = zip(self.download, self.seconds, self.upload, strict=True)
+        return tuple(sum(part, Fraction(0)) for part in parts)
+
 
 class Timer(Protocol):
     """When jobs arrive. Called once a job, in the order of every worker's starts."""

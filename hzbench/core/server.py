@@ -68,6 +68,14 @@ class Server(Protocol):
 
 
 Receive = Callable[[Job], None]
+
+
+def send_all(server: Server) -> None:
+    """Let every worker compute at the current point."""
+    for worker in range(server.workers):
+        server.send(worker)
+
+
 THEORY: Literal["theory"] = "theory"
 """What stands for a number that theory is to choose."""
 Count = Annotated[int, Field(ge=1)] | Literal["theory"]

@@ -73,9 +73,7 @@ class ArrivalLoop:
 
     def by_pace(self) -> list[int]:
         """Sorted by seconds with links; the sort keeps the order of equal ones."""
-        facts = self.facts
-        totals = [sum(t) for t in zip(facts.download, facts.seconds, facts.upload, strict=True)]
-        return sorted(range(self.workers), key=totals.__getitem__)
+        return sorted(range(self.workers), key=self.facts.totals.__getitem__)
 
     def send(self, worker: int) -> None:
         """Start a job; the one that runs is stopped."""

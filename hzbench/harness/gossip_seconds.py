@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.clock import Clock, ClockFacts
+from hzbench.core.clock import Clock
 from hzbench.core.plan import Plan
 from hzbench.core.setting import Protocol
 
@@ -47,7 +47,7 @@ def gossip_seconds(
     facts = clock.facts(work, seed)
     ready = np.zeros((plan.replicas, plan.nodes))
     done = np.zeros((plan.steps + 1, plan.replicas))
-    took = durations(facts)
+    took = np.array(facts.totals, dtype=np.float64)  # of a fixed clock
     links = np.array([float(a + b) for a, b in zip(facts.download, facts.upload, strict=True)])
     timer = None if facts.law == "fixed" else clock.timer(work, seed)
     for step in range(plan.steps):
@@ -62,12 +62,6 @@ def gossip_seconds(
         done[step + 1] = np.maximum(done[step], ready.max(axis=1))
     found: Array = done[list(record)]
     return found
-
-
-def durations(facts: ClockFacts) -> Array:
-    """Seconds from a start to the end of the upload under a fixed clock, [n]."""
-    parts = zip(facts.download, facts.seconds, facts.upload, strict=True)
-    return np.array([float(sum(part)) for part in parts])
 
 
 def _exchanged(plan: Plan, step: int, ready: Array, computed: Array) -> Array:

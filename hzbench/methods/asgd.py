@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hzbench.core.registry import register
-from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known
+from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known, send_all
 from hzbench.core.server_facts import ServerFacts
 
 
@@ -31,8 +31,7 @@ class AsynchronousSGD(ServerMethod):
 
     def begin_schedule(self, server: Server) -> Receive:
         """Everyone starts; an arrival updates, and its worker goes on from there."""
-        for worker in range(server.workers):
-            server.send(worker)
+        send_all(server)
 
         def receive(job: Job) -> None:
             delay = server.version - job.version
@@ -109,8 +108,7 @@ class Ringmaster(ServerMethod):
 
     def begin_schedule(self, server: Server) -> Receive:
         """Everyone starts; estimates that are too old change nothing."""
-        for worker in range(server.workers):
-            server.send(worker)
+        send_all(server)
 
         def receive(job: Job) -> None:
             fresh = server.version - job.version < known(self.delay_threshold)

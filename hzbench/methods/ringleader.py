@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hzbench.core.registry import register
-from hzbench.core.server import Job, Receive, Server, ServerMethod
+from hzbench.core.server import Job, Receive, Server, ServerMethod, send_all
 from hzbench.core.server_facts import ServerFacts
 
 
@@ -21,8 +21,7 @@ class IA2SGD(ServerMethod):
     def begin_schedule(self, server: Server) -> Receive:
         """A table with one sample a worker."""
         table: dict[int, int] = {}
-        for worker in range(server.workers):
-            server.send(worker)
+        send_all(server)
 
         def receive(job: Job) -> None:
             table[job.worker] = job.sample
@@ -50,8 +49,7 @@ class Ringleader(ServerMethod):
 
     def begin_schedule(self, server: Server) -> Receive:
         """Everyone starts at x^0."""
-        for worker in range(server.workers):
-            server.send(worker)
+        send_all(server)
         return Table(server).receive
 
     def server_facts(self) -> ServerFacts:

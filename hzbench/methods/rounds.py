@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hzbench.core.registry import register
-from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known
+from hzbench.core.server import Count, Job, Receive, Server, ServerMethod, known, send_all
 from hzbench.core.server_facts import ServerFacts
 
 
@@ -23,8 +23,7 @@ class RoundMethod(ServerMethod):
         def restart() -> None:
             collected.clear()
             collected.update({worker: [] for worker in range(server.workers)})
-            for worker in collected:
-                server.send(worker)
+            send_all(server)
 
         def receive(job: Job) -> None:
             collected[job.worker].append(job.sample)

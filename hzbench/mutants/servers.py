@@ -11,7 +11,7 @@ from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.mutant import Mutant, needs
 from hzbench.core.problem import Problem
 from hzbench.core.registry import register
-from hzbench.core.server import Receive, Server, ServerMethod, ServerPlan, known
+from hzbench.core.server import Receive, Server, ServerMethod, ServerPlan, known, send_all
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
@@ -33,8 +33,7 @@ def _only(kind: type[ServerMethod], name: str, spec: Spec) -> Spec:
 
 class _KeepsAll(Ringleader):
     def begin_schedule(self, server: Server) -> Receive:
-        for worker in range(server.workers):
-            server.send(worker)
+        send_all(server)
         return _NeverEmptied(server).receive
 
 

@@ -30,7 +30,7 @@ from hzbench.engine.fused.descriptors import (
     oracles_of,
     update_of,
 )
-from hzbench.engine.fused.records import LINES, Room
+from hzbench.engine.fused.records import LINES, Oracles, Room
 from hzbench.engine.population import Population
 from hzbench.engine.torch_executor import COUNTERS, Recorder
 
@@ -61,13 +61,25 @@ def execute(
     if method.momentum:
         arrays["momentum"] = torch.from_numpy(momentum)
     counters = {name: torch.from_numpy(counts)[:, k] for k, name in enumerate(COUNTERS)}
+    run_segments(
+        segment,
+        plan.replicas,
+        recorder,
+        lambda step: State(step=step, arrays=arrays, counters=counters),
+    )
+
+
+def run_segments(
+    segment: Segment, replicas: int, recorder: Recorder, state: Callable[[int], State]
+) -> None:
+    """All segments between the recorder's boundaries, each shared out over the threads."""
     step = 0
     with ThreadPoolExecutor(threads()) as pool:
         for boundary in recorder.boundaries:
             if boundary > step:
-                share_out(pool, segment, plan.replicas, step, boundary)
+                _share_out(pool, segment, replicas, step, boundary)
             step = boundary
-            recorder.record(State(step=step, arrays=arrays, counters=counters))
+            recorder.record(state(step))
 
 
 @cache
@@ -101,6 +113,21 @@ def threads() -> int:
     return int(os.environ.get("NUMBA_NUM_THREADS", "") or os.cpu_count() or 1)
 
 
+def rooms(dimension: int, oracles: Oracles, nodes: int = 0) -> Callable[[], Room]:
+    """What gives every thread the room it works in; `nodes` lines of it for W alone."""
+    words = 2 * max(dimension, int(oracles.batch.max())) + 8
+    local = threading.local()
+
+    def room() -> Room:
+        if not hasattr(local, "room"):
+            lines, other = np.empty((LINES, dimension)), np.empty((nodes, dimension))
+            local.room = Room(lines=lines, words=np.empty(words, dtype=np.uint64), other=other)
+        found: Room = local.room
+        return found
+
+    return room
+
+
 def _segment(
     plan: Plan, problem: Problem, population: Population, method: Method, state: tuple[Any, ...]
 ) -> Segment:
@@ -111,17 +138,7 @@ def _segment(
         update_of(plan, method),
     )
     nodes = plan.nodes if plan.protocol == "matrix" else 0
-    words = 2 * max(problem.dimension, int(shared[1].batch.max())) + 8
-    local = threading.local()
-
-    def room() -> Room:
-        if not hasattr(local, "room"):
-            lines = np.empty((LINES, problem.dimension))
-            other = np.empty((nodes, problem.dimension))
-            local.room = Room(lines=lines, words=np.empty(words, dtype=np.uint64), other=other)
-        found: Room = local.room
-        return found
-
+    room = rooms(problem.dimension, shared[1], nodes)
     own: tuple[Any, ...] = (table(plan.pairs, np.int64),) if plan.protocol == "pair" else ()
     if plan.protocol == "matching":
         own = (table(plan.partners, np.int64), plan.silent, plan.idle_steps)
@@ -135,7 +152,7 @@ def _segment(
     return segment
 
 
-def share_out(
+def _share_out(
     pool: ThreadPoolExecutor,
     segment: Segment,
     replicas: int,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +11,7 @@ from hzbench.core.compiled import own_cache, table
 from hzbench.core.problem import Problem
 from hzbench.core.server import ServerPlan
 from hzbench.engine.fused.descriptors import CALLS, oracles_of
-from hzbench.engine.fused.executor import share_out, threads
-from hzbench.engine.fused.records import LINES, Room
+from hzbench.engine.fused.executor import rooms, run_segments
 from hzbench.engine.population import Population
 from hzbench.engine.server_executor import last_uses, server_state
 from hzbench.engine.torch_executor import Recorder
@@ -55,23 +52,17 @@ def execute_server(
     oracles = oracles_of(population, problem)
     cost = {name: oracles.calls[:, k] for k, name in enumerate(CALLS)}
     shared = (problem.compiled(), oracles, table(plan.keys.cpu(), np.int64), trace)  # type: ignore[attr-defined]
-    words = 2 * max(problem.dimension, int(oracles.batch.max())) + 8
-    local = threading.local()
+    room = rooms(problem.dimension, oracles)
 
     def segment(first: int, last: int, begin: int, stop: int) -> None:
-        if not hasattr(local, "room"):
-            lines = np.empty((LINES, problem.dimension))
-            other = np.empty((0, problem.dimension))
-            local.room = Room(lines=lines, words=np.empty(words, dtype=np.uint64), other=other)
-        kernels().run_server(*shared, x, kept, local.room, first, last, begin, stop)
+        kernels().run_server(*shared, x, kept, room(), first, last, begin, stop)
 
-    step = 0
-    with ThreadPoolExecutor(threads()) as pool:
-        for boundary in recorder.boundaries:
-            if boundary > step:
-                share_out(pool, segment, plan.replicas, step, boundary)
-            step = boundary
-            recorder.record(server_state(plan.schedule, step, torch.from_numpy(x), cost))
+    run_segments(
+        segment,
+        plan.replicas,
+        recorder,
+        lambda step: server_state(plan.schedule, step, torch.from_numpy(x), cost),
+    )
 
 
 def trace_of(plan: ServerPlan) -> tuple[Trace, int]:
