@@ -53,14 +53,20 @@ class Population:
             index = chosen.nonzero()[:, 0]
             if len(index) == 0:
                 continue
-            size = group.estimator.memory_size
+            size, place = group.estimator.memory_size, _span(index)
             part = group.estimator.recall(
-                problem, x[index], rows.take(index), group.batch_size, memory[index, :size]
+                problem, x[place], rows.take(index), group.batch_size, memory[index, :size]
             )
-            gradient[index] = part.gradient
+            gradient[place] = part.gradient
             if part.memory is not None:
                 memory[index, :size] = part.memory
             for name, count in part.calls.items():
                 column = calls.setdefault(name, torch.zeros_like(rows.node))
                 column[index] = count
         return Estimate(gradient=gradient, calls=calls, memory=memory)
+
+
+def _span(index: Tensor) -> Tensor | slice:
+    """Increasing indices as a slice where they have no gaps: a view instead of a copy."""
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else index

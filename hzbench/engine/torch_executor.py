@@ -125,14 +125,16 @@ class _Run:
         import torch
 
         rows, partner = self.rows(each)
-        index = None if each.partner is None else rows.replica * self.plan.nodes + rows.node
+        index = None if self.everyone(each) else rows.replica * self.plan.nodes + rows.node
         local = {k: a if index is None else a[index] for k, a in self.arrays.items()}
         if self.method.mask_size:
             mask = masks(rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
             local["mask"] = mask.to(local["x"].dtype)
         step_size = self.step_sizes[rows.step, rows.node][:, None]
         gradients: list[Tensor] = []
-        before = self.arrays["x"].clone() if recorder.watch else None
+        before = self.arrays["x"]
+        if recorder.watch and index is not None:
+            before = before.clone()  # which is written into
         new = self.method.advance(
             local, self.gradient(rows, gradients), self.mix(rows, partner), step_size
         )
@@ -141,7 +143,7 @@ class _Run:
                 self.arrays[name] = value
             else:
                 self.arrays[name].index_copy_(0, index, value)
-        if recorder.watch and before is not None:
+        if recorder.watch:
             shown = gradients[-1] if gradients else torch.zeros_like(local["x"])
             recorder.watch(
                 Event(
@@ -152,6 +154,11 @@ class _Run:
                     step_size=step_size,
                 )
             )
+
+    def everyone(self, each: Round) -> bool:
+        """Whether all rows take part, in the order of the arrays: nothing is gathered then."""
+        matching = self.plan.protocol == "matching" and len(each.node) == len(self.arrays["x"])
+        return each.partner is None or matching
 
     def rows(self, each: Round) -> tuple[Rows, Tensor | None]:
         """The addresses of a round on the device, and the partners."""
@@ -190,7 +197,8 @@ class _Run:
             others = (partner != torch.arange(len(rows), device=partner.device)).long()
             sent = self.method.floats(y.shape[1]) * others
             self.counters["floats_sent"].index_add_(0, rows.replica, sent)
-            return (y + y[partner]) / 2 if w == 0.5 else (1 - w) * y + w * y[partner]
+            theirs = y[partner]
+            return theirs.add_(y).div_(2) if w == 0.5 else (1 - w) * y + w * theirs
 
         if partner is not None:
             return average

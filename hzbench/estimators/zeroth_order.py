@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = 1 << 24  # numbers of random vectors that are differenced at once
+_IN_CACHE = 1 << 17  # numbers drawn at once where they are used only once
 
 
 @register("estimator", "zeroth_order")
@@ -204,13 +205,26 @@ def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
     """
     import torch
 
+    size = max(1, _IN_CACHE // (gradient.shape[1] + m))
+    found = torch.empty_like(gradient)
+    for part in torch.split(torch.arange(len(gradient), device=gradient.device), size):
+        here = slice(int(part[0]), int(part[-1]) + 1)
+        found[here] = _collapsed(gradient[here], rows.take(part), m)
+    return found
+
+
+def _collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
+    """The same for a few rows: a z + b g with two numbers a row."""
+    import torch
+
     d = gradient.shape[1]
     drawn = streams.normals(rows, Purpose.DIRECTION, d + m).to(gradient.dtype)
-    z, along = drawn[:, :d], drawn[:, d:].square().sum(1, keepdim=True)
+    z, total = drawn[:, :d], drawn[:, d:].square().sum(1, keepdim=True)
     length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-    unit = gradient / length.clamp_min(torch.finfo(gradient.dtype).tiny)
-    across = z - (z * unit).sum(1, keepdim=True) * unit
-    found: Tensor = (along * gradient + along.sqrt() * length * across) / m
+    along = (z * gradient).sum(1, keepdim=True)
+    along /= length.clamp_min(torch.finfo(gradient.dtype).tiny)
+    share = total.sqrt()
+    found: Tensor = (share * length / m * z).addcmul_((total - share * along) / m, gradient)
     return found
 
 

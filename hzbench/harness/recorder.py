@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STRATA = 128  # a path average looks at one uniform step in each of min(T, 128) strata
+_COORDINATES = 1 << 17  # numbers of the iterates that invariants are computed of at once
 INVARIANTS = ("pair_disagreement", "mass_residual", "idle_change")
 SHIFT = "mean_shift"
 TICKS = "probe_sums"
@@ -144,25 +145,40 @@ def invariant_residuals(event: Event) -> dict[str, Tensor]:
 
     pair_disagreement: |x_i − x_j| of partners after averaging, over |X|_max. mass_residual:
     |Σ x+ − Σ x + Σ η_i G_i|, over |X|_max. idle_change: |x_k+ − x_k| of nodes that took no part.
+    Each is a maximum over coordinates, of which a few are looked at at a time.
     """
     import torch
 
-    before, after, each = event.before, event.after, event.round
-    replicas, nodes, d = before.shape
-    scale = torch.maximum(before.abs().amax((1, 2)), after.abs().amax((1, 2))).clamp_min(1e-300)
+    replicas, nodes, d = event.before.shape
+    size = max(1, _COORDINATES // (replicas * nodes))
+    parts = [_residuals(event, slice(k, k + size)) for k in range(0, d, size)]
+    largest: dict[str, Tensor] = {
+        name: torch.stack([part[name] for part in parts]).amax(0) for name in parts[0]
+    }
+    scale = largest.pop("scale").clamp_min(1e-300)
+    return {k: v if k == "idle_change" else v / scale for k, v in largest.items()}
+
+
+def _residuals(event: Event, here: slice) -> dict[str, Tensor]:
+    """Of some coordinates, not yet divided by the scale |X|_max."""
+    import torch
+
+    before, after, each = event.before[..., here], event.after[..., here], event.round
     replica = torch.as_tensor(each.replica, device=before.device)
     node = torch.as_tensor(each.node, device=before.device)
-    step = torch.zeros(replicas, d, dtype=before.dtype, device=before.device)
-    step.index_add_(0, replica, event.step_size * event.gradient)
-    mass = ((after - before).sum(1) + step).abs().amax(1) / scale
-    idle = torch.ones(replicas, nodes, dtype=torch.bool, device=before.device)
-    idle[replica, node] = False
-    change = ((after - before).abs().amax(2) * idle).amax(1)
-    found = {"mass_residual": mass, "idle_change": change}
+    step = torch.zeros_like(before[:, 0])
+    step.index_add_(0, replica, event.step_size * event.gradient[:, here])
+    change = after - before
+    found = {
+        "scale": torch.maximum(before.abs().amax((1, 2)), after.abs().amax((1, 2))),
+        "mass_residual": change.sum(1).add_(step).abs_().amax(1),
+    }
     if each.partner is not None:
         rows = after[replica, node]
-        partner = torch.as_tensor(each.partner, device=before.device)
-        gap = (rows - rows[partner]).abs().amax(1) / scale[replica]
-        zero = torch.zeros(replicas, dtype=before.dtype, device=before.device)
+        gap = (rows - rows[torch.as_tensor(each.partner, device=before.device)]).abs_().amax(1)
+        zero = torch.zeros(len(before), dtype=before.dtype, device=before.device)
         found["pair_disagreement"] = zero.scatter_reduce(0, replica, gap, "amax")
-    return found
+    idle = torch.ones(before.shape[:2], dtype=torch.bool, device=before.device)
+    idle[replica, node] = False
+    moved = change.abs_().amax(2).mul_(idle).amax(1)
+    return found | {"idle_change": moved}

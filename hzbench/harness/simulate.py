@@ -35,6 +35,7 @@ from hzbench.harness.ticks import TickProbe
 HELD = {"torch": 12, "fused": 3}
 """Arrays of the size of the iterates that an engine holds at its peak, roughly (measured)."""
 MEMORY_SHARE = 0.25  # of the machine, for one worker's replicas
+REUSED = 1 << 25  # bytes of an array up to which malloc reuses memory; fresh pages cost 4 times
 DIFFERENCE = "objective_gap_difference"
 REFERENCE = "reference_objective_gap"
 Progress = Callable[[float], None]
@@ -151,11 +152,16 @@ def _block(
 
 
 def fitting(parts: Components, engine: Engine) -> int:
-    """How many replicas run at a time: whole blocks unless a fraction of the memory says less."""
+    """How many replicas run at a time: whole blocks unless they are too large.
+
+    They fit a fraction of the memory; in torch, whose arithmetic makes many temporaries, an array
+    is no larger than what malloc reuses.
+    """
     spec, n = parts.spec, parts.spec.node_count
     drawn = {"pair": 8 * spec.run.steps, "matching": 2 * n * spec.run.steps, "matrix": 0}
     numbers = HELD[engine] * n * parts.problem.dimension + drawn[spec.network.gossip]
-    return max(1, min(BLOCK, int(MEMORY_SHARE * memory() / (8 * numbers))))
+    reused = REUSED // (8 * n * parts.problem.dimension) if engine == "torch" else BLOCK
+    return max(1, min(BLOCK, reused, int(MEMORY_SHARE * memory() / (8 * numbers))))
 
 
 def _part(
