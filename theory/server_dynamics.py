@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hzbench.core.prediction import Assumption, Prediction
 from hzbench.core.registry import register
 from hzbench.core.setting import ScheduleFacts, Setting
-from hzbench.core.structure import DifferenceLaw, GeneralizedLinear
+from hzbench.core.structure import DifferenceLaw, GeneralizedLinear, GradientLaw
 from hzbench.theory import sources
 from hzbench.theory.checks import (
     Values,
@@ -34,6 +34,7 @@ from hzbench.theory.schedules import schedule_shape
 from hzbench.theory.server_history import History
 from hzbench.theory.server_moments import Forms, Moments, moments
 from hzbench.theory.server_program import Program, program
+from hzbench.theory.server_scalars import scalar_moments
 from hzbench.theory.server_schedule import server_assumptions, server_history
 from hzbench.theory.stacks import is_diagonal, minimiser
 
@@ -225,7 +226,9 @@ def observables(setting: Setting) -> tuple[Values, Values]:
     """Predicted means (and the spread of the point) at the record steps."""
     form = choose_form(setting)
     model, wanted = build_model(setting, form), set(setting.record)
-    run = moments(model.forms, compiled(setting), model.start)
+    constant = form != "general" and all(isinstance(law, GradientLaw) for law in setting.laws)
+    recursion = scalar_moments if constant else moments
+    run = recursion(model.forms, compiled(setting), model.start)
     rows = [_observe(model, now) for k, now in enumerate(run) if k in wanted]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     spread = values.pop("spread")

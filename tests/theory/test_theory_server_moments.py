@@ -93,10 +93,11 @@ def assert_matches(case, mean, covariance):
 
 @pytest.mark.parametrize("law", ["linear", "decimals", "exponential", "intervals"])
 @pytest.mark.parametrize("name", SERVERS)
-def test_impulse_responses(name, law):
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_impulse_responses(name, law, diagonal):
     """Heterogeneous Hessians, offsets, noise, step sizes and batches; the schedule moves too."""
     rng = np.random.default_rng(7)
-    form, _ = quadratic(rng, 3, 4)
+    form, _ = quadratic(rng, 3, 4, diagonal=diagonal)
     laws = (GradientLaw(batch_size=1), GradientLaw(batch_size=4), GradientLaw(batch_size="full"))
     schedule = ScheduleFacts(name="inverse-time", offset=5.0)
     timing = clocks(3)[law]
