@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hzbench.problems.dropout import Dropout
+
 Shape = tuple[int, ...]
 Parts = Mapping[str, "Tensor"]
 
@@ -83,14 +85,19 @@ class Architecture:
         """How many of 2¹⁶ of them it keeps."""
         return 1 << 16
 
-    def masked(self, kept: Tensor) -> Architecture:
-        """The network with these numbers kept, bool [M, b, masks], and all others dropped."""
+    def masked(self, dropout: Dropout) -> Architecture:
+        """The network with what these coins keep, and all others dropped."""
         raise NotImplementedError
 
     @property
     def activations(self) -> int:
         """About how many numbers one example leaves in memory on its way (bounds the batches)."""
         raise NotImplementedError
+
+    def held(self, device: str) -> int:
+        """The same where nothing is left to differentiate: of `scores` and `gradients`."""
+        del device
+        return self.activations
 
     def logits(self, parts: Parts, inputs: Tensor) -> Tensor:
         """Forward pass: tensors [M, *shape], inputs [M or 1, b, *shape] -> [M, b, C]."""
@@ -115,13 +122,17 @@ class Architecture:
         models = len(flat)
         return {name: piece.view(models, *weight.shape) for (name, weight), piece in named}
 
+    def scores(self, flat: Tensor, inputs: Tensor) -> Tensor:
+        """Logits that nobody differentiates: [M, d], [M or 1, b, *shape] -> [M, b, C]."""
+        return self.logits(self.parts(flat), inputs)
+
     def losses(self, flat: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropies: [M, d], [M or 1, b, *shape], [M or 1, b] -> [M, b]."""
-        from torch.nn.functional import cross_entropy
+        return cross_entropies(self.logits(self.parts(flat), inputs), targets)
 
-        logits = self.logits(self.parts(flat), inputs)
-        labels = targets.expand(logits.shape[:2]).flatten()
-        return cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(logits.shape[:2])
+    def values(self, flat: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The same where nobody differentiates them."""
+        return cross_entropies(self.scores(flat, inputs), targets)
 
     def gradients(self, flat: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Gradients of weighted sums of losses, weights [M or 1, b]: [M, d] -> [M, d]."""
@@ -139,3 +150,11 @@ class Architecture:
             for weight in self.weights.values()
         ]
         return np.concatenate(drawn)
+
+
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Of logits [M, b, C] and classes [M or 1, b], shape [M, b]."""
+    from torch.nn.functional import cross_entropy
+
+    labels = targets.expand(logits.shape[:2]).flatten()
+    return cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(logits.shape[:2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.streams import Purpose, Rows, coins
+from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
 from hzbench.problems.architecture import Architecture
+from hzbench.problems.dropout import Dropout
 from hzbench.problems.examples import Examples
 from hzbench.problems.row_model import RowProblem, RowSample, of_node, slices
 
@@ -26,17 +26,17 @@ Pair = tuple["Tensor", "Tensor"]
 
 
 class Batch(NamedTuple):
-    """Rows of data and their weights, [M or 1, b] each, and what dropout keeps, [M, b, masks]."""
+    """Rows of data and their weights, [M or 1, b] each, and the coins of dropout."""
 
     rows: Tensor
     weights: Tensor
-    kept: Tensor | None = None
+    dropout: Dropout | None = None
 
     def cut(self, here: slice) -> Batch:
         """Some of the examples."""
         weights = self.weights if self.weights.shape[1] == 1 else self.weights[:, here]
-        kept = None if self.kept is None else self.kept[:, here]
-        return Batch(self.rows[:, here], weights, kept)
+        dropout = None if self.dropout is None else self.dropout.cut(here)
+        return Batch(self.rows[:, here], weights, dropout)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +74,8 @@ class NetworkProblem(RowProblem):
             return self._loss(points.flatten(0, 2)[part], batch)
 
         shape = points.shape[:3]
-        return self._over(shape, node, sample, block).view(shape) + self._ridge(points)
+        found = self._over(shape, node, sample, block, self._held)
+        return found.view(shape) + self._ridge(points)
 
     def gradients(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
         """∇F_i(points; sample): [B, d] -> [B, s, d]."""
@@ -83,7 +84,8 @@ class NetworkProblem(RowProblem):
         def block(part: slice, batch: Batch) -> Tensor:
             return self._slope(_repeated(points, s, part), batch)
 
-        found = self._over((len(node), s, 1), node, sample, block).view(len(node), s, -1)
+        found = self._over((len(node), s, 1), node, sample, block, self._held)
+        found = found.view(len(node), s, -1)
         if self.regularization:
             found += self.regularization * points[:, None]
         return found.expand(-1, sample.count, -1)
@@ -100,7 +102,8 @@ class NetworkProblem(RowProblem):
         def block(part: slice, batch: Batch) -> Tensor:
             return self._derivative(_repeated(x, shape[1] * shape[2], part), flat[part], batch)
 
-        found = self._over(shape, node, sample, block).view(shape)
+        each = self.architecture.activations
+        found = self._over(shape, node, sample, block, each).view(shape)
         return found + self.regularization * (directions @ x[:, None, :, None])[..., 0]
 
     def objective(self, x: Tensor) -> Tensor:
@@ -118,10 +121,10 @@ class NetworkProblem(RowProblem):
         flat = x.flatten(0, 1)
         loss, right = (flat.new_zeros(len(flat)) for _ in range(2))
         inputs, targets = self._validation
-        for examples in self._cut(len(targets)):
+        for examples in self._cut(len(targets), self._held):
             at, labels = inputs[None, examples], targets[None, examples]
-            for part in slices(len(flat), self._models(labels.shape[1])):
-                logits = self.architecture.logits(self.architecture.parts(flat[part]), at)
+            for part in slices(len(flat), self._models(labels.shape[1], self._held)):
+                logits = self.architecture.scores(flat[part], at)
                 picked = logits.gather(-1, labels.expand(logits.shape[:2])[..., None])[..., 0]
                 loss[part] += (logits.logsumexp(-1) - picked).sum(1)
                 right[part] += (logits.argmax(-1) == labels).sum(1)
@@ -137,38 +140,43 @@ class NetworkProblem(RowProblem):
         node: Tensor,
         sample: RowSample,
         block: Callable[[slice, Batch], Tensor],
+        each: int,
     ) -> Tensor:
-        """The block function over models [B, s, p], a bounded part at a time, [B·s·p, ...]."""
+        """The block function over models [B, s, p], a bounded part at a time, [B·s·p, ...].
+
+        Arguments:
+            each: numbers that one example leaves in memory.
+        """
         import torch
 
         _, s, p = shape
         found, index = [], sample.index
-        width = self._held[0].shape[1] if index is None else index.shape[2]
-        for part in slices(len(node) * s * p, self._models(width)):
+        width = self._rows_of_nodes[0].shape[1] if index is None else index.shape[2]
+        for part in slices(len(node) * s * p, self._models(width, each)):
             model = torch.arange(part.start, part.stop, device=node.device)
             row, draw = model // (s * p), model // p % s
             if index is None:
-                batch = Batch(*(of_node(table, node[row]) for table in self._held))
+                rows, held = (of_node(table, node[row]) for table in self._rows_of_nodes)
+                batch = Batch(rows, held)
             else:
                 weights = self._row_weights.new_full((1, 1), 1.0 / width)
-                batch = Batch(index[row, draw], weights, self._kept(sample, row, draw))
-            found.append(self._examples_in_turn(part, batch, block))
+                batch = Batch(index[row, draw], weights, self._dropout(sample, row, draw))
+            found.append(self._examples_in_turn(part, batch, block, each))
         return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _kept(self, sample: RowSample, row: Tensor, draw: Tensor) -> Tensor | None:
-        """What dropout keeps: one mask a sample, shared by all points at which it is asked.
-
-        [M], [M] -> [M, b, masks].
-        """
-        import torch
-
+    def _dropout(self, sample: RowSample, row: Tensor, draw: Tensor) -> Dropout | None:
+        """The coins of models [M] of these rows and data samples."""
         if sample.rows is None or sample.index is None:
             return None
-        network, present = self.architecture, torch.unique(row)
-        shape = (*sample.index.shape[1:], network.masks)
-        at, count = sample.rows.take(present), math.prod(shape)
-        drawn = coins(at, Purpose.DROPOUT, network.kept_of_65536, count)
-        return drawn.view(-1, *shape)[torch.searchsorted(present, row), draw]
+        _, s, b = sample.index.shape
+        return Dropout(
+            rows=sample.rows,
+            row=row,
+            draw=draw,
+            shape=(s, b),
+            masks=self.architecture.masks,
+            chance=self.architecture.kept_of_65536,
+        )
 
     def _all(self, x: Tensor, block: Callable[[Tensor, Batch], Tensor]) -> Tensor:
         """The block function on the rows of all nodes, which models share: [R, d] -> [R, ...]."""
@@ -177,17 +185,17 @@ class NetworkProblem(RowProblem):
         every = torch.arange(len(self._targets), device=x.device)
         batch = Batch(every[None], self._row_weights[None])
         found = [
-            self._examples_in_turn(part, batch, lambda here, rows: block(x[here], rows))
-            for part in slices(len(x), self._models(len(every)))
+            self._examples_in_turn(part, batch, lambda here, rows: block(x[here], rows), self._held)
+            for part in slices(len(x), self._models(len(every), self._held))
         ]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     def _examples_in_turn(
-        self, part: slice, batch: Batch, block: Callable[[slice, Batch], Tensor]
+        self, part: slice, batch: Batch, block: Callable[[slice, Batch], Tensor], each: int
     ) -> Tensor:
         """The sum of the block function over examples, a bounded part at a time."""
         total: Tensor | None = None
-        for here in self._cut(batch.rows.shape[1]):
+        for here in self._cut(batch.rows.shape[1], each):
             found = block(part, batch.cut(here))
             total = found if total is None else total.add_(found)
         assert total is not None
@@ -195,7 +203,7 @@ class NetworkProblem(RowProblem):
 
     def _loss(self, flat: Tensor, batch: Batch) -> Tensor:
         """Weighted sum of losses: [M, d] -> [M]."""
-        losses = self._network(batch).losses(flat, *self._data(batch.rows))
+        losses = self._network(batch).values(flat, *self._data(batch.rows))
         return (losses * batch.weights).sum(-1)
 
     def _slope(self, flat: Tensor, batch: Batch) -> Tensor:
@@ -207,27 +215,29 @@ class NetworkProblem(RowProblem):
         forward = _forward_mode()
         with forward.dual_level():
             dual = forward.make_dual(flat.contiguous(), direction)
-            loss = forward.unpack_dual(self._loss(dual, batch))
+            losses = self._network(batch).losses(dual, *self._data(batch.rows))
+            loss = forward.unpack_dual((losses * batch.weights).sum(-1))
         found: Tensor = loss.tangent
         return found
 
     def _network(self, batch: Batch) -> Architecture:
-        return self.architecture if batch.kept is None else self.architecture.masked(batch.kept)
+        network, dropout = self.architecture, batch.dropout
+        return network if dropout is None else network.masked(dropout)
 
     def _data(self, rows: Tensor) -> Pair:
         return self._inputs[rows], self._classes[rows]
 
-    def _models(self, examples: int) -> int:
+    def _models(self, examples: int, each: int) -> int:
         """How many models at once, each with so many examples."""
-        seen = min(examples, self._examples_at_once)
-        return max(1, _BLOCK // (self.dimension + seen * self.architecture.activations))
+        seen = min(examples, max(1, _BLOCK // each))
+        return max(1, _BLOCK // (self.dimension + seen * each))
 
-    def _cut(self, examples: int) -> Iterator[slice]:
-        return slices(examples, self._examples_at_once)
+    def _cut(self, examples: int, each: int) -> Iterator[slice]:
+        return slices(examples, max(1, _BLOCK // each))
 
     @cached_property
-    def _examples_at_once(self) -> int:
-        return max(1, _BLOCK // self.architecture.activations)
+    def _held(self) -> int:
+        return self.architecture.held(self.device)
 
     @cached_property
     def _inputs(self) -> Tensor:
@@ -243,7 +253,7 @@ class NetworkProblem(RowProblem):
         return self._given(part.validation_inputs), self._given(part.validation_targets)
 
     @cached_property
-    def _held(self) -> Pair:
+    def _rows_of_nodes(self) -> Pair:
         """Every node's rows and their weights, padded with weight 0, [m, largest |M_i|]."""
         rows, weights = self.shares.padded_rows()
         return self._given(rows), self._tensor(weights)

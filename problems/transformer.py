@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hzbench.problems.architecture import Architecture, Parts, Weight, layer, norm
+from hzbench.problems.dropout import Dropout
 from hzbench.problems.layers import attention, layer_norm, linear
+from hzbench.problems.transformer_pass import Passes, Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +34,7 @@ class Transformer(Architecture):
         feedforward: hidden width of every layer's perceptron.
         dropout: probability that a share of attention, or a number of a part's output or of a
             perceptron's hidden layer, is dropped in training (the places of PyTorch's encoder).
-        kept: which of them are kept, bool [M, b, masks], in the order of the pass; None: all.
+        coins: which of them are kept, in the order of the pass; None: all.
     """
 
     vocabulary: int
@@ -41,7 +43,7 @@ class Transformer(Architecture):
     layers: int
     feedforward: int
     dropout: float = 0.0
-    kept: Tensor | None = field(default=None, compare=False, repr=False)
+    coins: Dropout | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def weights(self) -> dict[str, Weight]:
@@ -87,9 +89,37 @@ class Transformer(Architecture):
         """How many of 2¹⁶ dropout keeps."""
         return round((1.0 - self.dropout) * (1 << 16))
 
-    def masked(self, kept: Tensor) -> Transformer:
-        """The network with these numbers kept, bool [M, b, masks], and all others dropped."""
-        return replace(self, kept=kept)
+    def masked(self, dropout: Dropout) -> Transformer:
+        """The network with what these coins keep, and all others dropped."""
+        return replace(self, coins=dropout)
+
+    def held(self, device: str) -> int:
+        """Compiled passes take tokens and leave logits."""
+        return self.shape[0] + self.classes if device == "cpu" else self.activations
+
+    def scores(self, flat: Tensor, inputs: Tensor) -> Tensor:
+        """Logits by a compiled pass on the CPU, 20 times faster than torch's."""
+        if flat.device.type != "cpu":
+            return super().scores(flat, inputs)
+        return self._passes(flat, inputs).logits()
+
+    def gradients(self, flat: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """By a compiled pass on the CPU, 10 times faster than autograd."""
+        if flat.device.type != "cpu":
+            return super().gradients(flat, inputs, targets, weights)
+        return self._passes(flat, inputs).gradients(targets, weights)
+
+    def _passes(self, flat: Tensor, inputs: Tensor) -> Passes:
+        size = Size(
+            length=self.shape[0],
+            width=self.width,
+            heads=self.heads,
+            layers=self.layers,
+            hidden=self.feedforward,
+            classes=self.classes,
+            vocabulary=self.vocabulary,
+        )
+        return Passes(size, flat, inputs, self.coins)
 
     def logits(self, parts: Parts, inputs: Tensor) -> Tensor:
         """Forward pass: tokens [M or 1, b, l] -> [M, b, C]."""
@@ -126,9 +156,9 @@ class Transformer(Architecture):
         """Dropout of one pass: every call takes the masks of the next place, scaled to mean 1."""
         import torch
 
-        if self.kept is None:
+        if self.coins is None:
             return lambda x: x
-        masks = iter(torch.split(self.kept, list(self._places * self.layers), dim=-1))
+        masks = iter(torch.split(self.coins.kept, list(self._places * self.layers), dim=-1))
         share = self.kept_of_65536 / (1 << 16)
         return lambda x: x * next(masks).to(x).div_(share).reshape(x.shape)
 

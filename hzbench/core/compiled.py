@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("core/philox.py", "core/objective.py", "engine/fused/*.py")
+_SOURCES = (
+    "core/philox.py",
+    "core/objective.py",
+    "core/lanes.py",
+    "engine/fused/*.py",
+    "problems/lane_layers.py",
+    "problems/transformer_kernels.py",
+)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, coins
 from hzbench.estimators.zeroth_order import ZerothOrder
 from hzbench.problems import network_model
+from hzbench.problems.dropout import Dropout
 
 DROPOUT = 0.25
 LENGTH, WIDTH, HEADS, HIDDEN = 14, 4, 2, 4
@@ -139,8 +140,16 @@ def test_small_parts_and_single_rows_have_the_same_masks(monkeypatch):
 def test_what_is_kept_is_scaled_to_mean_1():
     """The mean over 4000 masks of a number that passes one place is what it is without."""
     network = remade(dropout=DROPOUT).architecture
-    kept = coins(rows(1), Purpose.DROPOUT, network.kept_of_65536, 4000 * network.masks)[:1]
-    drop = network.masked(kept.view(1, 4000, network.masks))._dropped()
+    zero = torch.zeros(1, dtype=torch.int64)
+    dropout = Dropout(
+        rows=rows(1),
+        row=zero,
+        draw=zero,
+        shape=(1, 4000),
+        masks=network.masks,
+        chance=network.kept_of_65536,
+    )
+    drop = network.masked(dropout)._dropped()
     passed = drop(torch.ones(1, 4000, HEADS, LENGTH, LENGTH, dtype=torch.float64))
     assert sorted(passed.unique().tolist()) == pytest.approx([0, 1 / 0.75])
     error = math.sqrt(DROPOUT / (1 - DROPOUT) / passed.numel())
