@@ -74,7 +74,9 @@ def server_moments(setting: Setting) -> Prediction:
         from update to update.
 
     Guarantee:
-        exact, at every update and for any schedule.
+        exact, at every update and for any schedule. Where a clock draws times, all replicas of a
+        run share the draws (they are addressed by the seed, the worker and the job), and these
+        are the moments given that schedule, not averages over schedules.
 
     Source:
         own derivation; for gradients it equals the sum of impulse responses Σ_s C_s Σ_i C_s'.
@@ -91,13 +93,12 @@ def server_moments(setting: Setting) -> Prediction:
         two equal workers, η = 0.5, delays 0, 1, 1:
         mean_distance = 0.25 = (2*(1 - 0.5 - 0.5 - 0.25))**2.
     """
-    structure = _quadratic_form(setting)
     return conclude(
         "server_moments",
         statement="Mean and covariance of the live points and sums obey the run's own recursion.",
         source=sources.SERVER_MOMENTS,
         kind="exact",
-        assumptions=_assumptions(setting, structure),
+        assumptions=moment_assumptions(setting),
         steps=setting.record,
         compute=lambda: observables(setting),
         validity="any step sizes, stable or not; all replicas share the clock's draws",
@@ -110,9 +111,10 @@ def _quadratic_form(setting: Setting) -> Assumption:
     return (is_least_squares if rows else is_quadratic)(setting)
 
 
-def _assumptions(setting: Setting, structure: Assumption) -> tuple[Assumption, ...]:
+def moment_assumptions(setting: Setting) -> tuple[Assumption, ...]:
+    """All that `server_moments` needs."""
     listed = (
-        structure,
+        _quadratic_form(setting),
         assume("the iterates move", setting.moves, f"moves = {setting.moves}"),
         moments_close(setting),
         smoothing_positive(setting),

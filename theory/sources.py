@@ -116,3 +116,12 @@ SERVER_FLOOR = Source(
     locator="own derivation; the bias is that of Mishchenko et al. 2022 and Tyurin and Richtárik "
     "2023 in closed form"
 )
+ROUND_TIME = Source(
+    locator=f"{RINGLEADER}; A. Maranjyan, A. Tyurin, P. Richtárik: Ringmaster ASGD, 2025; A. "
+    "Tyurin, P. Richtárik: Optimal time complexities of parallel stochastic optimization methods "
+    "under a fixed computation model, NeurIPS 2023"
+)
+SERVER_LIMIT = Source(
+    locator="own derivation; the bias is that of Mishchenko et al. 2022 and Tyurin and Richtárik "
+    "2023, at any stable step size"
+)

@@ -99,6 +99,10 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="f(mean) of this population minus f(mean) of the reference, same seeds",
         unit="objective",
     ),
+    "gradient_norm_difference": Observable(
+        meaning="|∇f(mean)|² of this population minus that of the reference, same seeds",
+        unit="squared gradient",
+    ),
     "hidden_coordinates": Observable(
         meaning="coordinates of a zero-chain beyond the last one with |x_k| > λ/4",
         unit="coordinates",
@@ -114,6 +118,22 @@ OBSERVABLES: dict[str, Observable] = {
         meaning="the same with every weight times v_s, the version that was computed at",
         unit="updates",
         size="n",
+    ),
+    "used_point": Observable(
+        meaning="mean of the points x^v of the estimates used since the previous record point, "
+        "by weight times step size",
+        unit="length",
+        size="d",
+    ),
+    "elapsed_seconds": Observable(
+        meaning="simulated time since the previous record point", unit="seconds"
+    ),
+    "largest_delay": Observable(
+        meaning="largest k − v_s of an estimate that an update so far has used", unit="updates"
+    ),
+    "least_harmonic_batch": Observable(
+        meaning="least (1/n Σ 1/b_i)⁻¹ of an update so far, b_i the estimates of worker i in it",
+        unit="estimates",
     ),
     "gradient_calls": Observable(meaning="per-sample gradients computed", unit="oracle calls"),
     "function_calls": Observable(

@@ -158,10 +158,14 @@ class CheckTable(Table):
 
 
 class Versus(Table):
-    """The reference population of a paired comparison (same seeds, same everything else)."""
+    """The reference population of a paired comparison (same seeds, same everything else).
+
+    With `steps` its run has another length, and its record points lie at the same fractions of it.
+    """
 
     label: str = "reference"
     nodes: tuple[NodeGroup, ...] = Field(min_length=1)
+    steps: int | None = Field(None, gt=0, lt=2**31)
 
 
 class Spec(Table):

@@ -14,8 +14,10 @@ from hzbench.core.spec import CheckTable, Spec
 from hzbench.harness.gossip_seconds import SECONDS
 from hzbench.harness.measurable import always, lacking
 from hzbench.harness.recorder import INVARIANTS
-from hzbench.harness.server import SCHEDULED
+from hzbench.harness.server import SCHEDULED, SHOWN
 from hzbench.harness.setting import method_of
+from hzbench.harness.simulate import DIFFERENCES
+from hzbench.harness.used_points import POINT
 
 VECTOR_LIMIT = 16  # a vector observable is recorded unasked up to this many components
 _OF_NETWORKS = ("probe_sums", "laplacian_spectrum", "slem", "adjacency_slem", *INVARIANTS)
@@ -57,21 +59,23 @@ def _unasked(spec: Spec, problem: Problem, setting: Setting) -> tuple[str, ...]:
     names = always(problem) if setting.moves else ()
     if setting.server is None:
         return names if spec.clock is None else (*names, SECONDS)
-    return (*(name for name in names if name != "consensus_potential"), *SCHEDULED)
+    return (*(name for name in names if name != "consensus_potential"), *SHOWN)
 
 
 def _unmeasurable(spec: Spec, problem: Problem, names: Sequence[str]) -> list[str]:
     """Observables that this run does not have."""
     needs = lacking(problem)
     if spec.versus is None:
-        needs["objective_gap_difference"] = "a reference population; add [versus]"
+        needs |= dict.fromkeys(DIFFERENCES, "a reference population; add [versus]")
     needs |= dict.fromkeys(
         ("martingale_mean", "martingale_consensus"), "a check of lemma2_martingale; add it"
     )
     if isinstance(method_of(spec), ServerMethod):
         needs |= dict.fromkeys(_OF_NETWORKS, "nodes that exchange with each other; drop it")
     else:
-        needs |= dict.fromkeys(SCHEDULED, "a server and its workers; take a method such as asgd")
+        needs |= dict.fromkeys(
+            (*SCHEDULED, POINT), "a server and its workers; take a method such as asgd"
+        )
         if spec.clock is not None:
             del needs[SECONDS]
     if "estimate" not in method_of(spec).arrays():

@@ -18,6 +18,7 @@ from hzbench.engine.torch_executor import Event
 from hzbench.harness.measurable import VALIDATION, validated
 from hzbench.harness.path_averages import PATHS, PathAverages
 from hzbench.harness.ticks import TickProbe
+from hzbench.harness.used_points import POINT, UsedPoints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,11 +42,13 @@ class BlockRecorder:
         fixed: Mapping[str, NDArray[np.float64]],
         ticks: TickProbe | None = None,
         weights: NDArray[np.float64] | None = None,
+        used: UsedPoints | None = None,
     ) -> None:
-        self.problem, self.fixed, self.ticks = problem, fixed, ticks
+        self.problem, self.fixed, self.ticks, self.used = problem, fixed, ticks, used
         self.observables = tuple(observables)
         self.record_steps, self.probes = frozenset(record), Counter(probes)
         around = ticks.boundaries if ticks else set()
+        around = around | set(range(max(record, default=0) + 1)) if used else around
         self.boundaries = tuple(sorted(self.record_steps | set(self.probes) | around))
         self.seen: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.observables}
         weights = np.ones(max(record, default=0) + 1) if weights is None else weights
@@ -66,6 +69,8 @@ class BlockRecorder:
         if self.ticks:
             self.ticks.finish(state)
             self.ticks.begin(state)
+        if self.used:
+            self.used.look(state)
         if state.step in self.record_steps:
             asked = any(name in VALIDATION for name in self.observables)
             self.validated = validated(state, self.problem) if asked else {}
@@ -90,6 +95,8 @@ class BlockRecorder:
             return (state.mean - previous).square().sum(-1)
         if name == TICKS and self.ticks:
             return torch.from_numpy(self.ticks.value(replicas))
+        if name == POINT and self.used:
+            return self.used.value(state)
         if name in INVARIANTS:
             return self.invariants.get(name, state.x.new_zeros(replicas)).clone()
         if name in self.fixed:

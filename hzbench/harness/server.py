@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,8 @@ from hzbench.engine.arrivals import schedule
 from hzbench.harness.setting import clock_of, work_of
 
 SHOWN_JOBS, SHOWN_WORKERS = 12, 64  # of an excerpt: jobs a worker, and workers
-SCHEDULED = ("seconds", "arrivals", "used_weight", "used_version")
+SHOWN = ("seconds", "arrivals", "used_weight", "used_version")  # recorded unasked
+SCHEDULED = (*SHOWN, "elapsed_seconds", "largest_delay", "least_harmonic_batch")
 
 
 def schedule_of(spec: Spec, method: ServerMethod) -> Schedule:
@@ -88,24 +89,43 @@ def schedule_columns(
     Returns:
         Those of SCHEDULED among the names, [T', R] or [T', R, n].
     """
+    found = {
+        name: np.array(each, dtype=np.float64)
+        for name, each in _told(plan, record).items()
+        if name in names
+    }
+    return {name: np.repeat(each[:, None], plan.replicas, axis=1) for name, each in found.items()}
+
+
+def _told(plan: ServerPlan, record: Sequence[int]) -> dict[str, Any]:
+    """Every one of SCHEDULED at the record points, [T'] or [T', n]."""
     table, nodes = plan.schedule, plan.nodes
     update = np.repeat(np.arange(table.updates), np.diff(table.offsets))
     worker, version = table.workers[table.samples], table.versions[table.samples]
     weight = table.weights * table.scales[update]
     counts = np.concatenate([[0], table.counts])
     arrived = table.workers[table.received]
-    known: dict[str, Callable[[int], Any]] = {
-        "seconds": lambda k: table.times[k - 1] if k else 0.0,
-        "arrivals": lambda k: np.bincount(arrived[: counts[k]], minlength=nodes),
-        "used_weight": lambda k: _sums(worker, weight, table.offsets[k], nodes),
-        "used_version": lambda k: _sums(worker, weight * version, table.offsets[k], nodes),
+    seconds = np.concatenate([[0.0], table.times])[list(record)]
+    ends = table.offsets[list(record)]
+    batches = _harmonic_batches(update, worker, table.updates, nodes)
+    return {
+        "seconds": seconds,
+        "elapsed_seconds": np.diff(seconds, prepend=0.0),
+        "arrivals": [np.bincount(arrived[: counts[k]], minlength=nodes) for k in record],
+        "used_weight": [_sums(worker, weight, end, nodes) for end in ends],
+        "used_version": [_sums(worker, weight * version, end, nodes) for end in ends],
+        "largest_delay": [(update - version)[:end].max(initial=0) for end in ends],
+        "least_harmonic_batch": [batches[: max(k, 1)].min() for k in record],
     }
-    found = {
-        name: np.array([known[name](k) for k in record], dtype=np.float64)
-        for name in names
-        if name in known
-    }
-    return {name: np.repeat(each[:, None], plan.replicas, axis=1) for name, each in found.items()}
+
+
+def _harmonic_batches(
+    update: NDArray[np.int64], worker: NDArray[np.int64], updates: int, nodes: int
+) -> NDArray[np.float64]:
+    """(1/n Σ 1/b_i)⁻¹ of every update, 0 where a worker is missing, [K]."""
+    used = np.bincount(update * nodes + worker, minlength=updates * nodes).reshape(updates, nodes)
+    with np.errstate(divide="ignore"):
+        return np.asarray(nodes / (1.0 / used).sum(1))
 
 
 def schedule_record(plan: Schedule) -> list[dict[str, Any]]:

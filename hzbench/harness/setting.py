@@ -6,6 +6,8 @@ asked what they *declare* about the parameters in the spec.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hzbench.core.clock import Clock, ClockFacts
@@ -74,10 +76,24 @@ def clock_facts(spec: Spec, method: Method) -> ClockFacts | None:
 
 
 def reference_spec(spec: Spec) -> Spec:
-    """The spec of the reference population: the same but for its nodes."""
+    """The spec of the reference population: the same but for its nodes, and perhaps its length."""
     assert spec.versus is not None
     nodes = [group.model_dump(mode="json") for group in spec.versus.nodes]
-    return spec.replace(nodes=nodes, versus=None, checks=[], name=spec.versus.label)
+    changes: dict[str, Any] = {
+        "nodes": nodes,
+        "versus": None,
+        "checks": [],
+        "name": spec.versus.label,
+    }
+    if spec.versus.steps is not None:
+        longer = spec.versus.steps / spec.run.steps
+        record = [round(k * longer) for k in spec.record_steps]
+        changes["run"] = {
+            **spec.run.model_dump(mode="json"),
+            "steps": spec.versus.steps,
+            "record": record,
+        }
+    return spec.replace(**changes)
 
 
 def method_of(spec: Spec) -> Method:

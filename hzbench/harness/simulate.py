@@ -31,12 +31,16 @@ from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_s
 from hzbench.harness.server import SCHEDULED, schedule_columns
 from hzbench.harness.setting import clock_of, network_facts, reference_spec, work_of
 from hzbench.harness.ticks import TickProbe
+from hzbench.harness.used_points import POINT, UsedPoints
 
 HELD = {"torch": 12, "fused": 3}
 """Arrays of the size of the iterates that an engine holds at its peak, roughly (measured)."""
 MEMORY_SHARE = 0.25  # of the machine, for one worker's replicas
 REUSED = 1 << 25  # bytes of an array up to which malloc reuses memory; fresh pages cost 4 times
-DIFFERENCE = "objective_gap_difference"
+DIFFERENCES = {
+    "objective_gap_difference": "objective_gap",
+    "gradient_norm_difference": "gradient_norm",
+}
 REFERENCE = "reference_objective_gap"
 Progress = Callable[[float], None]
 Columns = dict[str, NDArray[np.float64]]
@@ -73,7 +77,7 @@ def simulate(
     declared = build_problem(spec.model_copy(update={"mutant": None}), device)
     todo = blocks(spec.run.replicas)
     names = tuple(dict.fromkeys([*observables, *COUNTERS]))
-    own = tuple(name for name in names if name != DIFFERENCE)
+    own = tuple(dict.fromkeys(DIFFERENCES.get(name, name) for name in names))
     found: list[Columns] = [] if shorter is None else [_whole_blocks(shorter)]
     known = sum(next(iter(columns.values())).shape[1] for columns in found) // BLOCK
     with torch.no_grad():
@@ -81,9 +85,7 @@ def simulate(
             columns = _block(parts, replicas, own, index, device, declared, engine)
             if other is not None:
                 judged = replace(other, measured_on=parts.problem)
-                theirs = _block(judged, replicas, ("objective_gap",), index, device, engine=engine)
-                columns[REFERENCE] = theirs["objective_gap"]
-                columns[DIFFERENCE] = columns["objective_gap"] - columns[REFERENCE]
+                columns |= _against(judged, replicas, names, columns, index, device, engine)
             found.append(columns)
             if progress:
                 progress((index + 1) / len(todo))
@@ -98,6 +100,23 @@ def simulate(
         status=_status(joined),
         provenance=provenance(spec, device) | {"engine": engine},
     )
+
+
+def _against(
+    other: Components,
+    replicas: range,
+    names: Sequence[str],
+    columns: Columns,
+    index: int,
+    device: str,
+    engine: Engine,
+) -> Columns:
+    """The reference's gap, and the differences from it that are asked for."""
+    wanted = {name: DIFFERENCES[name] for name in names if name in DIFFERENCES}
+    measured = tuple({"objective_gap": None, **dict.fromkeys(wanted.values())})
+    theirs = _block(other, replicas, measured, index, device, engine=engine)
+    apart = {name: columns[of] - theirs[of] for name, of in wanted.items()}
+    return {REFERENCE: theirs["objective_gap"], **apart}
 
 
 def _whole_blocks(trace: Trace) -> Columns:
@@ -225,6 +244,7 @@ def server_block(
         parts.measured_on or parts.problem,
         {},
         weights=path_weights(spec, parts.problem),
+        used=UsedPoints(plan) if POINT in names else None,
     )
     initial = torch.as_tensor(parts.problem.initial[0], device=device)
     start = initial.to(getattr(torch, spec.run.dtype))

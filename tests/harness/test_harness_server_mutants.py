@@ -98,6 +98,9 @@ def test_scalar_noise_has_every_coordinates_variance_and_rank_one():
         ("table_not_reset", "asgd"),
         ("arithmetic_for_harmonic", "ringleader"),
         ("threshold_plus_one", "asgd"),
+        ("everyone_restarted", "minibatch_sgd"),
+        ("latest_estimate_only", "asgd"),
+        ("batch_per_worker", "malenia"),
         ("one_endpoint", "asgd"),
         ("undamped_momentum", "asgd"),
     ],
@@ -105,3 +108,27 @@ def test_scalar_noise_has_every_coordinates_variance_and_rank_one():
 def test_mutants_refuse_runs_where_they_mean_nothing(mutant, method):
     with pytest.raises(SpecError, match="expected"):
         build(spec_of(method, mutant))
+
+
+def test_everyone_starts_over_at_every_update():
+    """Equal workers under asynchronous SGD: only the first ever arrives, one update a second."""
+    right, wrong = (p.schedule for p in plans("asgd", "everyone_restarted", (1.0, 1.0, 1.0)))
+    assert set(right.workers[right.samples].tolist()) == {0, 1, 2}
+    assert set(wrong.workers[wrong.samples].tolist()) == {0}
+    assert wrong.times.tolist() == list(range(1, 25))
+
+
+def test_a_table_of_latest_estimates():
+    right, wrong = plans("ringleader", "latest_estimate_only")
+    assert counts(right, 0) == [4, 2, 1]
+    assert all(counts(wrong, k) == [1, 1, 1] for k in range(24))
+
+
+@pytest.mark.parametrize(("method", "b"), [("rennala", [11, 5, 2]), ("malenia", [16, 8, 4])])
+def test_a_batch_of_every_worker(method, b):
+    """S = 6 of three workers becomes 18: the harmonic mean must reach 6, not 2."""
+    right, wrong = plans({"name": method, "batch": 6}, "batch_per_worker")
+    assert sum(counts(right, 0)) < sum(counts(wrong, 0))
+    total = sum(counts(wrong, 0))
+    assert total == 18 if method == "rennala" else total > 18
+    assert counts(wrong, 0) == b
