@@ -113,7 +113,7 @@ def test_a_suite_is_the_experiment_of_its_figure(number):
         assert alone or spec.network.gossip == "matching"
         assert alone or spec.network.idle_steps
         assert alone or spec.network.silent_rounds == warmup
-        assert spec.record_steps == tuple(range(0, rounds + 1, 25 if number == 4 else 10))
+        assert spec.record_steps == tuple(range(0, rounds + 1, 10))
         assert spec.run.replicas == SEEDS.get(number, 5)
     assert seen == vectors
     assert populations is None or {spec.name for spec in suite.specs} == set(populations)
