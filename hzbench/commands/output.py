@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+LOGGED = 60.0  # seconds between lines of a log
 WIDE, PIPED = 120, 160  # characters: from which a table is not folded; of a pipe or a log
 GLYPHS = {
     "consistent": "[green]✓ consistent[/]",
@@ -25,7 +27,7 @@ GLYPHS = {
 
 @contextmanager
 def progress(console: Console, title: str) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar; yields report(name, fraction)."""
+    """A progress bar, in a log a line a minute; yields report(name, fraction)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -33,11 +35,16 @@ def progress(console: Console, title: str) -> Iterator[Callable[[str, float], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    said = time.monotonic()
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
 
         def report(name: str, fraction: float) -> None:
+            nonlocal said
             bar.update(task, completed=fraction, description=escape(f"{title}: {name}"[:60]))
+            if not console.is_terminal and time.monotonic() - said > LOGGED:
+                said = time.monotonic()
+                console.print(escape(f"{title}: {name}, {fraction:.0%}"), highlight=False)
 
         yield report
 

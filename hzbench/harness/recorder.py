@@ -43,7 +43,9 @@ class BlockRecorder:
         ticks: TickProbe | None = None,
         weights: NDArray[np.float64] | None = None,
         used: UsedPoints | None = None,
+        told: Callable[[int], None] | None = None,
     ) -> None:
+        self.told = told  # is called with the step
         self.problem, self.fixed, self.ticks, self.used = problem, fixed, ticks, used
         self.observables = tuple(observables)
         self.record_steps, self.probes = frozenset(record), Counter(probes)
@@ -66,6 +68,8 @@ class BlockRecorder:
 
     def record(self, state: State) -> None:
         """Measure what this step asks for."""
+        if self.told:
+            self.told(state.step)
         if self.ticks:
             self.ticks.finish(state)
             self.ticks.begin(state)

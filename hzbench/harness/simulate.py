@@ -82,13 +82,13 @@ def simulate(
     known = sum(next(iter(columns.values())).shape[1] for columns in found) // BLOCK
     with torch.no_grad():
         for index, replicas in enumerate(todo[known:], start=known):
-            columns = _block(parts, replicas, own, index, device, declared, engine)
+            columns = _block(parts, replicas, own, index, device, declared, engine, progress)
             if other is not None:
                 judged = replace(other, measured_on=parts.problem)
                 columns |= _against(judged, replicas, names, columns, index, device, engine)
             found.append(columns)
             if progress:
-                progress((index + 1) / len(todo))
+                progress(replicas.stop / spec.run.replicas)
     # in C order, as the store reads them: sums over replicas depend on the layout in the last bit
     joined = {
         name: np.ascontiguousarray(np.concatenate([c[name] for c in found], axis=1))
@@ -153,6 +153,7 @@ def _block(
     device: str,
     declared: Problem | None = None,
     engine: Engine = "torch",
+    progress: Progress | None = None,
 ) -> Columns:
     """One block; `declared` is the problem without any mutant, for what probe ticks evaluate.
 
@@ -162,7 +163,7 @@ def _block(
         return server_block(parts, replicas, names, index, device, engine)
     size = fitting(parts, engine)
     found = [
-        _part(parts, replicas[a : a + size], names, index, device, declared, engine)
+        _part(parts, replicas[a : a + size], names, index, device, declared, engine, progress)
         for a in range(0, len(replicas), size)
     ]
     if len(found) == 1:
@@ -191,6 +192,7 @@ def _part(
     device: str,
     declared: Problem | None,
     engine: Engine,
+    progress: Progress | None,
 ) -> Columns:
     """Some replicas of a block."""
     import torch
@@ -207,12 +209,21 @@ def _part(
         fixed_values(names, parts.network, plan),
         _ticks(spec, index, declared) if declared is not None and TICKS in names else None,
         path_weights(spec, parts.problem),
+        told=_within(replicas, spec, progress),
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
     run = execute_fused if engine == "fused" else execute
     run(plan, start, parts.problem, parts.population, parts.method, recorder)
     return recorder.columns | _timed(spec, plan, names)
+
+
+def _within(replicas: range, spec: Spec, progress: Progress | None) -> Callable[[int], None] | None:
+    """Steps of these replicas as a fraction of the whole run."""
+    if progress is None:
+        return None
+    run, before = spec.run, replicas.start
+    return lambda step: progress((before + len(replicas) * step / run.steps) / run.replicas)
 
 
 def _timed(spec: Spec, plan: Plan, names: Sequence[str]) -> Columns:

@@ -27,6 +27,7 @@ from hzbench.harness.suite import Suite
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ROWS = 20  # what a vector costs on a problem made of data rows, against a closed form
+_meter: Any = None  # of a worker
 Report = Callable[[str, float], None]
 Submit = Callable[..., Future[Any]]
 
@@ -137,15 +138,21 @@ def execute_all(
     cases: Sequence[Case], level: float, options: Options, report: Report | None = None
 ) -> Iterator[Mapping[str, Any]]:
     """The record of every case, in order."""
-    count = len(cases)
-    if options.workers <= 1 or count <= 1:
+    if options.workers <= 1 or len(cases) <= 1:
+        shares = _shares(cases)
         for index, case in enumerate(cases):
-            record = _one(case, level, options, _fraction(report, case.spec.name, index, count))
+            done = sum(shares[:index])
+            yield _one(case, level, options, _fraction(report, case.spec.name, done, shares[index]))
             if report:
-                report(case.spec.name, (index + 1) / count)
-            yield record
+                report(case.spec.name, done + shares[index])
         return
     yield from _in_workers(cases, level, options, report)
+
+
+def _shares(cases: Sequence[Case]) -> list[float]:
+    """What part of all the work every case is, roughly."""
+    amounts = [work(case.spec) for case in cases]
+    return [amount / sum(amounts) for amount in amounts]
 
 
 def save_json(path: Path, record: Mapping[str, Any]) -> None:
@@ -166,31 +173,38 @@ def _one(
 
 
 def _fraction(
-    report: Report | None, name: str, index: int, count: int
+    report: Report | None, name: str, before: float, share: float
 ) -> Callable[[float], None] | None:
     if report is None:
         return None
-    return lambda done: report(name, (index + done) / count)
+    return lambda done: report(name, before + share * done)
 
 
 def _in_workers(
     cases: Sequence[Case], level: float, options: Options, report: Report | None
 ) -> Iterator[Mapping[str, Any]]:
     """Run in spawned processes, the longest first, so that none is left alone at the end."""
+    shares, longest_first = (
+        _shares(cases),
+        sorted(range(len(cases)), key=lambda i: -work(cases[i].spec)),
+    )
     done: dict[int, Mapping[str, Any]] = {}
-    longest_first = sorted(range(len(cases)), key=lambda i: -work(cases[i].spec))
-    with one_thread(), worker_pool(options.workers) as pool:
+    meter = multiprocessing.get_context("spawn").Array("d", len(cases), lock=False)
+    with one_thread(), worker_pool(options.workers, meter) as pool:
         tasks: dict[Future[Any], int] = {
-            pool.submit(_one, cases[i], level, options): i for i in longest_first
+            pool.submit(_metered, i, cases[i], level, options): i for i in longest_first
         }
         waiting = set(tasks)
         try:
             while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
                 for task in finished:
                     done[tasks[task]] = task.result()
-                    if report:
-                        report(cases[tasks[task]].spec.name, len(done) / len(cases))
+                    meter[tasks[task]] = 1.0
+                if report:
+                    running = next((i for i in longest_first if 0 < meter[i] < 1), longest_first[0])
+                    total = sum(share * part for share, part in zip(shares, meter, strict=True))
+                    report(cases[running].spec.name, total)
         except BrokenProcessPool:
             raise HzbenchError(
                 "got a worker process that died (out of memory?); expected it to finish; "
@@ -213,11 +227,15 @@ def cost(spec: Spec) -> float:
     return work(spec) / spec.run.replicas * (_ROWS if rows else 1)
 
 
-def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Spawned processes of one thread each, which leave with their parent."""
+def worker_pool(workers: int, meter: Any = None) -> ProcessPoolExecutor:
+    """Spawned processes of one thread each, which leave with their parent.
+
+    Arguments:
+        meter: shared numbers, one a case, in which workers say how far they are.
+    """
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(os.getpid(),)
+        workers, mp_context=context, initializer=_start, initargs=(os.getpid(), meter)
     )
 
 
@@ -228,12 +246,23 @@ def here(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
     return future
 
 
-def _start(parent: int) -> None:
+def _metered(index: int, case: Case, level: float, options: Options) -> dict[str, Any]:
+    """A case in a worker, which says how far it is."""
+
+    def tell(done: float) -> None:
+        _meter[index] = done
+
+    return _one(case, level, options, tell)
+
+
+def _start(parent: int, meter: Any) -> None:
     """Pin threads, and leave when the parent is gone (a spawned worker would outlive it)."""
     import threading
 
     import torch
 
+    global _meter  # noqa: PLW0603  (what a process inherits)
+    _meter = meter
     torch.set_num_threads(1)
 
     def watch() -> None:
