@@ -97,6 +97,10 @@ class Chains:
         whole: Times = computing + float(self.facts.download[worker] + self.facts.upload[worker])
         return whole
 
+    def work_by(self, worker: int, time: float) -> float:
+        """V_i(t) of a worker whose speed changes in time: its jobs by then, without links."""
+        return self._work(worker)[0](time)
+
     def _work(self, worker: int) -> tuple[Callable[[float], float], Callable[[float], float]]:
         """V and its inverse."""
         facts, unit = self.facts, float(self.facts.seconds[worker])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -53,8 +54,15 @@ def _record(case: Case) -> dict[str, Any]:
     }
     method = method_of(case.spec)
     if isinstance(method, ServerMethod):
+        record["bias"] = _bias(case)
         record["schedule"] = schedule_record(schedule_of(case.spec, method))
     return record
+
+
+def _bias(case: Case) -> float | None:
+    """The part of |∇f|² that no small step size removes; None where it is not known."""
+    floor = float(registry.find("limit", "bias").target(case.setting)[0])
+    return floor if isfinite(floor) else None
 
 
 def _show(console: Console, prediction: dict[str, Any]) -> None:

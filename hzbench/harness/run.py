@@ -28,6 +28,7 @@ from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
+from hzbench.harness.waits import refuse_waits
 from hzbench.judge import judge
 from hzbench.judge.sequential import look_levels, look_sizes
 
@@ -116,6 +117,7 @@ def prepare(spec: Spec) -> Case:
     reference = build_problem(reference_spec(clean)) if clean.versus else None
     others = (build(reference_spec(clean)),) if clean.versus else ()
     setting = setting_of(clean, parts.problem, reference)
+    refuse_waits(clean, setting)
     checks = spec.checks or _default_checks(setting)
     predictions = tuple(predict(check.theorem, setting) for check in checks)
     mistakes = _check_mistakes(checks, predictions)

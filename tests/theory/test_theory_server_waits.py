@@ -1,0 +1,41 @@
+"""How many arrivals a run takes at least: against the history of the run itself."""
+
+from math import inf
+
+import pytest
+from theory_servers import ASGD, MALENIA, MINIBATCH, RINGLEADER, SERVERS, TABLE, clock, clocks
+
+from hzbench.core.server_facts import ServerFacts
+from hzbench.theory.arrivals import history
+from hzbench.theory.server_waits import server_arrivals
+
+
+@pytest.mark.parametrize("law", clocks(4))
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_run_takes_no_fewer(name, law):
+    """Counts of drawn times are means, so those may be off."""
+    asked, timing = SERVERS[name], clocks(4)[law]
+    first, total = server_arrivals(asked, timing, 12)
+    served = history(timing, asked, 12).served
+    slack = 0.5 if timing.law in ("exponential", "uniform") else 1.0
+    tied = 4 if asked.rule == "collect" else 0  # arrivals at the end of a round that are too late
+    assert slack * first - tied <= served[0]
+    assert slack * total - 12 * tied <= served[-1]
+
+
+def test_by_hand():
+    slow = clock(1, 100)
+    assert server_arrivals(RINGLEADER, slow, 10) == (101, 110)
+    assert server_arrivals(TABLE, slow, 10) == (101, 110)
+    assert server_arrivals(ASGD, slow, 10) == (1, 10)
+    assert server_arrivals(MINIBATCH, slow, 10) == (2, 20)
+    assert server_arrivals(MALENIA, clock(1, 1), 10) == (6, 60)
+    many = ServerFacts(rule="collect", collection="harmonic", batch=4_000_000)
+    assert server_arrivals(many, clock(1, 1, 1, 1), 2) == (4_000_000, 8_000_000)
+
+
+def test_what_never_ends():
+    assert server_arrivals(TABLE, clock(1, 1e300), 1)[0] == pytest.approx(1e300)
+    dead = clock(1, 1, law="intervals", rates=((1.0,), (0.0,)))
+    assert server_arrivals(RINGLEADER, dead, 3) == (inf, inf)
+    assert server_arrivals(ASGD, dead, 3) == (1, 3)
