@@ -1,4 +1,4 @@
-"""What theory says of a contest: biases that no step size cures, slopes against log 1/ε, ratios.
+"""What theory says of a contest: biases that no step size cures, slopes against log 1/ε.
 
 The harness knows no theory; this adds its numbers to a finished record.
 """
@@ -6,24 +6,24 @@ The harness knows no theory; this adds its numbers to a finished record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
+from math import isnan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from hzbench.core.clock import ClockFacts
-from hzbench.core.server import ServerMethod
+from hzbench.core.problem import Problem
 from hzbench.core.server_facts import ServerFacts
 from hzbench.core.setting import Setting
 from hzbench.core.spec import Spec
 from hzbench.core.structure import Quadratic
 from hzbench.harness.build import build_problem
 from hzbench.harness.contest import Cell, Contest, MethodTable
-from hzbench.harness.setting import clock_facts, method_of, setting_of
+from hzbench.harness.setting import setting_of
 from hzbench.theory.arrivals import history
-from hzbench.theory.server_schedule import bin_sums
+from hzbench.theory.server_bias import server_bias
 from hzbench.theory.time_complexity import (
     asgd_time,
     heterogeneous_time,
@@ -32,9 +32,8 @@ from hzbench.theory.time_complexity import (
     tridiagonal_slope,
 )
 
-Array = NDArray[np.float64]
-UPDATES = 400  # a worker, from whose later half shares are counted
 Laws = Callable[[list[float], float], float]
+Problems = Mapping[str, Problem]
 
 
 def add_predictions(record: dict[str, Any], contest: Contest) -> None:
@@ -43,16 +42,18 @@ def add_predictions(record: dict[str, Any], contest: Contest) -> None:
     A slope is that of log T against log 1/ε between the largest and the least target of a problem
     and clock. It is predicted on Nesterov's tridiagonal quadratic under a fixed clock.
     """
-    settings = _settings(contest)
+    problems = {
+        problem.label: build_problem(contest.spec(problem, contest.clocks[0], contest.reference))
+        for problem in contest.problems
+    }
     for cell, row in zip(contest.cells, record["cells"], strict=True):
         for method in contest.methods:
             entrant = row["entrants"][method.label]
             spec = _tuned(contest, cell, method, entrant["tuned"])
-            own = settings[cell.problem.label, cell.clock.label, method.label]
-            server, clock = server_facts(spec), clock_facts(spec, method_of(spec))
-            entrant["predicted_floor"] = bias_floor(replace(own, server=server, clock=clock))
+            floor = predicted_floor(setting_of(spec, problems[cell.problem.label]))
+            entrant["predicted_floor"] = floor
     record["slopes"] = [
-        _slope(pair, record, method, settings)
+        _slope(contest, pair, record, method, problems)
         for pair in _pairs(contest)
         for method in contest.methods
     ]
@@ -63,44 +64,15 @@ def _tuned(contest: Contest, cell: Cell, method: MethodTable, values: Mapping[st
     return contest.spec(cell.problem, cell.clock, method, rest, contest.table.judging.seed)
 
 
-def server_facts(spec: Spec) -> ServerFacts:
-    """What the method of a spec declares."""
-    method = method_of(spec)
-    assert isinstance(method, ServerMethod)
-    return method.server_facts()
-
-
-def _settings(contest: Contest) -> dict[tuple[str, str, str], Setting]:
-    found = {}
-    problems = {}
-    for cell in contest.cells:
-        for method in contest.methods:
-            spec = contest.spec(cell.problem, cell.clock, method)
-            if cell.problem.label not in problems:
-                problems[cell.problem.label] = build_problem(spec)
-            key = (cell.problem.label, cell.clock.label, method.label)
-            if key not in found:
-                found[key] = setting_of(spec, problems[cell.problem.label])
-    return found
-
-
-def bias_floor(setting: Setting) -> float | None:
-    """The E|∇f|² where a method settles as step sizes go to 0; None: unknown.
-
-    Formula: |Σ_i (p_i − 1/n) b_i|², p_i the share of worker i in all weights that updates use,
-    where all workers share one Hessian: slowly moving, x follows −Σ_i p_i ∇f_i. Source: own
-    derivation; exact for any step size in vanilla asynchronous SGD, where the average of the
-    versions used is that fixed point, since increments telescope over a period.
-    """
+def predicted_floor(setting: Setting) -> float | None:
+    """The E|∇f|² where a method settles as step sizes go to 0; None: unknown."""
     structure = setting.problem.structure
-    if not isinstance(structure, Quadratic) or setting.server is None or setting.clock is None:
+    if setting.server is None:
         return None
-    if np.ptp(structure.hessians, axis=0).max() != 0:
-        return None
-    if not _favours(setting.server):
+    if isinstance(structure, Quadratic) and not (_favours(setting.server) and _differ(structure)):
         return 0.0
-    bias = (used_shares(setting) - 1 / setting.nodes) @ structure.linear
-    return float(np.square(bias).sum())
+    value, _ = server_bias(setting)
+    return None if isnan(value) else value
 
 
 def _favours(server: ServerFacts) -> bool:
@@ -109,25 +81,9 @@ def _favours(server: ServerFacts) -> bool:
     return sums or server.rule in ("asgd", "ringmaster")
 
 
-def used_shares(setting: Setting) -> Array:
-    """Every worker's share in the weights that the later half of many updates use, [n]."""
-    assert setting.server is not None
-    assert setting.clock is not None
-    return np.array(_shares(setting.server, setting.clock))
-
-
-@lru_cache(maxsize=256)
-def _shares(server: ServerFacts, clock: ClockFacts) -> tuple[float, ...]:
-    updates = UPDATES * len(clock.seconds)
-    found = history(clock, server, updates)
-    half = int(found.offsets[updates // 2])
-    inside = found.bins >= 0
-    owner = np.zeros(int(found.bins.max()) + 1, dtype=np.int64)
-    owner[found.bins[inside]] = found.workers[inside]
-    weights = found.weights * bin_sums(found)[0]
-    late = np.bincount(owner[found.used[half:]], weights[half:], minlength=len(clock.seconds))
-    shares: list[float] = (late / late.sum()).tolist()
-    return tuple(shares)
+def _differ(structure: Quadratic) -> bool:
+    """Whether workers have different objectives."""
+    return any(np.ptp(each, axis=0).any() for each in (structure.hessians, structure.linear))
 
 
 def _pairs(contest: Contest) -> list[tuple[Cell, Cell]]:
@@ -143,34 +99,38 @@ def _pairs(contest: Contest) -> list[tuple[Cell, Cell]]:
 
 
 def _slope(
+    contest: Contest,
     pair: tuple[Cell, Cell],
     record: Mapping[str, Any],
     method: MethodTable,
-    settings: Mapping[tuple[str, str, str], Setting],
+    problems: Problems,
 ) -> dict[str, Any]:
+    """One row of `slopes` (docs/formats.md)."""
     large, small = pair
-    times = [_seconds(record, cell, method.label) for cell in pair]
+    found = [_entrant(record, cell, method.label) for cell in pair]
+    known = [each["seconds"] for each in found if each["seconds"] and not each["edges"]]
     ratio = np.log(large.target / small.target)
-    known = [time for time in times if time]
-    measured = float(np.log(known[1] / known[0]) / ratio) if len(known) == 2 else None
-    setting = settings[large.problem.label, large.clock.label, method.label]
+    setting = setting_of(
+        _tuned(contest, small, method, found[1]["tuned"]), problems[small.problem.label]
+    )
+    both = len(known) == 2
     return {
         "problem": large.problem.label,
         "clock": large.clock.label,
         "method": method.label,
         "targets": [large.target, small.target],
-        "measured": measured,
+        "measured": float(np.log(known[1] / known[0]) / ratio) if both else None,
         "predicted": predicted_slope(setting, large, small),
+        "noise_free": noise_free_slope(setting, large.target, small.target),
+        "progress": _progress(setting, found[1]) if both else None,
     }
 
 
-def _seconds(record: Mapping[str, Any], cell: Cell, label: str) -> float | None:
-    for row in record["cells"]:
-        here = (row["problem"], row["clock"], row["target"])
-        if here == (cell.problem.label, cell.clock.label, cell.target):
-            found: float | None = row["entrants"][label]["seconds"]
-            return found
-    return None
+def _entrant(record: Mapping[str, Any], cell: Cell, label: str) -> Mapping[str, Any]:
+    here = (cell.problem.label, cell.clock.label, cell.target)
+    row = next(r for r in record["cells"] if (r["problem"], r["clock"], r["target"]) == here)
+    found: Mapping[str, Any] = row["entrants"][label]
+    return found
 
 
 def predicted_slope(setting: Setting, large: Cell, small: Cell) -> float | None:
@@ -188,6 +148,51 @@ def predicted_slope(setting: Setting, large: Cell, small: Cell) -> float | None:
     batch = getattr(setting.laws[0], "batch_size", 1)
     noise = float(np.trace(structure.noise[0])) / batch
     return tridiagonal_slope(lambda r: law(seconds, r), noise, large.target, small.target)
+
+
+def noise_free_slope(setting: Setting, larger: float, smaller: float) -> float | None:
+    """What is left of the exponent 2/3 in the dimension at hand.
+
+    Formula: slope of log s(ε) against log 1/ε, s(ε) the time at which gradient flow has
+    |∇f|² = Σ_j g_j² e^{−2 λ_j s} = ε; 2/3 in infinite dimension, ever less once s λ_min counts.
+    Source: own derivation.
+    """
+    structure = setting.problem.structure
+    if not isinstance(structure, Quadratic):
+        return None
+    values, basis = np.linalg.eigh(structure.hessians.mean(axis=0))
+    start = structure.hessians.mean(axis=0) @ (setting.problem.initial[0] - setting.problem.optimum)
+    squares = (basis.T @ start) ** 2
+    if squares.sum() <= larger or values[0] <= 0:
+        return None
+    longest = np.log(squares.sum() / smaller) / (2 * values[0])
+    times = [
+        brentq(lambda s, e=e: float(squares @ np.exp(-2 * values * s)) - e, 0.0, longest)
+        for e in (larger, smaller)
+    ]
+    return float(np.log(times[1] / times[0]) / np.log(larger / smaller))
+
+
+def _progress(setting: Setting, entrant: Mapping[str, Any]) -> float | None:
+    """γ K λ_min by the time to ε: 2/3 holds while it is far below 1; None: no quadratic."""
+    structure = setting.problem.structure
+    if not isinstance(structure, Quadratic) or setting.clock is None or setting.server is None:
+        return None
+    weights = _weights(setting.server, setting.clock, float(entrant["seconds"]))
+    least = float(np.linalg.eigvalsh(structure.hessians.mean(axis=0))[0])
+    return float(entrant["tuned"]["step_size"]) * weights * least
+
+
+@lru_cache(maxsize=64)
+def _weights(server: ServerFacts, clock: ClockFacts, seconds: float) -> float:
+    """Number of updates until a time, in multiples of the full step."""
+    updates = 64
+    while (found := history(clock, server, updates)).times[-1] <= seconds:
+        updates *= 2
+    done = int(np.searchsorted(found.times, seconds, side="right"))
+    if server.rule != "asgd":
+        return float(done)
+    return float(found.weights[: int(found.offsets[done])].sum())
 
 
 def _law(server: ServerFacts, *, alike: bool) -> Laws | None:

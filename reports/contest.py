@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf
 from typing import Any
 
+from hzbench.reports.contest_answer import NO_BIAS, answer, biased, common_ratio, passes, seconds_of
 from hzbench.reports.formats import duration, finite, number, words
 
 Record = Mapping[str, Any]
-NO_BIAS = 1e-12  # predicted floors below are rounding
+BENT = 0.5  # γ K λ_min from which the finite dimension bends a slope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +92,47 @@ class Grid:
     """One cell as a common grid of step sizes that nobody widens would have it.
 
     Attributes:
-        tuned, common: reference over the other method, with a budget each and on the first grid.
-        edge: methods whose best point of that grid is its last step size.
+        entries: of every other method (ratio on that grid, tuned ratio, whether the best point is
+            the grid's last); None: it does not arrive.
     """
 
     cell: str
-    other: str
-    tuned: float | None
-    common: float | None
-    edge: str
-    steps: str
+    entries: tuple[tuple[str, str, bool] | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slope:
+    """Slope of log T against log 1/ε of one method.
+
+    Attributes:
+        series: index of the method.
+        measured, predicted: None: never arrives, or no prediction.
+        bent: whether the finite dimension invalidates the prediction: γ K λ_min above `BENT`.
+    """
+
+    series: int
+    measured: float | None
+    predicted: float | None
+    bent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlopeRow:
+    """The slopes of one problem and clock.
+
+    Attributes:
+        noise_free: the exponent that gradient flow has in this dimension, 2/3 in many.
+    """
+
+    problem: str
+    clock: str
+    slopes: tuple[Slope, ...]
+    noise_free: float | None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether something is both measured and predicted."""
+        return any(finite(s.measured) and finite(s.predicted) for s in self.slopes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +147,7 @@ class ContestView:
     forests: tuple[Forest, ...]
     races: tuple[Race, ...]
     cells: tuple[CellView, ...]
-    slopes: tuple[Record, ...]
+    slopes: tuple[SlopeRow, ...]
     grids: tuple[Grid, ...]
     schedules: tuple[tuple[str, Record], ...]
     schedule_clock: str
@@ -124,6 +156,8 @@ class ContestView:
     level: float
     alpha: float
     budget: int
+    ratio: float
+    patience: float
     provenance: tuple[tuple[str, str], ...]
     created: str
 
@@ -141,12 +175,12 @@ def contest_view(record: Record) -> ContestView:
         description=contest["description"],
         reference=contest["reference"],
         methods=methods,
-        answer=_answer(record, methods),
+        answer=answer(record, methods),
         forests=tuple(_forest(name, record, methods) for name in _problems(cells)),
         races=tuple(_race(cell, methods) for cell in _hardest(cells)),
         cells=tuple(_cell(cell, methods) for cell in cells),
-        slopes=tuple(record.get("slopes") or ()),
-        grids=tuple(_grids(record)),
+        slopes=tuple(_slopes(record, methods)),
+        grids=tuple(_grids(record, methods)),
         schedules=tuple((shown.get("methods") or {}).items()),
         schedule_clock=str(shown.get("clock", "")),
         errors=sum(bool(e["edges"]) for cell in cells for e in cell["entrants"].values()),
@@ -154,6 +188,8 @@ def contest_view(record: Record) -> ContestView:
         level=record["level"],
         alpha=contest["alpha"],
         budget=contest["budget"],
+        ratio=contest["step_sizes"]["ratio"],
+        patience=contest["patience"],
         provenance=tuple((key, words(value)) for key, value in provenance.items() if words(value)),
         created=created,
     )
@@ -161,65 +197,6 @@ def contest_view(record: Record) -> ContestView:
 
 def _problems(cells: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(cell["problem"] for cell in cells))
-
-
-def _seconds(cell: Record, label: str) -> float:
-    """Time to ε; inf: never, no optimum, or only passing by on the way to a bias."""
-    entrant = cell["entrants"][label]
-    found = entrant["seconds"]
-    if not finite(found) or entrant["edges"] or _passes(entrant, cell["target"]):
-        return inf
-    return float(found)
-
-
-def _passes(entrant: Record, target: float) -> bool:
-    """Whether it gets to ε only on its way to a larger bias."""
-    predicted = entrant.get("predicted_floor")
-    return finite(entrant["seconds"]) and finite(predicted) and predicted > target
-
-
-def _answer(record: Record, methods: Sequence[str]) -> tuple[str, ...]:
-    """Whether the reference wins, against whom, where, by how much."""
-    reference, cells = record["contest"]["reference"], record["cells"]
-    first = [min(methods, key=lambda label: _seconds(cell, label)) for cell in cells]
-    wins = [cell for cell, winner in zip(cells, first, strict=True) if winner == reference]
-    others = {label: first.count(label) for label in methods if label in first}
-    ranking = ", ".join(f"{label} in {count}" for label, count in _by_count(others))
-    lines = [
-        f"{reference} is the fastest of all methods in {len(wins)} of {len(cells)} cells "
-        f"({ranking}; what only passes ε on its way to a bias above does not count)."
-    ]
-    for problem in _problems(cells):
-        part = [cell for cell in cells if cell["problem"] == problem]
-        told = [_against(part, label) for label in methods if label != reference]
-        lines.append(f"{problem}, {reference} against " + "; ".join(told) + ".")
-    return tuple(lines)
-
-
-def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: -pair[1])
-
-
-def _against(cells: Sequence[Record], label: str) -> str:
-    """Counts of outcomes against one method, with the range of ratios."""
-    ratios = [cell["ratios"][label] for cell in cells]
-    parts = []
-    for outcome, word in (("faster", "faster"), ("slower", "slower"), ("undecided", "tied")):
-        found = [r["ratio"] for r in ratios if r["outcome"] == outcome]
-        known = [ratio for ratio in found if finite(ratio)]
-        if found and known:
-            span = f"{number(min(known))} … {number(max(known))}" if len(known) > 1 else ""
-            parts.append(f"{word} in {len(found)} ({span or number(known[0])})")
-        elif found:
-            parts.append(f"not comparable in {len(found)} (neither arrives)")
-    broken = sum(r["outcome"] == "error" for r in ratios)
-    if broken:
-        parts.append(f"not judged in {broken} (optimum on an edge)")
-    never = sum(cell["entrants"][label]["seconds"] is None for cell in cells)
-    tail = f", which never arrives in {never}" if never else ""
-    passes = sum(_passes(cell["entrants"][label], cell["target"]) for cell in cells)
-    tail += f", in {passes} only passing by" if passes else ""
-    return f"{label}{tail}: " + ", ".join(parts)
 
 
 def _forest(problem: str, record: Record, methods: Sequence[str]) -> Forest:
@@ -275,7 +252,7 @@ def _race(cell: Record, methods: Sequence[str]) -> Race:
 
 
 def _cell(cell: Record, methods: Sequence[str]) -> CellView:
-    least = min(_seconds(cell, label) for label in methods)
+    least = min(seconds_of(cell, label) for label in methods)
     return CellView(
         problem=cell["problem"],
         clock=cell["clock"],
@@ -297,7 +274,7 @@ def _entry(cell: Record, label: str, least: float) -> Entry:
         outcome="" if ratio is None else ratio["outcome"],
         tuned=", ".join(f"{_short(k)} {number(v)}" for k, v in entrant["tuned"].items()),
         note=_note(entrant, cell["target"]),
-        best=_seconds(cell, label) == least < inf,
+        best=seconds_of(cell, label) == least < inf,
     )
 
 
@@ -319,60 +296,63 @@ def _short(key: str) -> str:
 
 
 def _note(entrant: Record, target: float) -> str:
-    """Edges first; else the floor of a method that never arrives."""
+    """Edges first; else why a method never arrives."""
     if entrant["edges"]:
         found = ", ".join(f"{_short(key)} {side}" for key, side in entrant["edges"])
         return f"error: best value at the edge of the grid ({found}) after {entrant['runs']} runs"
     predicted = entrant.get("predicted_floor")
-    biased = finite(predicted) and predicted > NO_BIAS
-    if _passes(entrant, target):
+    if passes(entrant, target):
         return f"passes by, on its way to the bias {number(predicted)}"
     if entrant["seconds"] is not None:
         return ""
-    known = f", predicted bias {number(predicted)}" if biased else ""
-    return f"floor {number(entrant['floor'])}{known}"
+    if biased(entrant, target):
+        return f"predicted bias {number(predicted)} > ε, lowest seen {number(entrant['floor'])}"
+    bias = finite(predicted) and predicted > NO_BIAS
+    known = f", predicted bias {number(predicted)}" if bias else ""
+    return f"given up after {number(entrant['until'])} s at {number(entrant['floor'])}{known}"
 
 
-def _grids(record: Record) -> list[Grid]:
-    """What the first grid alone would have said, of the methods that wait for everyone."""
+def _slopes(record: Record, methods: Sequence[str]) -> list[SlopeRow]:
+    """By problem and clock."""
+    rows: dict[tuple[str, str], list[Record]] = {}
+    for each in record.get("slopes") or ():
+        rows.setdefault((each["problem"], each["clock"]), []).append(each)
+    return [
+        SlopeRow(
+            problem=problem,
+            clock=clock,
+            slopes=tuple(_slope(each, methods) for each in listed),
+            noise_free=listed[0].get("noise_free"),
+        )
+        for (problem, clock), listed in rows.items()
+    ]
+
+
+def _slope(row: Record, methods: Sequence[str]) -> Slope:
+    progress = row.get("progress")
+    return Slope(
+        series=methods.index(row["method"]),
+        measured=row["measured"],
+        predicted=row["predicted"],
+        bent=finite(progress) and progress > BENT,
+    )
+
+
+def _grids(record: Record, methods: Sequence[str]) -> list[Grid]:
+    """What one grid of step sizes around the reference's best would have said."""
     reference = record["contest"]["reference"]
-    rules = {m["label"]: m["method"]["name"] for m in record["methods"]}
-    chosen = [label for label, name in rules.items() if name == "malenia"]
+    others = [label for label in methods if label != reference]
     found = []
     for cell in record["cells"]:
-        for label in chosen:
-            own = _first_grid(cell["entrants"][reference], record)
-            other = _first_grid(cell["entrants"][label], record)
-            tuned = cell["ratios"][label]["ratio"]
-            edges = [name for name, each in ((reference, own), (label, other)) if each[1]]
-            steps = [cell["entrants"][each]["tuned"]["step_size"] for each in (reference, label)]
-            found.append(
-                Grid(
-                    cell=f"{cell['problem']} · {cell['clock']} · ε = {number(cell['target'])}",
-                    other=label,
-                    tuned=tuned,
-                    common=own[0] / other[0] if own[0] < inf and other[0] < inf else None,
-                    edge=", ".join(edges),
-                    steps=number(_workers(record) * steps[0] / steps[1]),
-                )
-            )
+        name = f"{cell['problem']} · {cell['clock']} · ε = {number(cell['target'])}"
+        entries = tuple(_grid_entry(cell, reference, label) for label in others)
+        found += [Grid(cell=name, entries=entries)] if any(entries) else []
     return found
 
 
-def _workers(record: Record) -> int:
-    return sum(int(group["count"]) for group in record["nodes"])
-
-
-def _first_grid(entrant: Record, record: Record) -> tuple[float, bool]:
-    """Best time on the first grid, and whether it is at its largest step size."""
-    trials = entrant["trials"]
-    count = int(record["contest"]["step_sizes"]["count"])
-    inside = [
-        t for t in trials if all(p == int(p) for p in t["point"]) and 0 <= t["point"][0] < count
-    ]
-    inside = [t for t in inside if all(p == 0 for p in t["point"][1:])]
-    if not inside:
-        return nan, False
-    best = min(inside, key=lambda t: t["seconds"] if finite(t["seconds"]) else inf)
-    time = best["seconds"] if finite(best["seconds"]) else inf
-    return float(time), best["point"][0] == count - 1
+def _grid_entry(cell: Record, reference: str, label: str) -> tuple[str, str, bool] | None:
+    ratio, common = common_ratio(cell, reference, label), cell["entrants"][label].get("common")
+    if ratio is None or not common:
+        return None
+    shown = "never" if ratio == 0 else number(ratio)
+    return shown, number(cell["ratios"][label]["ratio"]), bool(common["at_end"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from hzbench.reports import svg
 from hzbench.reports.axes import power_of_ten
-from hzbench.reports.contest import Forest, Race
+from hzbench.reports.contest import Forest, Race, Slope, SlopeRow
 from hzbench.reports.figures import DASHES, page_style, page_svg
 
 if TYPE_CHECKING:
@@ -108,3 +108,38 @@ def _race(ax: Axes, race: Race) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(power_of_ten)
     ax.minorticks_off()
+
+
+def draw_slopes(rows: Sequence[SlopeRow], prefix: str) -> str:
+    """Draw measured slopes (dots, hollow where the dimension bends them) on predicted ones (bars).
+
+    Args:
+        rows: problems and clocks; those with something to compare are drawn.
+        prefix: for the ids; unique on the page.
+    """
+    from matplotlib.figure import Figure
+
+    with page_style():
+        tall = 0.5 * len(rows) + 0.75
+        figure = Figure(figsize=(ACROSS, tall))
+        figure.subplots_adjust(left=0.22, right=0.97, top=0.99, bottom=0.5 / tall)
+        ax = figure.add_subplot()
+        for place, row in enumerate(rows):
+            known = [s for s in row.slopes if s.measured is not None and s.predicted is not None]
+            for index, slope in enumerate(known):
+                _slope(ax, place + 0.86 * ((index + 0.5) / len(known) - 0.5), slope)
+        for line in range(1, len(rows)):
+            ax.axhline(line - 0.5, color=svg.GRID, linewidth=0.7)
+        ax.set_yticks(range(len(rows)), [row.clock for row in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_xlabel("slope of log T against log 1/ε")
+        return page_svg(figure, prefix, "measured and predicted slopes of the time to the target")
+
+
+def _slope(ax: Axes, height: float, slope: Slope) -> None:
+    colour = svg.SERIES[slope.series % len(svg.SERIES)]
+    ends = [float(slope.predicted or 0), float(slope.measured or 0)]
+    ax.plot(ends, [height, height], color=colour, alpha=0.5)
+    ax.plot(ends[:1], [height], marker="|", color=svg.INK, markersize=9)
+    face = "none" if slope.bent else colour
+    ax.plot(ends[1:], [height], marker="o", color=colour, markerfacecolor=face, markersize=5)

@@ -104,8 +104,34 @@ def render_contest(view: ContestView) -> str:
                 (name, draw_schedule(excerpt, f"schedule-{index}"))
                 for index, (name, excerpt) in enumerate(view.schedules, start=1)
             ],
+            slopes=_slope_figures(view),
         )
     )
+
+
+def _slope_figures(view: ContestView) -> list[dict[str, Any]]:
+    """Measured and predicted slopes, a figure a problem."""
+    rows = [row for row in view.slopes if row.drawn]
+    groups = {row.problem: [r for r in rows if r.problem == row.problem] for row in rows}
+    return [
+        {
+            "problem": problem,
+            "noise_free": group[0].noise_free,
+            "drawing": contest_figures.draw_slopes(group, f"slopes-{index}"),
+            "names": [
+                (place + 1, view.methods[place])
+                for place in sorted(
+                    {
+                        slope.series
+                        for row in group
+                        for slope in row.slopes
+                        if slope.predicted is not None and slope.measured is not None
+                    }
+                )
+            ],
+        }
+        for index, (problem, group) in enumerate(groups.items(), start=1)
+    ]
 
 
 def write_benchmarks(saved: Mapping[str, Any], path: Path) -> Path:

@@ -19,6 +19,7 @@ from hzbench.core import registry
 from hzbench.core.errors import UnknownNameError
 from hzbench.core.observable import OBSERVABLES
 from hzbench.core.registry import Entry
+from hzbench.harness.contest import contest_names, contest_title, load_contest
 from hzbench.harness.suite import load, suite_names
 
 SENTENCES = (
@@ -37,7 +38,7 @@ SENTENCES = (
 
 def kinds() -> list[str]:
     """Every kind that `list` knows."""
-    return sorted([*registry.HOMES, "suite"])
+    return sorted([*registry.HOMES, "contest", "suite"])
 
 
 def singular(kind: str | None) -> str | None:
@@ -74,6 +75,8 @@ def names(kind: str) -> list[str]:
     """
     if kind == "suite":
         return suite_names()
+    if kind == "contest":
+        return contest_names()
     if kind == "observable":
         return sorted(OBSERVABLES)
     if kind not in registry.HOMES:
@@ -109,6 +112,11 @@ def _records(kind: str, name: str) -> list[dict[str, Any]]:
         suite = load(name)
         cases = [{"name": s.name, "title": s.title} for s in suite.specs]
         return [{"kind": kind, **suite.table.model_dump(), "cases": cases}]
+    if kind == "contest":
+        contest = load_contest(name)
+        methods = [{"name": each.label} for each in contest.methods]
+        cells = [{"name": each.name} for each in contest.cells]
+        return [{"kind": kind, **contest.table.model_dump(), "methods": methods, "cells": cells}]
     if kind == "observable":
         known = OBSERVABLES[name]
         return [{"kind": kind, "name": name, "summary": known.meaning, "unit": known.unit}]
@@ -180,6 +188,8 @@ def _default(value: Any) -> Any:
 def _summary(kind: str, name: str) -> str:
     if kind == "suite":
         return load(name).table.title
+    if kind == "contest":
+        return contest_title(name)
     if kind == "observable":
         return OBSERVABLES[name].meaning
     return registry.find(kind, name).summary
@@ -216,7 +226,8 @@ def _print(record: dict[str, Any]) -> None:
         for row in example["constants"]:
             table.add_row(*(escape(row[key]) for key in ("name", "symbol", "text", "holds", "how")))
         console.print(table)
-    for key in ("mutants", "cases"):
+    for key in ("mutants", "cases", "methods", "cells"):
         if record.get(key):
             shown = [c["name"] if isinstance(c, dict) else c for c in record[key]]
-            console.print(f"  {key}: {', '.join(shown)}", soft_wrap=True, markup=False)
+            told = "; ".join(shown) if record["kind"] == "contest" else ", ".join(shown)
+            console.print(f"  {key}: {told}", soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.explain import explain
 from hzbench.core.grid import read_toml
 from hzbench.core.normal_form import validated
+from hzbench.core.problem import Problem
 from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Named, Spec, Table
 from hzbench.harness.build import build
@@ -28,20 +30,25 @@ T = TypeVar("T", bound=Table)
 TABLES = ("contest", "nodes", "problem", "clock", "method")
 
 
-class GridTable(Table):
-    """A geometric grid: the first one of a search."""
+class StepTable(Table):
+    """Where searches for step sizes begin: `count` points from ratio · first downwards.
 
-    first: float = Field(gt=0)
-    ratio: float = Field(2.0, gt=1)
-    count: int = Field(gt=0)
+    `first` is for estimates that are fresh (left out: 1/L of the problem); a method whose estimates
+    are δ updates old on average begins at first/(1 + δ).
+    """
+
+    first: float | None = Field(None, gt=0)
+    ratio: float = Field(4.0, gt=1)
+    count: int = Field(4, gt=0)
 
 
-class TunedTable(GridTable):
+class TunedTable(Table):
     """A whole parameter of a method that is tuned besides the step size (S, R)."""
 
     key: str
-    count: int = Field(1, gt=0)
-    least: float = 1
+    first: float = Field(gt=0)
+    ratio: float = Field(4.0, gt=1)
+    least: float = Field(1, gt=0)
 
 
 class TuningTable(Table):
@@ -68,7 +75,7 @@ class ContestTable(SuiteTable):
     horizon: float = Field(gt=0)
     patience: float = Field(6.0, gt=1)
     budget: int = Field(16, gt=0)
-    step_sizes: GridTable
+    step_sizes: StepTable = StepTable()
     resolution: float = Field(0.02, gt=0, le=0.1)
     tuning: TuningTable = TuningTable()
     judging: JudgingTable = JudgingTable()
@@ -91,7 +98,7 @@ class ProblemTable(Table):
     clocks: tuple[str, ...] = ()
     targets: tuple[float, ...] = ()
     horizon: float | None = Field(None, gt=0)
-    step_sizes: GridTable | None = None
+    step_sizes: StepTable | None = None
     resolution: float | None = Field(None, gt=0, le=0.1)
 
 
@@ -116,7 +123,7 @@ class Cell:
 
     Attributes:
         horizon: seconds after which a method is given up.
-        step_sizes: the first grid of every method.
+        step_sizes: where searches begin.
         resolution: relative distance of record times.
     """
 
@@ -124,7 +131,7 @@ class Cell:
     clock: ClockTable
     target: float
     horizon: float
-    step_sizes: GridTable
+    step_sizes: StepTable
     resolution: float
 
     @property
@@ -193,9 +200,13 @@ class Contest:
         return Spec.parse(table)
 
 
-def axes_of(cell: Cell, method: MethodTable) -> tuple[Axis, ...]:
-    """What is tuned: the step size, and one whole parameter if the method names one."""
-    steps = Axis(key="step_size", **cell.step_sizes.model_dump())
+def axes_of(cell: Cell, method: MethodTable, first: float) -> tuple[Axis, ...]:
+    """What is tuned: the step size, and one whole parameter if the method names one.
+
+    Arguments:
+        first: the step size where the search begins.
+    """
+    steps = Axis(key="step_size", first=first, ratio=cell.step_sizes.ratio)
     if method.tuned is None:
         return (steps,)
     return (steps, Axis(**method.tuned.model_dump(), whole=True))
@@ -207,6 +218,15 @@ def contest_names() -> list[str]:
     return sorted(path.stem for path in home.glob(f"*{CONTEST}.toml"))
 
 
+def contest_title(name: str) -> str:
+    """The title of a contest that ships with the package; nothing is built."""
+    return str(_shipped(name)["contest"]["title"])
+
+
+def _shipped(name: str) -> Mapping[str, Any]:
+    return read_toml(Path(str(files(HOME) / f"{name}.toml")))
+
+
 def load_contest(name_or_path: str) -> Contest:
     """A contest by name, or by the path of its file.
 
@@ -214,7 +234,7 @@ def load_contest(name_or_path: str) -> Contest:
         UserMistakeError: no such contest or file, or mistakes in it, all in one message.
     """
     if name_or_path in contest_names():
-        return parse_contest(read_toml(Path(str(files(HOME) / f"{name_or_path}.toml"))))
+        return parse_contest(_shipped(name_or_path))
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise UserMistakeError(
@@ -304,16 +324,17 @@ def _label_mistakes(contest: Contest) -> list[str]:
 
 
 def _budget_mistakes(contest: Contest) -> list[str]:
-    """First grids that leave the budget nothing to widen them with."""
+    """First points that leave the budget nothing to bracket an optimum with."""
     found = []
     for problem in contest.problems:
-        steps = (problem.step_sizes or contest.table.step_sizes).count
+        size = (problem.step_sizes or contest.table.step_sizes).count
         for method in contest.methods:
-            size, more = (steps, 2) if method.tuned is None else (steps * method.tuned.count, 4)
+            more = 2 if method.tuned is None else 4
             if contest.table.budget < size + more:
                 found.append(
-                    f"contest.budget: got {contest.table.budget} runs with a first grid of {size} "
-                    f"for {method.label!r}; expected at least {more} more, to widen it; raise it"
+                    f"contest.budget: got {contest.table.budget} runs with {size} first ones for "
+                    f"{method.label!r}; expected at least {more} more, to bracket an optimum; "
+                    "raise it"
                 )
     return list(dict.fromkeys(found))
 
@@ -334,10 +355,21 @@ def _run_mistakes(contest: Contest) -> list[str]:
                     f"method {method.label!r}: got {spec.method['name']!r}; expected a method with "
                     "a server, such as asgd; take one"
                 )
-            else:
-                build(spec)
+                continue
+            found += _start_mistakes(contest, problem, build(spec).problem)
         except SpecError as error:
             found += [
                 f"{problem.label} · {clock.label} · {method.label}: {m}" for m in error.mistakes
             ]
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _start_mistakes(contest: Contest, problem: ProblemTable, built: Problem) -> list[str]:
+    """No step size to begin with."""
+    known = (problem.step_sizes or contest.table.step_sizes).first is not None
+    if known or isfinite(built.constants.smoothness):
+        return []
+    return [
+        f"problem {problem.label!r}: got no step_sizes.first, and its smoothness L is not known; "
+        "expected a step size to begin with; give step_sizes = { first = ... }"
+    ]

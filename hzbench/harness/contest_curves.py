@@ -6,7 +6,6 @@ of every step size share their draws. A run stops as soon as it has told what it
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -21,14 +20,12 @@ from hzbench.core.server import Schedule, ServerMethod, ServerPlan
 from hzbench.core.spec import Spec
 from hzbench.core.state import State
 from hzbench.core.streams import replica_keys
-from hzbench.core.trace import OK, Trace
 from hzbench.engine.server_executor import execute_server
 from hzbench.harness.build import build_population, build_problem
 from hzbench.harness.contest_exact import exact_curves
 from hzbench.harness.contest_question import Curves, Question
 from hzbench.harness.server import schedule_until
 from hzbench.harness.setting import base_step_sizes, method_of
-from hzbench.harness.store import Store, run_digest, source_closure, source_hash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,49 +33,18 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def curves(
-    spec: Spec, step_sizes: Sequence[float], replicas: int, question: Question, store: Store | None
-) -> Curves:
-    """Run a server method with several base step sizes at once, or load what was run before.
+def curves(spec: Spec, step_sizes: Sequence[float], replicas: int, question: Question) -> Curves:
+    """Run a server method with several base step sizes at once.
 
     Arguments:
         spec: base step size 1; its steps and record points are not read.
         step_sizes: G base step sizes.
         replicas: R of each.
         question: what to find out.
-        store: where finished curves lie.
     """
-    problem = _problem(_words(spec))
+    problem = contest_problem(spec)
     exact = exact_curves(spec, problem, step_sizes, question)
-    if exact is not None:
-        return exact
-    digest = _digest(spec, step_sizes, replicas, question)
-    known = store.load(digest) if store is not None else None
-    if known is None:
-        known = _trace(_measure(spec, problem, step_sizes, replicas, question))
-        if store is not None:
-            store.save(digest, known)
-    seconds = np.array(known.provenance["seconds"])
-    values = known.columns["gradient_norm"].reshape(len(seconds), len(step_sizes), -1)
-    return Curves(seconds=seconds, values=values)
-
-
-def _digest(spec: Spec, step_sizes: Sequence[float], replicas: int, question: Question) -> str:
-    modules = source_closure({__name__})
-    parts = [run_digest(spec, ("gradient_norm",), "cpu"), json.dumps([*step_sizes]), str(replicas)]
-    parts += [repr(question), *(source_hash(name) for name in sorted(modules))]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-
-
-def _trace(found: Curves) -> Trace:
-    rows = len(found.seconds)
-    values = found.values.reshape(rows, -1)
-    return Trace(
-        steps=np.arange(rows),
-        columns={"gradient_norm": values},
-        status=np.full(values.shape[1], OK, dtype=np.int8),
-        provenance={"seconds": found.seconds.tolist()},
-    )
+    return exact or _measure(spec, problem, step_sizes, replicas, question)
 
 
 def _measure(
@@ -93,7 +59,7 @@ def _measure(
     torch.set_num_threads(1)
     method = method_of(spec)
     assert isinstance(method, ServerMethod)
-    schedule = schedule_until(spec, method, question.horizon)
+    schedule = schedule_until(spec, method, float(question.times[-1]))
     dtype, count = torch.float64, len(step_sizes)
     plan = ServerPlan(
         nodes=spec.node_count,
@@ -124,15 +90,15 @@ def cautious(values: Array) -> Array:
     return found
 
 
-def _words(spec: Spec) -> str:
-    """All that a problem depends on."""
+def contest_problem(spec: Spec) -> Problem:
+    """The problem of a spec."""
     kept = spec.model_dump(mode="json", include={"problem", "nodes"})
-    return json.dumps({**kept, "method": "asgd"})
+    return _problem(json.dumps({**kept, "method": "asgd"}))
 
 
 @lru_cache(maxsize=2)
 def _problem(words: str) -> Problem:
-    """The problem of a spec; building some takes seconds."""
+    """The problem of all that it depends on; building some takes seconds."""
     return build_problem(Spec.parse(json.loads(words)))
 
 

@@ -38,14 +38,17 @@ def exact_curves(
     setting = _in_eigenbasis(setting_of(spec, problem))
     if setting is None or THEOREM not in registry.entries("theorem"):
         return None
-    seconds = question.first
+    seconds, end = _length(question.first), question.times[-1]
     while True:
         found = _until(spec, setting, np.asarray(step_sizes), question, seconds)
-        if found is None or seconds >= question.horizon:
+        if found is None or seconds >= end or question.answered(found.seconds, found.means):
             return found
-        if question.answered(found.seconds, found.means):
-            return found
-        seconds = min(2 * seconds, question.horizon)
+        seconds = min(2 * seconds, _length(end))
+
+
+def _length(seconds: float) -> float:
+    """The next power of √2: few lengths, so that the schedules of a search are known already."""
+    return float(2.0 ** (np.ceil(2 * np.log2(seconds) - 1e-9) / 2))
 
 
 def _in_eigenbasis(setting: Setting) -> Setting | None:
@@ -93,15 +96,18 @@ def _until(
     assert isinstance(facts.structure, Quadratic)
     schedule = schedule_until(spec, method, seconds)
     times = question.times[question.times <= seconds * (1 + 1e-12)]
-    if not schedule.updates:  # nothing has happened yet: ask for longer
-        return Curves(seconds=times[:0], values=np.zeros((0, len(step_sizes), 1)), exact=True)
+    curvature = np.einsum("nkk->k", facts.structure.hessians) / setting.nodes
     done = np.searchsorted(schedule.times, times * (1 + 1e-12), side="right")
+    if not done.max(initial=0):  # still at the start
+        level = float(np.square(curvature * (facts.initial[0] - facts.optimum)).sum())
+        return Curves(
+            seconds=times, values=np.full((len(times), len(step_sizes), 1), level), exact=True
+        )
     record, rows = np.unique(done, return_inverse=True)
     wanted = copies(setting, step_sizes)
     found = predict(THEOREM, replace(wanted, steps=schedule.updates, record=tuple(record.tolist())))
     if not found.applies:
         return None
-    curvature = np.einsum("nkk->k", facts.structure.hessians) / setting.nodes
     shape = (len(record), len(step_sizes), -1)
     with np.errstate(all="ignore"):
         away = found.values["mean_iterate"].reshape(shape) - facts.optimum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log
+from math import ceil, floor, inf, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,13 @@ class Question:
 
     @property
     def times(self) -> Array:
-        """Record times: 0, and a geometric grid up to the horizon."""
-        points = int(np.ceil(-log(START) / self.resolution)) + 1
-        return np.concatenate([[0.0], self.horizon * np.geomspace(START, 1, points)])
+        """Record times: 0, and a geometric grid up to the horizon.
+
+        The grid is that of all questions, so that equal runs give equal times.
+        """
+        first, last = (log(share * self.horizon) / self.resolution for share in (START, 1.0))
+        points = np.arange(floor(first), ceil(last - 1e-9) + 1)
+        return np.concatenate([[0.0], np.exp(self.resolution * points)])
 
     def answered(self, seconds: Array, means: Array) -> bool:
         """Whether some curve is at ε and stays, with the margin behind it; or all blew up.

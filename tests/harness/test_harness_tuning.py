@@ -1,4 +1,4 @@
-"""The tuner on functions whose optimum is known: inside, outside the first grid, and nowhere."""
+"""The tuner on functions whose optimum is known: inside, outside the first points, and nowhere."""
 
 from math import inf, log
 
@@ -6,8 +6,9 @@ import pytest
 
 from hzbench.harness.tuning import Axis, tune
 
-STEP = Axis(key="step_size", first=0.01, ratio=2.0, count=4)  # 0.01 ... 0.08
-BATCH = Axis(key="batch", first=8, ratio=2.0, count=1, whole=True, least=1)
+STEP = Axis(key="step_size", first=0.03, ratio=4.0)
+BATCH = Axis(key="batch", first=8, ratio=4.0, whole=True, least=1)
+FIRST = (1.0, 0.0, -1.0, -2.0)  # 0.12 ... 0.0019
 
 
 def scored(axes, function):
@@ -22,38 +23,66 @@ def scored(axes, function):
     return evaluate, asked
 
 
-@pytest.mark.parametrize("optimum", [0.03, 0.9, 0.0007])
-def test_an_optimum_inside_or_beyond_the_first_grid_is_found(optimum):
+@pytest.mark.parametrize("optimum", [0.04, 0.9, 0.0007])
+def test_an_optimum_inside_or_beyond_the_first_points_is_bracketed_then_refined(optimum):
     evaluate, asked = scored([STEP], lambda x: abs(log(x / optimum)))
-    found = tune(evaluate, [STEP], 16)
-    assert abs(log(found.best.values["step_size"] / optimum)) < log(2) / 4
+    found = tune(evaluate, [STEP], FIRST, 16)
+    assert abs(log(found.best.values["step_size"] / optimum)) < log(4) / 16
     assert found.edges == ()
     assert len(asked) == len(set(asked)) == len(found.trials) == 16
-    assert (found.widened > 0) == (optimum != 0.03)
+    near = min(
+        abs(log(t.values["step_size"] / found.best.values["step_size"]))
+        for t in found.trials
+        if t is not found.best and t.values != found.best.values
+    )
+    assert log(found.mesh) == pytest.approx(near)
 
 
 def test_no_optimum_is_an_edge_and_not_an_answer():
     evaluate, asked = scored([STEP], lambda x: -x)
-    found = tune(evaluate, [STEP], 9)
+    found = tune(evaluate, [STEP], FIRST, 9)
     assert found.edges == (("step_size", "above"),)
     assert len(asked) == 9
-    assert found.best.values["step_size"] == pytest.approx(0.01 * 2**8)
+    assert found.best.values["step_size"] == pytest.approx(0.03 * 4**6)
 
 
 def test_a_whole_parameter_stops_at_its_least_value_without_an_edge():
     axes = [STEP, BATCH]
     evaluate, asked = scored(axes, lambda x, s: abs(log(x / 0.04)) + s)
-    found = tune(evaluate, axes, 20)
+    found = tune(evaluate, axes, FIRST, 20)
     assert found.best.values["batch"] == 1
     assert found.edges == ()
     assert all(s >= 1 and s == int(s) for _, s in asked)
     assert len(set(asked)) == 20
 
 
-def test_two_parameters_that_trade_off_are_followed_beyond_the_grid():
+def test_the_least_value_is_tried_where_a_full_step_would_pass_it():
+    axes = [STEP, Axis(key="batch", first=24, ratio=4.0, whole=True, least=12)]
+    evaluate, asked = scored(axes, lambda x, s: abs(log(x / 0.04)) + s)
+    found = tune(evaluate, axes, FIRST, 12)
+    assert found.best.values["batch"] == 12
+    assert found.edges == ()
+    assert min(s for _, s in asked) == 12
+
+
+def test_a_parameter_that_the_budget_leaves_on_its_edge_is_named():
+    axes = [STEP, BATCH]
+    evaluate, _ = scored(axes, lambda x, s: abs(log(x / 0.04)) - s)
+    assert tune(evaluate, axes, FIRST, 12).edges == (("batch", "above"),)
+
+
+def test_where_all_values_of_a_parameter_are_alike_the_first_one_stays():
+    axes = [STEP, BATCH]
+    evaluate, _ = scored(axes, lambda x, _: abs(log(x / 0.04)))
+    found = tune(evaluate, axes, FIRST, 20)
+    assert found.best.values["batch"] == 8
+    assert found.edges == ()
+
+
+def test_two_parameters_that_trade_off_are_followed_beyond_the_first_points():
     axes = [STEP, BATCH]
     evaluate, _ = scored(axes, lambda x, s: (log(s / 64)) ** 2 + (log(x / (0.004 * s))) ** 2)
-    found = tune(evaluate, axes, 40)
+    found = tune(evaluate, axes, FIRST, 40)
     assert found.best.values["batch"] == pytest.approx(64, rel=0.5)
     assert found.edges == ()
 
@@ -62,11 +91,11 @@ def test_where_nothing_arrives_the_lowest_level_leads():
     def evaluate(points):
         return [(inf, abs(p[0] - 5)) for p in points]
 
-    found = tune(evaluate, [STEP], 10)
+    found = tune(evaluate, [STEP], FIRST, 12)
     assert found.best.point == (5.0,)
     assert found.edges == ()
 
 
-def test_a_first_grid_beyond_the_budget_is_refused():
+def test_first_points_beyond_the_budget_are_refused():
     with pytest.raises(ValueError, match="budget"):
-        tune(lambda points: [(0.0,)] * len(points), [STEP], 3)
+        tune(lambda points: [(0.0,)] * len(points), [STEP], FIRST, 3)
