@@ -98,10 +98,10 @@ def _against(cells: Sequence[Record], label: str) -> str:
         those = [cell for cell in cells if cell["ratios"][label]["outcome"] == outcome]
         known = [r for r in (c["ratios"][label]["ratio"] for c in those) if finite(r)]
         if those and known:
-            span = f"{number(min(known))} … {number(max(known))}" if len(known) > 1 else ""
             named = outcome == "faster" and len(those) < len(cells) and len(those) <= _LISTED
             where = f": {_places(those)}" if named else ""
-            parts.append(f"{word} in {len(those)} ({span or number(known[0])}{where})")
+            bound = all(cell["entrants"][label]["seconds"] is None for cell in those)
+            parts.append(f"{word} in {len(those)} ({_span(known, bound=bound)}{where})")
         elif those:
             parts.append(f"not comparable in {len(those)} (neither arrives)")
     broken = sum(cell["ratios"][label]["outcome"] == "error" for cell in cells)
@@ -112,6 +112,14 @@ def _against(cells: Sequence[Record], label: str) -> str:
     passing = sum(passes(cell["entrants"][label], cell["target"]) for cell in cells)
     tail += f", in {passing} only passing by" if passing else ""
     return f"{label}{tail}: " + ", ".join(parts)
+
+
+def _span(ratios: Sequence[float], *, bound: bool) -> str:
+    """The range of ratios; where the others never arrive they are upper bounds."""
+    low, high = number(min(ratios)), number(max(ratios))
+    if bound:
+        return f"at most {high}"
+    return low if low == high else f"{low} … {high}"
 
 
 def _sizes(cells: Sequence[Record], others: Sequence[str], reference: str) -> str:

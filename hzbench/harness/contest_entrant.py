@@ -199,13 +199,13 @@ def _on_common_grid(
 ) -> dict[str, Any]:
     """The best of five step sizes around the reference's, as one grid for all would have it.
 
-    The other parameter stays as it is tuned.
+    The other parameter stays as it is tuned; draws are those of the finalists.
 
     Returns:
         seconds (inf: never), step_size, and whether that is the grid's last one.
     """
     steps = tuple(center * 2.0**k for k in COMMON)
-    draws = (contest.table.tuning.seed, contest.table.tuning.replicas)
+    draws = (contest.table.tuning.seed, contest.table.judging.replicas)
     question = Question(
         target=cell.target,
         horizon=cell.horizon,
