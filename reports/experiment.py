@@ -20,6 +20,11 @@ NEAR = 0.1  # a run whose last value lies within this fraction takes part in the
 MANY = 20  # record points from which on there is one
 WORDS = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
 READ = WORDS | {"violated": "not seen"}  # of numbers, which have no opposite
+ANSWERS = {
+    "consistent": "Reproduces",
+    "violated": "Does not reproduce (the opposite is seen, or another number)",
+    "inconclusive": "Undecided by these runs",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +76,32 @@ class ReadingRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """The section of the report."""
+    """The section of the report.
+
+    Attributes:
+        changes: what the experiment has otherwise than the paper.
+    """
 
     orderings: tuple[OrderingRow, ...]
     readings: tuple[ReadingRow, ...]
     races: tuple[Panel, ...]
     level: float | None
+    changes: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What reproduces, what does not and what is undecided: claims of the paper by outcome."""
+        told = [(row.outcome, row.text) for row in self.orderings]
+        told += [
+            (row.outcome, f"{row.run}: {row.observable} {number(row.printed)} at step {row.step}")
+            for row in self.readings
+            if row.outcome is not None
+        ]
+        found = {
+            word: tuple(text for outcome, text in told if outcome == name)
+            for name, word in ANSWERS.items()
+        }
+        return tuple((word, texts) for word, texts in found.items() if texts)
 
     @property
     def seen(self) -> int:
@@ -104,6 +129,7 @@ def experiment(results: Mapping[str, Any]) -> Experiment | None:
         orderings=tuple(_ordering(each, names) for each in orderings),
         readings=tuple(_reading(each, names) for each in readings),
         races=tuple(panel for panel in drawn if panel is not None),
+        changes=tuple((results.get("suite") or {}).get("changes") or ()),
         level=next((each["level"] for each in (*orderings, *readings) if "level" in each), None),
     )
 

@@ -51,6 +51,7 @@ def overridden(suite: Suite, texts: Sequence[str]) -> Suite:
         update={
             "name": f"{table.name}-{_slug(values)}",
             "title": f"{table.title or table.name}, with {', '.join(texts)}",
+            "changes": (*table.changes, *texts),
         }
     )
     return replace(suite, table=named, specs=tuple(specs))

@@ -41,7 +41,8 @@ def suite_record(
     return {
         "schema": SCHEMA,
         "suite": {
-            **suite.table.model_dump(exclude={"include", "blind_spots"}),
+            **suite.table.model_dump(exclude={"include", "blind_spots", "changes"}),
+            **({"changes": list(suite.table.changes)} if suite.table.changes else {}),
             "title": suite.table.title or suite.table.name,
             "checks": tests,
             "level": suite.table.alpha / tests,

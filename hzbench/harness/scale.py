@@ -35,10 +35,12 @@ def scaled(suite: Suite, factor: float) -> Suite:
     table = suite.table
     seeds = factor if suite.orderings else 1.0
     specs = tuple(_shorter(spec, factor, seeds) for spec in suite.specs)
+    told = f"scale {factor:g} ({_told(suite.specs, specs)})"
     named = table.model_copy(
         update={
             "name": f"{table.name}-scale-{factor:g}",
-            "title": f"{table.title or table.name}, scale {factor:g} ({_told(suite.specs, specs)})",
+            "title": f"{table.title or table.name}, {told}",
+            "changes": (*table.changes, told),
         }
     )
     return replace(suite, table=named, specs=specs)

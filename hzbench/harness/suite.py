@@ -34,6 +34,7 @@ class SuiteTable(Table):
     description: str = ""
     alpha: float = Field(1e-4, gt=0, lt=1)
     include: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()  # what an experiment of a paper has otherwise here
     blind_spots: dict[str, str] = Field(default_factory=dict)  # known bug -> why no check sees it
 
 

@@ -5,6 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
+from hzbench.harness.override import overridden
+from hzbench.harness.scale import scaled
 from hzbench.harness.suite import parse
 from hzbench.harness.sweep import Options, run_suite
 from hzbench.reports.axes import scale_race
@@ -58,6 +60,31 @@ def test_the_page_shows_section_and_figure(results):
     assert "Slow &amp; steady" in page
     assert "Diamonds: read off the paper" in page
     assert "checks and orderings declared before running" in page
+
+
+def test_the_page_says_what_reproduces_and_under_which_change(results):
+    (reading,) = results["readings"]
+    judged = reading | {"tolerance": 0.25, "outcome": "inconclusive", "p_value": 0.4, "level": 0.01}
+    suite = results["suite"] | {"changes": ["six seeds"]}
+    record = results | {"readings": [judged], "suite": suite}
+    found = experiment(record)
+    assert found.answers == (
+        ("Reproduces", ("fast wins",)),
+        ("Does not reproduce (the opposite is seen, or another number)", ("slow wins",)),
+        ("Undecided by these runs", ("fast: objective gap 0.125 at step 20",)),
+    )
+    page = render(build(record))
+    assert "<dt>Reproduces</dt><dd>fast wins</dd>" in page
+    assert "changes of the paper&#39;s experiment</dt><dd>six seeds</dd>" in page.replace(
+        "'", "&#39;"
+    )
+    assert "Under these changes" not in render(build(results))
+
+
+def test_what_the_command_line_changes_is_a_change_of_the_experiment():
+    suite = parse(SUITE | {"suite": {**SUITE["suite"], "changes": ["six seeds"]}}, "here")
+    told = scaled(overridden(suite, ["run.seed=5"]), 0.5).table.changes
+    assert told == ("six seeds", "run.seed=5", "scale 0.5 (10 of 20 steps, 3 of 6 seeds)")
 
 
 def test_the_page_says_what_was_not_read_off(results):
