@@ -145,10 +145,8 @@ def _final(
         return tuned
     draws = (contest.table.tuning.seed, contest.table.judging.replicas)
     question = Question(target=cell.target, horizon=cell.horizon, resolution=cell.resolution)
-    again = []
-    for trial in few:
-        found = _measured(contest, cell, method, trial.values, draws, question)
-        again.append(replace(trial, score=_scores(found, cell.target)[0]))
+    scores, _ = _scored(contest, cell, method, [t.values for t in few], draws, question)
+    again = [replace(t, score=score) for t, score in zip(few, scores, strict=True)]
     return replace(tuned, best=min(again, key=lambda trial: trial.score))
 
 
@@ -177,18 +175,14 @@ def tune_method(
             resolution=cell.resolution,
             expected=guess,
         )
-        scores: dict[Point, Score] = {}
-        for rest in dict.fromkeys(point[1:] for point in points):
-            batch = [point for point in points if point[1:] == rest]
-            values: dict[str, Any] = {}
-            values |= {a.key: a.value(e) for a, e in zip(axes[1:], rest, strict=True)}
-            values["step_size"] = tuple(axes[0].value(point[0]) for point in batch)
-            found = _measured(contest, cell, method, values, draws, question)
-            exact = found.exact
-            scores |= zip(batch, _scores(found, cell.target), strict=True)
-        best = min(best, *(score[0] for score in scores.values()))
+        values = [
+            {axis.key: axis.value(e) for axis, e in zip(axes, point, strict=True)}
+            for point in points
+        ]
+        scores, exact = _scored(contest, cell, method, values, draws, question)
+        best = min(best, *(score[0] for score in scores))
         guess = best if best < inf else cell.horizon
-        return [scores[point] for point in points]
+        return scores
 
     first = [1.0 - k for k in range(cell.step_sizes.count)]
     return tune(evaluate, axes, first, contest.table.budget), exact
@@ -220,6 +214,34 @@ def _on_common_grid(
         "step_size": steps[best],
         "at_end": best == len(steps) - 1,
     }
+
+
+def _scored(
+    contest: Contest,
+    cell: Cell,
+    method: MethodTable,
+    points: Sequence[Mapping[str, float]],
+    draws: tuple[int, int],
+    question: Question,
+) -> tuple[list[Score], bool]:
+    """Scores of several points, those that differ in the step size alone in one run.
+
+    Returns:
+        Scores, and whether they are of expectations.
+    """
+    groups: dict[tuple[tuple[str, float], ...], list[int]] = {}
+    for place, values in enumerate(points):
+        rest = tuple((key, value) for key, value in values.items() if key != "step_size")
+        groups.setdefault(rest, []).append(place)
+    scores: dict[int, Score] = {}
+    exact = False
+    for rest, places in groups.items():
+        steps = tuple(points[place]["step_size"] for place in places)
+        asked: dict[str, Any] = {**dict(rest), "step_size": steps}
+        found = _measured(contest, cell, method, asked, draws, question)
+        exact = found.exact
+        scores |= zip(places, _scores(found, cell.target), strict=True)
+    return [scores[place] for place in range(len(points))], exact
 
 
 def _scores(found: Curves, target: float) -> list[Score]:
