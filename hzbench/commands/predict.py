@@ -45,7 +45,7 @@ def predictions(case: Case) -> list[Prediction]:
 
 
 def _record(case: Case) -> dict[str, Any]:
-    record = {
+    record: dict[str, Any] = {
         "name": case.spec.name,
         "spec": case.spec.model_dump(mode="json", exclude_defaults=True),
         "steps": list(case.setting.record),

@@ -10,7 +10,7 @@ from hzbench.core.machine import memory
 from hzbench.core.network import contraction, strong_parts
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import NetworkTable, Spec
-from hzbench.harness.setting import method_of, network_facts, protocol_of
+from hzbench.harness.setting import method_of, network_facts, protocol_of, reference_record
 
 READ_BY: dict[str, tuple[Protocol, ...]] = {
     "edge_law": ("pair",),
@@ -229,4 +229,18 @@ def _record_mistakes(spec: Spec) -> list[str]:
         "run.steps"
         for place, bad in beyond.items()
         if bad
+    ] + _versus_mistakes(spec)
+
+
+def _versus_mistakes(spec: Spec) -> list[str]:
+    """Record points of the run that are one and the same of a shorter reference."""
+    if spec.versus is None or spec.versus.steps is None:
+        return []
+    record = reference_record(spec)
+    if len(set(record)) == len(record):
+        return []
+    return [
+        f"versus.steps: got {spec.versus.steps} steps against {spec.run.steps}, where record "
+        f"points {list(spec.record_steps)} become {list(record)}; expected different ones; record "
+        "fewer, or take more steps"
     ]

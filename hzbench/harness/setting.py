@@ -86,14 +86,19 @@ def reference_spec(spec: Spec) -> Spec:
         "name": spec.versus.label,
     }
     if spec.versus.steps is not None:
-        longer = spec.versus.steps / spec.run.steps
-        record = [round(k * longer) for k in spec.record_steps]
         changes["run"] = {
             **spec.run.model_dump(mode="json"),
             "steps": spec.versus.steps,
-            "record": record,
+            "record": reference_record(spec),
         }
     return spec.replace(**changes)
+
+
+def reference_record(spec: Spec) -> tuple[int, ...]:
+    """The reference's record points: at the same fractions of its run."""
+    assert spec.versus is not None
+    longer = (spec.versus.steps or spec.run.steps) / spec.run.steps
+    return tuple(round(k * longer) for k in spec.record_steps)
 
 
 def method_of(spec: Spec) -> Method:

@@ -208,10 +208,19 @@ _TABLES: dict[str, dict[str, Any]] = {
         "run": {"steps": 900, "record": [900]},
     },
     "server with a biased limit": {
-        "problem": {"name": "quadratic", "dimension": 2, "heterogeneity": 2.0},
+        "problem": {**ROUND, "noise": 0.0, "heterogeneity": 2.0},
         "nodes": [{"count": 3, "batch_size": "full"}],
         "clock": {"name": "fixed", "seconds": [1.0, 2.0, 4.0]},
-        "method": "asgd",
+        "method": {"name": "asgd", "step_size": 0.3},
+        "run": {"steps": 280, "record": [161, 280], "replicas": 4},
+    },
+    "pools at one time": {
+        "problem": {"name": "quadratic", "dimension": 2},
+        "nodes": [{"count": 9, "step_size": 0.5, **HELPER}],
+        "clock": {"name": "fixed"},
+        "method": {"name": "minibatch_sgd", "step_size": 0.1},
+        "versus": {"nodes": [{"count": 1, "step_size": 1.0}], "steps": 4},
+        "run": {"record": [4, 8]},
     },
 }
 

@@ -80,3 +80,9 @@ def test_what_is_not_there_is_told():
         prepare(Spec.parse(gossip))
     assert str(told.value).count("expected a server and its workers") == 2
     assert "expected a reference population" in str(told.value)
+
+
+def test_record_points_that_fall_together_are_a_mistake():
+    versus = {"nodes": [{"count": 1}], "steps": 3}
+    with pytest.raises(SpecError, match=r"versus.steps: .* \[0, 8, 9\] become \[0, 3, 3\]"):
+        prepare(spec_of("minibatch_sgd", (1.0,), record=(8, 9), versus=versus))
