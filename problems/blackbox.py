@@ -19,7 +19,7 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.problem import Placement
 from hzbench.core.registry import register
 from hzbench.problems.arrays import raise_mistakes
-from hzbench.problems.blackbox_model import BlackboxProblem, Caller
+from hzbench.problems.blackbox_model import BlackboxProblem, Caller, quiet
 from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
@@ -140,11 +140,16 @@ def load(reference: str) -> Callable[..., Any]:
             f"got function {reference!r}; expected 'file.py:name' or 'module:name'; write one"
         )
     try:
-        module = _from_file(Path(home)) if home.endswith(".py") else importlib.import_module(home)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (a user's file may raise anything)
+        with quiet():
+            is_file = home.endswith(".py")
+            module = _from_file(Path(home)) if is_file else importlib.import_module(home)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a user's file may raise anything)
+        told = ": ".join(filter(None, (type(error).__name__, str(error))))
         raise UserMistakeError(
-            f"got function {reference!r}, whose file cannot be loaded ({type(error).__name__}: "
-            f"{error}); expected a Python file; check its path and run it alone"
+            f"got function {reference!r}, whose file cannot be loaded ({told}); expected a Python "
+            "file; check its path and run it alone"
         ) from None
     found = getattr(module, name, None)
     if not callable(found):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -61,17 +63,25 @@ class Caller:
 
     def _ask(self, x: Array, extra: tuple[int, ...]) -> Any:
         try:
-            return self.function(x, *extra)
-        except (Exception, SystemExit) as error:
+            with quiet():
+                return self.function(x, *extra)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            text = " ".join(str(error).split())
             raise UserMistakeError(
-                f"got {type(error).__name__} from {self.name} at x = {_shown(x)}: "
-                f"{' '.join(str(error).split())}; "
-                "expected a number; call it there to see why"
+                f"got {type(error).__name__} from {self.name} at x = {_shown(x)}"
+                f"{f': {text}' if text else ''}; expected a number; call it there to see why"
             ) from error
 
     def _checked(self, value: Any, shape: tuple[int, ...], node: int) -> Array:
         where = f"{self.name} at node {node}"
         return returned_numbers(value, shape, where, ", or change `batched`")
+
+
+def quiet() -> AbstractContextManager[Any]:
+    """What a user's code prints goes to stderr: stdout is that of the command, and may be JSON."""
+    return redirect_stdout(sys.stderr)
 
 
 def _shown(x: Array) -> str:

@@ -50,9 +50,10 @@ class _NoNumberError(Exception):
 def _real(value: Any) -> Array:
     if value is None:
         raise _NoNumberError("None", "end the function with return and its result")
+    if _is_masked(value):
+        raise _NoNumberError("a masked value", "return its number, or inf where there is none")
     try:
-        plain = value.detach().cpu() if hasattr(value, "detach") else value
-        found = np.asarray(plain)
+        found = np.asarray(_on_cpu(value) if hasattr(value, "detach") else value)
     except Exception:  # noqa: BLE001 (a user's object may raise anything)
         raise _NoNumberError(f"a value of type {type(value).__name__}", "return that") from None
     if found.dtype.kind == "O":
@@ -61,7 +62,20 @@ def _real(value: Any) -> Array:
         raise _NoNumberError("a complex number", "return its real part or its absolute value")
     if found.dtype.kind not in _REAL:
         raise _NoNumberError(f"a value of type {type(value).__name__}", "return that")
-    return found.astype(np.float64)
+    with np.errstate(over="ignore"):  # a longer float beyond 1e308 is inf
+        return found.astype(np.float64)
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether an entry has no value: numpy would read 0, or whatever lies below the mask."""
+    each = value if isinstance(value, list | tuple) else [value]
+    return any(bool(np.ma.is_masked(one)) for one in each)
+
+
+def _on_cpu(tensor: Any) -> Any:
+    """A tensor without its graph, a short float (bfloat16) as a double, which it is exactly."""
+    plain = tensor.detach().cpu()
+    return plain.double() if plain.is_floating_point() else plain
 
 
 def _single(value: Any) -> float:

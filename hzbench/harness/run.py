@@ -25,6 +25,7 @@ from hzbench.harness.build import build, build_problem
 from hzbench.harness.by_theory import with_parameters
 from hzbench.harness.engines import Asked, Engine, checked_engine, pays, why_not_fused
 from hzbench.harness.recorded import recorded_observables, too_long
+from hzbench.harness.refuted import refuted_minimum
 from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
@@ -245,11 +246,15 @@ def execute_case(
         trace=shown,
         predictions=case.predictions,
         verdicts=done,
-        warnings=case.warnings,
+        warnings=(*case.warnings, *_refuted(case, shown)),
         digest=digest,
         reused=known is not None,
         seconds=time.perf_counter() - began,
     )
+
+
+def _refuted(case: Case, trace: Trace) -> tuple[str, ...]:
+    return refuted_minimum(trace, case.setting.problem.constants, case.spec.run.dtype)
 
 
 def _with_contrasts(trace: Trace, predictions: Sequence[Prediction]) -> Trace:
@@ -371,7 +376,9 @@ def _too_few(setting: Setting) -> tuple[str, ...]:
 
 
 def _unstable(setting: Setting) -> tuple[str, ...]:
-    if registry.find("limit", "spectral_radius").target(setting)[0] < 1:
+    """Beyond the limit: surely where the recursion is known, else by the bound 2/L alone."""
+    radius = registry.find("limit", "spectral_radius").target(setting)[0]
+    if radius < 1:
         return ()
     limit, sentence = registry.find("limit", "step_size").target(setting)
     largest = float(setting.step_sizes.max())
@@ -379,8 +386,13 @@ def _unstable(setting: Setting) -> tuple[str, ...]:
         return ()
     if limit == 0:
         return (f"no step size is stable: {sentence}; the moments grow without bound",)
+    sure = np.isfinite(radius)
+    if sure:
+        told, end = "is", "the moments grow without bound"
+    else:
+        told, end = "may be", "L bounds the curvature from above, so the run may diverge"
     return (
-        f"the step size {largest:g} is beyond the stability limit: {sentence}; the moments grow "
-        f"without bound unless every step size is multiplied by less than {limit:.3g} "
-        f"(at most {largest * limit:.4g} here)",
+        f"the step size {largest:g} {told} beyond the stability limit: {sentence}; {end} unless "
+        f"every step size is multiplied by less than {limit:.3g} (at most {largest * limit:.4g} "
+        "here)",
     )

@@ -210,3 +210,32 @@ def test_servers_are_warned_of_divergence_and_of_bias():
     assert "workers have different data" in told
     (told,) = warnings({"name": "ringleader", "step_size": 2.0}, **apart)
     assert "beyond the stability limit" in told
+
+
+def test_a_step_beyond_a_bound_on_the_curvature_may_converge():
+    """2/L for L = sup φ'' |a|² + λ: f bends less where margins are large, so the run converges."""
+    table = {
+        "problem": {
+            "name": "logistic",
+            "features": [[4.0], [-4.0], [1.0]],
+            "targets": [1, -1, -1],
+            "standardize": False,
+            "regularization": 0.01,
+            "partition": "replicated",
+        },
+        "nodes": [{"count": 2, "batch_size": "full"}],
+        "network": {"gossip": "matrix"},
+        "method": {"name": "dsgd", "step_size": 1.6},
+        "run": {"steps": 200, "replicas": 1, "record": [200], "observables": ["gradient_norm"]},
+    }
+    case = prepare(Spec.parse(table))
+    assert 2 / case.setting.problem.constants.smoothness < 1.6
+    (told,) = case.warnings
+    assert "may be beyond the stability limit" in told
+    assert "may diverge" in told
+    assert "grow without bound" not in told
+    assert execute_case(case, 1e-4).trace.at("gradient_norm", 200).max() < 1e-20
+    table["problem"] = {"name": "quadratic", "dimension": 1}
+    (told,) = prepare(Spec.parse({**table, "method": {"name": "dsgd", "step_size": 2.1}})).warnings
+    assert "is beyond the stability limit" in told
+    assert "grow without bound" in told

@@ -39,6 +39,18 @@ def leaves(x): sys.exit(5)
 def ragged(x): return [[1], [1, 2]]
 def table(x): return {"a": 1}
 def hollow(points): return [1.0, None]
+def odd(x): raise BaseException("odd")
+def closes(x): raise GeneratorExit
+def wordless(x): raise ValueError
+def stops(x): raise KeyboardInterrupt
+def masked(x): return numpy.ma.masked
+def hidden(x): return numpy.ma.array(1.0, mask=True)
+def hidden_one(points): return [1.0, numpy.ma.masked]
+def hidden_row(points): return numpy.ma.array([1.0, 2.0], mask=[True, False])
+def seen(x): return numpy.ma.array(x, mask=False)[0]
+def short(x): return torch.tensor(x[0], dtype=torch.bfloat16)
+def longer(x): return numpy.longdouble("1e4000")
+def chatty(x): print("HELLO"); return 0.0
 def half(x): return fractions.Fraction(1, 2)
 def halves(points): return [fractions.Fraction(1, 2)] * len(points)
 number = 3
@@ -103,6 +115,13 @@ def test_values_are_those_of_the_function(mine):
         ("date", {}, "got a value of type datetime64 from"),
         ("silent", {}, "got None from .*end the function with return"),
         ("leaves", {}, "got SystemExit from .*: 5; expected a number"),
+        ("odd", {}, "got BaseException from .*: odd; expected a number"),
+        ("closes", {}, r"got GeneratorExit from .* at x = \[[^;]*\]; expected a number"),
+        ("wordless", {}, r"got ValueError from .* at x = \[[^;]*\]; expected a number"),
+        ("masked", {}, "got a masked value from .*; return its number"),
+        ("hidden", {}, "got a masked value from"),
+        ("hidden_one", {"batched": True}, "got a masked value from"),
+        ("hidden_row", {"batched": True}, "got a masked value from"),
         ("ragged", {}, "got a value of type list from"),
         ("table", {}, "got a value of type dict from"),
         ("hollow", {"batched": True}, "got a value of type NoneType from"),
@@ -120,15 +139,49 @@ def test_every_kind_of_real_number_is_taken(mine):
     assert build(f"{mine}:tracked").objective(x).tolist() == [5.0, 9.0]
     assert build(f"{mine}:half").objective(x).tolist() == [0.5, 0.5]
     assert build(f"{mine}:halves", batched=True).objective(x).tolist() == [0.5, 0.5]
+    x = torch.tensor([[1.5078125, 0.0], [1.0 + 2.0**-9, 0.0]]).double()  # 8 bits: exact; rounded
+    assert build(f"{mine}:short").objective(x).tolist() == [1.5078125, 1.0]
+    assert build(f"{mine}:seen").objective(x).tolist() == x[:, 0].tolist()
+    assert build(f"{mine}:longer").objective(x).tolist() == [math.inf, math.inf]
     where = ((2,), "f")
     assert returned_numbers([True, np.float32(0.25)], *where).tolist() == [1, 0.25]
     assert returned_numbers(np.arange(2), *where).dtype == np.float64
 
 
-def test_a_file_that_leaves_is_named(tmp_path):
-    (tmp_path / "leaves.py").write_text("import sys; sys.exit(5)", encoding="utf-8")
-    with pytest.raises(SpecError, match=r"cannot be loaded \(SystemExit: 5\)"):
+def test_only_the_keyboard_interrupts(mine):
+    with pytest.raises(KeyboardInterrupt):
+        build(f"{mine}:stops")
+
+
+def test_what_a_function_or_its_file_prints_goes_to_stderr(tmp_path, mine, capsys):
+    loud = tmp_path / "loud.py"
+    loud.write_text("print('LOADED')\n" + SOURCE, encoding="utf-8")
+    build(f"{loud}:chatty").objective(torch.zeros(1, 2).double())
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.split() == ["LOADED"] + ["HELLO"] * 4
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("import sys; sys.exit(5)", "SystemExit: 5"), ("raise GeneratorExit", "GeneratorExit")],
+)
+def test_a_file_that_leaves_is_named(tmp_path, source, told):
+    (tmp_path / "leaves.py").write_text(source, encoding="utf-8")
+    with pytest.raises(SpecError, match=rf"cannot be loaded \({told}\)"):
         build(f"{tmp_path}/leaves.py:f")
+
+
+@pytest.mark.parametrize(("stated", "wrong"), [(0.0, False), (-1.0, False), (0.125, True)])
+def test_a_stated_minimum_that_a_run_goes_below_is_refuted(mine, stated, wrong):
+    problem = {**spec_of(f"{mine}:plain")["problem"], "minimum": stated}
+    run = {"steps": 60, "replicas": 4, "observables": ["objective", "objective_gap"]}
+    found = hzbench.run(spec_of(f"{mine}:plain", problem=problem, run=run))
+    gaps = found.trace.columns["objective_gap"]
+    assert np.array_equal(gaps, found.trace.columns["objective"] - stated)
+    told = [each for each in found.warnings if "not the minimum" in each]
+    assert len(told) == wrong
+    assert not told or f"f(mean) is {-gaps.min():.4g} below f* = 0.125 (stated" in told[0]
 
 
 def test_files_and_modules_that_are_not_there(tmp_path):
