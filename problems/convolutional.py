@@ -61,7 +61,7 @@ class Convolutional(Architecture):
         x = inputs.transpose(0, 1)  # [b, M or 1, c, h, w]
         for name in self._images:
             x = convolution(x, parts[f"{name}.weight"], parts[f"{name}.bias"])
-            x = max_pool(bend(x, self.activation))
+            x = bend(max_pool(x), self.activation)  # both increase: their order is free
         rows = x.flatten(2).transpose(0, 1)
         for place, name in enumerate(self._rows):
             rows = bend(rows, self.activation) if place else rows
