@@ -14,12 +14,14 @@ from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
 from hzbench.core.streams import Purpose, Rows, normals
 from hzbench.core.structure import BatchSize, Quadratic
 from hzbench.problems.batching import node_matmul
+from hzbench.problems.convexity import least_curvature
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 Array = NDArray[np.float64]
+_LOST = 1e-9  # of f*: more than this that rounding may take is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class QuadraticProblem:
         initial: starting points, shape [n, d].
         device: torch device name.
         dtype: "float64" or "float32".
+        edges: (least, largest) eigenvalue of the shared Hessian where they were given before it.
     """
 
     hessians: Array
@@ -56,6 +59,7 @@ class QuadraticProblem:
     initial: Array
     device: str
     dtype: Literal["float64", "float32"]
+    edges: tuple[float, float] | None = None
 
     @property
     def nodes(self) -> int:
@@ -88,8 +92,7 @@ class QuadraticProblem:
     def constants(self) -> Constants:
         """Exact; heterogeneity holds everywhere only when all nodes share one Hessian."""
         mean, shared = self._mean_hessian, len(self.hessians) == 1
-        largest = float(_eigenvalues(self.hessians).max())
-        least = float(_eigenvalues(mean[None]).min())
+        least, largest = self._edges
         node_gradients = self._times_hessian(self.optimum) - self.linear
         return Constants(
             smoothness=largest,
@@ -109,7 +112,7 @@ class QuadraticProblem:
                 "noise": "exact: the trace of Σ_i",
                 "heterogeneity": "exact: (1/n) Σ|∇f_i(x*)|²",
                 "hessian_lipschitz": "exact: Hessians are constant",
-                "minimum": "closed form: −½ b̄'Ā⁻¹b̄",
+                "minimum": f"closed form: −½ b̄'Ā⁻¹b̄{self._rounding}",
             },
         )
 
@@ -132,7 +135,7 @@ class QuadraticProblem:
 
     def gradients(self, points: Tensor, node: Tensor, sample: GradientNoise) -> Tensor:
         """A_i x − b_i + ζ: [B, d] -> [B, s, d]."""
-        exact = self._product(points, node) - _of(self._linear, node, 0)
+        exact = self._product(points, node).sub_(_of(self._linear, node, 0))
         if sample.zeta is None:
             return exact[:, None, :].expand(-1, sample.count, -1)
         return exact[:, None, :] + sample.zeta
@@ -207,6 +210,22 @@ class QuadraticProblem:
     @cached_property
     def _mean_hessian(self) -> Array:
         return np.asarray(self.hessians.mean(axis=0))
+
+    @cached_property
+    def _edges(self) -> tuple[float, float]:
+        """Least eigenvalue of the mean, largest of all: as given, else computed."""
+        if self.edges is not None:
+            return self.edges
+        mean = self._mean_hessian
+        least = float(mean.min()) if mean.ndim == 1 else least_curvature(mean)
+        return least, float(_eigenvalues(self.hessians).max())
+
+    @property
+    def _rounding(self) -> str:
+        """What a solve with a full matrix loses, where that is worth a word."""
+        least, largest = self._edges
+        lost = self.dimension * np.finfo(np.float64).eps * largest / least
+        return "" if self.hessians.ndim == 2 or lost < _LOST else f", to {lost:.0e} of it"
 
     @cached_property
     def _hessians(self) -> Tensor:

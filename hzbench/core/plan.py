@@ -110,7 +110,7 @@ class Plan:
 class Round:
     """Disjoint local computations that may run at once, B rows.
 
-    In pair rounds the first B/2 rows are the first ends, the others the second ends.
+    Rows are in the order of their nodes; in pair rounds every row has a partner.
 
     Attributes:
         replica, node, step: address of every row, int64 [B].

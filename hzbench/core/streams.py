@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hzbench.core.compiled import own_cache
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Array = NDArray[np.float64]
@@ -63,8 +64,8 @@ class Rows:
     def __len__(self) -> int:
         return int(self.node.shape[0])
 
-    def take(self, index: Tensor) -> Rows:
-        """The rows at `index`, shape [B']."""
+    def take(self, index: Tensor | slice) -> Rows:
+        """The rows at `index` [B'], or of a slice."""
         return Rows(
             keys=self.keys[index],
             replica=self.replica[index],
@@ -216,16 +217,17 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
         return torch.from_numpy(out)
     packed = words(rows, purpose, size)
     octets = packed.view(torch.uint8).view(*packed.shape, 8)[:, :, :4]  # the low half, bytewise
-    table = _octet_signs().to(packed.device)
+    table = _octet_signs(packed.device)
     return table[octets.reshape(len(rows), 4 * size).long()].flatten(1)[:, :count]
 
 
 @cache
-def _octet_signs() -> Tensor:
+def _octet_signs(device: torch.device) -> Tensor:
     """Signs of the bits of every byte, the least significant first, shape [256, 8]."""
     import torch
 
-    return (2 * (torch.arange(256)[:, None] >> torch.arange(8) & 1) - 1).double()
+    byte, bit = torch.arange(256, device=device), torch.arange(8, device=device)
+    return (2 * (byte[:, None] >> bit & 1) - 1).double()
 
 
 def masks(rows: Rows, purpose: int, kept: int, d: int) -> Tensor:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.problem import Problem
@@ -26,7 +30,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """All groups, covering nodes 0 ... n−1."""
+    """All groups in order, covering nodes 0 ... n−1."""
 
     groups: tuple[Group, ...]
 
@@ -35,11 +39,21 @@ class Population:
         """Numbers that a node keeps between its estimates, at most."""
         return max(group.estimator.memory_size for group in self.groups)
 
-    def estimate(self, problem: Problem, x: Tensor, rows: Rows, memory: Tensor) -> Estimate:
+    def shares(self, node: NDArray[np.int64]) -> tuple[slice, ...]:
+        """The rows of every group, where rows are in the order of their nodes [B]."""
+        if len(self.groups) == 1:
+            return (slice(len(node)),)
+        ends = np.searchsorted(node, [0, *(group.last for group in self.groups)])
+        return tuple(slice(a, b) for a, b in pairwise(ends.tolist()))
+
+    def estimate(
+        self, problem: Problem, x: Tensor, rows: Rows, memory: Tensor, shares: tuple[slice, ...]
+    ) -> Estimate:
         """Estimate the gradient of every row with its node's estimator: x [B, d] -> G [B, d].
 
         Arguments:
             memory: what the rows' nodes have kept, [B, memory_size].
+            shares: the rows of every group.
         """
         import torch
 
@@ -48,25 +62,16 @@ class Population:
             return group.estimator.recall(problem, x, rows, group.batch_size, memory)
         gradient, memory = torch.empty_like(x), memory.clone()
         calls: dict[str, Tensor] = {}
-        for group in self.groups:
-            chosen = (rows.node >= group.first) & (rows.node < group.last)
-            index = chosen.nonzero()[:, 0]
-            if len(index) == 0:
+        for group, part in zip(self.groups, shares, strict=True):
+            if part.start == part.stop:
                 continue
-            size, place = group.estimator.memory_size, _span(index)
-            part = group.estimator.recall(
-                problem, x[place], rows.take(index), group.batch_size, memory[index, :size]
+            size = group.estimator.memory_size
+            found = group.estimator.recall(
+                problem, x[part], rows.take(part), group.batch_size, memory[part, :size]
             )
-            gradient[place] = part.gradient
-            if part.memory is not None:
-                memory[index, :size] = part.memory
-            for name, count in part.calls.items():
-                column = calls.setdefault(name, torch.zeros_like(rows.node))
-                column[index] = count
+            gradient[part] = found.gradient
+            if found.memory is not None:
+                memory[part, :size] = found.memory
+            for name, count in found.calls.items():
+                calls.setdefault(name, torch.zeros_like(rows.node))[part] = count
         return Estimate(gradient=gradient, calls=calls, memory=memory)
-
-
-def _span(index: Tensor) -> Tensor | slice:
-    """Increasing indices as a slice where they have no gaps: a view instead of a copy."""
-    first, last = int(index[0]), int(index[-1])
-    return slice(first, last + 1) if last - first + 1 == len(index) else index

@@ -3,6 +3,9 @@
 Pairs are scheduled by dependency depth: depth(t) = 1 + max(depth of the last tick of i, of j).
 Ticks of equal depth touch different nodes, and a tick comes after every earlier tick that shares
 a node with it; so running depth by depth gives exactly the sequential result.
+
+Rows of a round are in the order of their nodes, and of replicas within a node: the nodes of a group
+lie side by side, and so do the rows that read the same node's data.
 """
 
 from __future__ import annotations
@@ -21,10 +24,14 @@ def rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:
         return
     if plan.protocol == "pair":
         yield from _pair_rounds(plan, start, stop)
-    else:
-        make = _matching_round if plan.protocol == "matching" else _matrix_round
-        for step in range(start, stop):
-            yield make(plan, step)
+        return
+    replica = np.tile(np.arange(plan.replicas), plan.nodes)
+    node = np.repeat(np.arange(plan.nodes), plan.replicas)
+    for step in range(start, stop):
+        if plan.protocol == "matching":
+            yield _matching_round(plan, replica, node, step)
+        else:
+            yield Round(replica=replica, node=node, step=np.full(node.shape, step), partner=None)
 
 
 def depths(pairs: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
@@ -41,44 +48,41 @@ def depths(pairs: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
 
 
 def _pair_rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:
+    """All ends of all ticks, sorted once by depth and node; end e of a tick has partner e ^ 1."""
     assert plan.pairs is not None
     pairs = plan.pairs[:, start:stop]
-    depth = depths(pairs, plan.nodes).ravel()
-    order = np.argsort(depth, kind="stable")
-    cuts = np.cumsum(np.bincount(depth))[:-1]
-    for ticks in np.split(order, cuts):
-        replica, tick = np.divmod(ticks, stop - start)
-        ends = pairs[replica, tick]
-        count = len(ticks)
+    depth = depths(pairs, plan.nodes)
+    key = (depth[:, :, None] * plan.nodes + pairs).ravel()
+    order = np.argsort(
+        key.astype(np.min_scalar_type(key.max())), kind="stable"
+    )  # 16 bits: by radix
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    node, partner = pairs.ravel()[order], place[order ^ 1]
+    replica, tick = np.divmod(order // 2, stop - start)
+    ends = 2 * np.cumsum(np.bincount(depth.ravel()))
+    for first, last in zip(ends - 2 * np.bincount(depth.ravel()), ends, strict=True):
+        part = slice(first, last)
         yield Round(
-            replica=np.tile(replica, 2),
-            node=ends.T.ravel(),
-            step=np.tile(tick + start, 2),
-            partner=np.roll(np.arange(2 * count), count),
+            replica=replica[part],
+            node=node[part],
+            step=tick[part] + start,
+            partner=partner[part] - first,
         )
 
 
-def _everyone(plan: Plan, step: int) -> tuple[NDArray[np.int64], ...]:
-    replica = np.repeat(np.arange(plan.replicas), plan.nodes)
-    node = np.tile(np.arange(plan.nodes), plan.replicas)
-    return replica, node, np.full(replica.shape, step)
-
-
-def _matching_round(plan: Plan, step: int) -> Round:
+def _matching_round(
+    plan: Plan, replica: NDArray[np.int64], node: NDArray[np.int64], step: int
+) -> Round:
+    """Replica and node of all rows [n R]; the rows of those who take part."""
     assert plan.partners is not None
-    replica, node, steps = _everyone(plan, step)
     silent = step < plan.silent
-    partner = node if silent else plan.partners[:, step].ravel()
+    partner = node if silent else plan.partners[:, step].T.ravel()
     active = np.ones(partner.shape, bool) if plan.idle_steps or silent else partner != node
     position = np.cumsum(active) - 1
     return Round(
         replica=replica[active],
         node=node[active],
-        step=steps[active],
-        partner=position[(replica * plan.nodes + partner)[active]],
+        step=np.full(int(active.sum()), step),
+        partner=position[(partner * plan.replicas + replica)[active]],
     )
-
-
-def _matrix_round(plan: Plan, step: int) -> Round:
-    replica, node, steps = _everyone(plan, step)
-    return Round(replica=replica, node=node, step=steps, partner=None)

@@ -81,13 +81,16 @@ class _Run:
         worker = torch.arange(self.plan.nodes, device=self.x.device)
         keys = self.keys[:1].expand(self.plan.nodes, 2)
         rows = Rows(keys=keys, replica=0 * worker, node=worker, step=0 * worker)
-        found = self.estimate(self.x[:1].expand(self.plan.nodes, -1), rows)
+        found = self.estimate(
+            self.x[:1].expand(self.plan.nodes, -1), rows, np.arange(self.plan.nodes)
+        )
         return {name: calls.cpu().numpy() for name, calls in found.calls.items()}
 
-    def estimate(self, x: Tensor, rows: Rows) -> Estimate:
-        """What the rows' workers estimate; none of them remembers anything."""
+    def estimate(self, x: Tensor, rows: Rows, workers: NDArray[np.int64]) -> Estimate:
+        """What the rows' workers [B], ascending, estimate; none of them remembers anything."""
         memory = x.new_empty(len(x), self.population.memory_size)
-        return self.population.estimate(self.problem, x, rows, memory)
+        shares = self.population.shares(workers)
+        return self.population.estimate(self.problem, x, rows, memory, shares)
 
     def compute(self, version: int) -> None:
         """The estimates at x^version that some update uses, all at once."""
@@ -95,9 +98,11 @@ class _Run:
         samples = [s for s in range(first, last) if self.last[s] >= 0]
         if not samples:
             return
+        samples.sort(key=self.schedule.workers.__getitem__)
         workers = self.schedule.workers[samples]
         rows = self.rows(samples, workers)
-        found = self.estimate(self.x.repeat(len(samples), 1), rows)
+        each = np.repeat(workers, len(self.x))
+        found = self.estimate(self.x.repeat(len(samples), 1), rows, each)
         parts = found.gradient.view(len(samples), *self.x.shape)
         for sample, part in zip(samples, parts, strict=True):
             self.slots[sample] = part

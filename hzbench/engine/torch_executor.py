@@ -1,27 +1,33 @@
 """Torch executor: runs any plan with any method, estimator and problem, on any torch device.
 
-State is held flat, [R·n, d]; a round gathers the rows that take part, lets the method do its
-algebra on them, and scatters the result. The executor owns loops, counting and segments; a method
-writes none of these.
+State is held flat in the order of the nodes, [n·R, d], so that all replicas share one product with
+W and a group's rows lie side by side; a round gathers the rows that take part, lets the method do
+its algebra on them, and scatters the result. The executor owns loops, counting and segments; a
+method writes none of these. Nothing within a segment asks the device for a number: addresses go
+there for many rounds at once, and what else a round must know is read from the plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from hzbench.core.method import Method, Verb
 from hzbench.core.plan import Plan, Round
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
 from hzbench.core.streams import Purpose, Rows, masks
+from hzbench.engine.mixing import Mixing, multiply
 from hzbench.engine.population import Population
 from hzbench.engine.rounds import rounds
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_WINDOW = 1 << 18  # rows whose addresses go to the device at once
 COUNTERS = ("gradient_calls", "function_calls", "derivative_calls", "floats_sent")
 
 
@@ -91,8 +97,8 @@ class _Run:
         import torch
 
         self.plan, self.problem, self.population, self.method = plan, problem, population, method
-        self.x_shape = (plan.replicas, plan.nodes, problem.dimension)
-        x = start.expand(self.x_shape).reshape(-1, problem.dimension).clone()
+        shape = (plan.nodes, plan.replicas, problem.dimension)
+        x = start[:, None].expand(shape).reshape(-1, problem.dimension).clone()
         self.arrays: dict[str, Tensor] = {"x": x, **method.begin(x)}
         self.memory = x.new_full((len(x), population.memory_size), torch.nan)
         self.counters = {
@@ -101,31 +107,60 @@ class _Run:
         }
         self.keys = plan.keys.to(x.device)
         self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
-        fixed = plan.matrix is not None and not plan.varies
-        self.fixed = self.mixing(0) if fixed else None
-        self.lines = plan.lines.tensor(x) if plan.lines else None
+        self.mixing = Mixing(plan, x)
+        self.all: Rows | None = None
 
     def go(self, recorder: Recorder) -> None:
         """All segments between boundaries."""
         step = 0
         for boundary in recorder.boundaries:
-            for each in rounds(self.plan, step, boundary):
-                self.run_round(each, recorder)
+            for window in _windows(rounds(self.plan, step, boundary)):
+                for each, addresses in zip(window, self.addresses(window), strict=True):
+                    self.run_round(each, *addresses, recorder)
             step = boundary
             recorder.record(self.state(step))
 
     def state(self, step: int) -> State:
         """The current state as a record."""
-        sizes = self.x_shape[:2]
-        arrays = {name: array.view(*sizes, -1) for name, array in self.arrays.items()}
+        arrays = {name: self.by_replica(array) for name, array in self.arrays.items()}
         return State(step=step, arrays=arrays, counters=self.counters)
 
-    def run_round(self, each: Round, recorder: Recorder) -> None:
-        """Gather, advance, scatter."""
+    def by_replica(self, array: Tensor) -> Tensor:
+        """A view [R, n, k] of an array [n·R, k]."""
+        return array.view(self.plan.nodes, self.plan.replicas, -1).transpose(0, 1)
+
+    def addresses(self, window: list[Round]) -> Iterator[tuple[Rows, Tensor | None]]:
+        """The addresses of some rounds on the device, and the partners: one copy for all."""
         import torch
 
-        rows, partner = self.rows(each)
-        index = None if self.everyone(each) else rows.replica * self.plan.nodes + rows.node
+        if window[0].partner is None:
+            for each in window:
+                yield self.all_rows(each), None
+            return
+        columns = zip(*((e.replica, e.node, e.step, e.partner) for e in window), strict=True)
+        table = np.stack([np.concatenate(column) for column in columns])
+        sizes = [len(each.node) for each in window]
+        for part in torch.split(torch.from_numpy(table).to(self.keys.device), sizes, dim=1):
+            replica, node, step, partner = part
+            rows = Rows(keys=self.keys[replica], replica=replica, node=node, step=step)
+            yield rows, partner
+
+    def all_rows(self, each: Round) -> Rows:
+        """The addresses of a round of all nodes, which differ from another's by the step alone."""
+        import torch
+
+        if self.all is None:
+            device = self.keys.device
+            replica, node = (torch.from_numpy(a).to(device) for a in (each.replica, each.node))
+            keys = self.keys[replica]
+            self.all = Rows(keys=keys, replica=replica, node=node, step=node)
+        return replace(self.all, step=torch.full_like(self.all.node, int(each.step[0])))
+
+    def run_round(
+        self, each: Round, rows: Rows, partner: Tensor | None, recorder: Recorder
+    ) -> None:
+        """Gather, advance, scatter."""
+        index = None if self.everyone(each) else self.place(rows)
         local = {k: a if index is None else a[index] for k, a in self.arrays.items()}
         if self.method.mask_size:
             mask = masks(rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
@@ -136,7 +171,7 @@ class _Run:
         if recorder.watch and index is not None:
             before = before.clone()  # which is written into
         new = self.method.advance(
-            local, self.gradient(rows, gradients), self.mix(rows, partner), step_size
+            local, self.gradient(each, rows, gradients), self.mix(each, rows, partner), step_size
         )
         for name, value in new.items():
             if index is None:
@@ -144,40 +179,49 @@ class _Run:
             else:
                 self.arrays[name].index_copy_(0, index, value)
         if recorder.watch:
-            shown = gradients[-1] if gradients else torch.zeros_like(local["x"])
-            recorder.watch(
-                Event(
-                    round=each,
-                    before=before.view(self.x_shape),
-                    after=self.arrays["x"].view(self.x_shape),
-                    gradient=shown,
-                    step_size=step_size,
-                )
-            )
+            self.show(recorder.watch, each, before, gradients, step_size)
 
     def everyone(self, each: Round) -> bool:
         """Whether all rows take part, in the order of the arrays: nothing is gathered then."""
         matching = self.plan.protocol == "matching" and len(each.node) == len(self.arrays["x"])
         return each.partner is None or matching
 
-    def rows(self, each: Round) -> tuple[Rows, Tensor | None]:
-        """The addresses of a round on the device, and the partners."""
+    def place(self, rows: Rows) -> Tensor:
+        """Where the rows lie in the arrays, [B]."""
+        return rows.node * self.plan.replicas + rows.replica
+
+    def show(
+        self,
+        watch: Callable[[Event], None],
+        each: Round,
+        before: Tensor,
+        gradients: list[Tensor],
+        step_size: Tensor,
+    ) -> None:
+        """Let the recorder look at a round."""
         import torch
 
-        device = self.keys.device
-        replica, node, step = (
-            torch.from_numpy(a).to(device) for a in (each.replica, each.node, each.step)
+        shown = gradients[-1] if gradients else torch.zeros_like(before)[: len(step_size)]
+        watch(
+            Event(
+                round=each,
+                before=self.by_replica(before),
+                after=self.by_replica(self.arrays["x"]),
+                gradient=shown,
+                step_size=step_size,
+            )
         )
-        partner = None if each.partner is None else torch.from_numpy(each.partner).to(device)
-        return Rows(keys=self.keys[replica], replica=replica, node=node, step=step), partner
 
-    def gradient(self, rows: Rows, seen: list[Tensor]) -> Verb:
+    def gradient(self, each: Round, rows: Rows, seen: list[Tensor]) -> Verb:
         """The verb `gradient` for these rows; counts oracle calls, keeps what estimators keep."""
-        place = rows.replica * self.plan.nodes + rows.node
+        shares = self.population.shares(each.node)
+        keeps = self.memory.shape[1] > 0
+        place = self.place(rows) if keeps else slice(len(rows))
 
         def verb(x: Tensor) -> Tensor:
-            estimate = self.population.estimate(self.problem, x, rows, self.memory[place])
-            if self.memory.shape[1] and estimate.memory is not None:
+            memory = self.memory[place]
+            estimate = self.population.estimate(self.problem, x, rows, memory, shares)
+            if keeps and estimate.memory is not None:
                 self.memory[place] = estimate.memory
             for name, calls in estimate.calls.items():
                 self.counters[name].index_add_(0, rows.replica, calls)
@@ -186,51 +230,39 @@ class _Run:
 
         return verb
 
-    def mix(self, rows: Rows, partner: Tensor | None) -> Verb:
+    def mix(self, each: Round, rows: Rows, partner: Tensor | None) -> Verb:
         """The verb `mix` for these rows; counts floats sent."""
         import torch
 
+        if partner is None:
+            matrix, links = self.mixing.of_step(int(each.step[0]))
+
+            def average(y: Tensor) -> Tensor:
+                self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
+                return multiply(matrix, y, self.plan.nodes)
+
+            return average
+        others = (partner != torch.arange(len(rows), device=partner.device)).long()
         w = self.plan.pair_weight
 
-        def average(y: Tensor) -> Tensor:
-            assert partner is not None
-            others = (partner != torch.arange(len(rows), device=partner.device)).long()
+        def exchange(y: Tensor) -> Tensor:
             sent = self.method.floats(y.shape[1]) * others
             self.counters["floats_sent"].index_add_(0, rows.replica, sent)
             theirs = y[partner]
             return theirs.add_(y).div_(2) if w == 0.5 else (1 - w) * y + w * theirs
 
-        if partner is not None:
-            return average
-        if self.lines is not None:
-            return self.multiply_lines(self.lines, int(rows.step[0]))
-        matrix, links = self.fixed or self.mixing(int(rows.step[0]))
+        return exchange
 
-        def multiply(y: Tensor) -> Tensor:
-            self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
-            return torch.matmul(matrix, y.view(*self.x_shape[:2], -1)).view_as(y)
 
-        return multiply
-
-    def multiply_lines(self, lines: Tensor, step: int) -> Verb:
-        """The verb `mix` of a large sparse W, replica by replica."""
-        import torch
-
-        def multiply(y: Tensor) -> Tensor:
-            if step < self.plan.silent or self.plan.lines is None:
-                return y
-            links = self.plan.lines.links
-            self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links
-            parts = y.view(*self.x_shape[:2], -1)
-            return torch.stack([lines @ part for part in parts]).view_as(y)
-
-        return multiply
-
-    def mixing(self, step: int) -> tuple[Tensor, Tensor]:
-        """W of a step, [n, n] or [R, n, n], and the links that carry weight, [] or [R]."""
-        import torch
-
-        x = self.arrays["x"]
-        matrix = torch.as_tensor(self.plan.mixing(step), device=x.device, dtype=x.dtype)
-        own = (matrix.diagonal(dim1=-2, dim2=-1) != 0).sum(-1)
-        return matrix, (matrix != 0).sum((-2, -1)) - own
+def _windows(every: Iterable[Round]) -> Iterator[list[Round]]:
+    """Rounds in order, as many at once as hold about `_WINDOW` rows."""
+    window: list[Round] = []
+    rows = 0
+    for each in every:
+        window.append(each)
+        rows += len(each.node)
+        if rows >= _WINDOW:
+            yield window
+            window, rows = [], 0
+    if window:
+        yield window

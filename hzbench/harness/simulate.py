@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.machine import memory
+from hzbench.core.machine import memory, settle
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import BLOCK, Plan, blocks
 from hzbench.core.probe import PROBES
@@ -71,7 +71,7 @@ def simulate(
     """
     import torch
 
-    torch.set_num_threads(1)  # draws and blocks fix the result; one thread also fixes the last bit
+    settle()
     parts = build(spec, device, mutant)
     other = build(reference_spec(spec), device) if spec.versus else None
     declared = build_problem(spec.model_copy(update={"mutant": None}), device)

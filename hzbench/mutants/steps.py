@@ -107,18 +107,17 @@ class StepSizePlus2(Mutant):
 
 class _OneEnd(Wrapped):
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
-        half = step_size.shape[0] // 2  # pair rounds: first ends, then second ends
-        mask = torch.ones_like(step_size)
-        mask[half:] = 0
-        advanced: Local = self.inner.advance(local, gradient, mix, mask * step_size)
+        place = torch.arange(len(step_size), device=step_size.device).to(step_size)[:, None]
+        lower = place < mix(place)  # rows are in the order of their nodes
+        advanced: Local = self.inner.advance(local, gradient, mix, lower * step_size)
         return advanced
 
 
 @register("mutant", "one_endpoint")
 class OneEndpoint(Mutant):
-    """Only the first node of a pair takes its local step.
+    """Only the node of lower number of a pair takes its local step.
 
-    Formula: x_i ← x_j ← ½ (x_i − η G_i + x_j).
+    Formula: x_i ← x_j ← ½ (x_i − η G_i + x_j), i < j.
 
     Source: mutation study of pair gossip.
     """
@@ -128,7 +127,7 @@ class OneEndpoint(Mutant):
         return _only("pair", spec)
 
     def method(self, method: Method) -> Method:
-        """Silence the second ends."""
+        """Silence the higher ends."""
         return wrap(_OneEnd, method)
 
 

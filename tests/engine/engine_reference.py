@@ -61,12 +61,15 @@ def execute_spec(spec, boundaries=None, replicas=None, watch=None):
     return recorder, plan
 
 
-def reference(spec, plan, step_size, order="adapt-combine", momentum=0.0):
-    """Iterates [T + 1, R, n, d], computed sequentially; step_size(t, node) is given by hand."""
+def reference(spec, plan, step_size, order="adapt-combine", momentum=0.0, oracle=None):
+    """Iterates [T + 1, R, n, d], computed sequentially; step_size(t, node) is given by hand.
+
+    `oracle` makes what estimates, `Oracle` unless given.
+    """
     parts = build(spec)
     found = []
     for replica in range(plan.replicas):
-        estimate = Oracle(spec, parts.problem, replica)
+        estimate = (oracle or Oracle)(spec, parts.problem, replica)
         x, v = parts.problem.initial.copy(), np.zeros_like(parts.problem.initial)
         path = [x.copy()]
         for t in range(plan.steps):

@@ -57,8 +57,9 @@ def reference(spec):
             address = [torch.tensor([v]) for v in (0, table.workers[sample], sample)]
             rows = Rows(keys=key, replica=address[0], node=address[1], step=address[2])
             point = torch.as_tensor(path[table.versions[sample]])[None]
-            nothing = torch.empty(1, 0)
-            return parts.population.estimate(parts.problem, point, rows, nothing).gradient[0]
+            shares = parts.population.shares(rows.node.numpy())
+            found = parts.population.estimate(parts.problem, point, rows, torch.empty(1, 0), shares)
+            return found.gradient[0]
 
         for k in range(table.updates):
             total = np.zeros_like(path[0])
