@@ -23,6 +23,7 @@ from hzbench.harness.build import build_problem
 from hzbench.harness.contest import Cell, Contest, MethodTable
 from hzbench.harness.setting import setting_of
 from hzbench.theory.arrivals import history
+from hzbench.theory.paces import computing_seconds
 from hzbench.theory.server_bias import server_bias
 from hzbench.theory.time_complexity import (
     asgd_time,
@@ -144,7 +145,7 @@ def predicted_slope(setting: Setting, large: Cell, small: Cell) -> float | None:
     law = _law(setting.server, alike=alike)
     if law is None:
         return None
-    seconds = [float(each) for each in clock.seconds]
+    seconds = [float(each) for each in computing_seconds(clock)]
     batch = getattr(setting.laws[0], "batch_size", 1)
     noise = float(np.trace(structure.noise[0])) / batch
     return tridiagonal_slope(lambda r: law(seconds, r), noise, large.target, small.target)

@@ -11,6 +11,7 @@ from math import inf
 from hzbench.core.clock import ClockFacts
 from hzbench.core.server_facts import ServerFacts
 from hzbench.theory.clocks import Chains, Time, finite, merged
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_history import History, Ledger, NeverError
 from hzbench.theory.server_rounds import collect
 
@@ -54,8 +55,8 @@ def _all_finish(chains: Chains, taking_part: tuple[int, ...]) -> None:
 
 def participants(clock: ClockFacts, server: ServerFacts) -> tuple[int, ...]:
     """The workers that take part, by index: the fastest ones, or all."""
-    n = len(clock.seconds)
-    totals = clock.totals
+    n = len(clock.work)
+    totals = job_seconds(clock)
     order = sorted(range(n), key=lambda i: (totals[i], i))
     return tuple(sorted(order[: server.fastest or n]))
 
@@ -70,12 +71,12 @@ def stream(chains: Chains, taking_part: tuple[int, ...], count: int) -> list[tup
     while True:
         complete = [own[-1] for i, own in times.items() if len(own) == lengths[i]]
         if not complete:
-            return merged(times, chains.facts.law == "fixed")
+            return merged(times, chains.exact)
         horizon = min(complete)
         within = sum(sum(t <= horizon for t in own) for own in times.values())
         if within >= count:
             cut = {i: [t for t in own if t <= horizon] for i, own in times.items()}
-            return merged(cut, chains.facts.law == "fixed")
+            return merged(cut, chains.exact)
         for i, own in times.items():
             if len(own) == lengths[i] and own[-1] <= 2 * horizon:
                 lengths[i] *= 2
@@ -171,7 +172,7 @@ def _with_stops(
     chains: Chains, server: ServerFacts, taking_part: tuple[int, ...], updates: int
 ) -> History:
     """Ringmaster with stops, one job after the other: what is stale starts again at once."""
-    ledger, exact = Ledger(wanted=updates, clock=chains), chains.facts.law == "fixed"
+    ledger, exact = Ledger(wanted=updates, clock=chains), chains.exact
     jobs = dict.fromkeys(taking_part, 0)
     started = dict.fromkeys(taking_part, 0)
     due: dict[int, Time] = {}

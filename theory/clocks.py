@@ -2,23 +2,25 @@
 
 A chain is what a worker does when every arrival is followed by the next job at once. All of a
 chain's times are computed together, so no error grows along it. Fixed clocks count ticks, integers
-of the finest common unit, and are exact; the times of other clocks are floats, and two within one
-part in 10¹² of each other are the same time.
+of the finest common unit, and clocks with outages are fractions; both are exact. The times of
+other clocks are floats, and two within one part in 10¹² of each other are the same time.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from math import floor, inf, lcm
+from functools import cached_property, lru_cache
+from math import inf, lcm
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.clock import ClockFacts
+from hzbench.core.clock import FINEST, ClockFacts
+from hzbench.theory.paces import computing_seconds, decimal, job_seconds
 
-Time = int | float
+Time = int | float | Fraction
 Times = NDArray[Any]
 SAME = 1e-12
 
@@ -33,17 +35,20 @@ class Chains:
 
     facts: ClockFacts
 
+    @property
+    def exact(self) -> bool:
+        """Whether times carry no rounding, so that only equal ones are ties."""
+        return self.facts.law in ("fixed", "intervals")
+
     @cached_property
     def ticks_per_second(self) -> int:
         """Ticks in a second: the least common denominator of a fixed clock's times."""
-        facts = self.facts
-        parts = (*facts.seconds, *facts.download, *facts.upload)
-        return lcm(*(part.denominator for part in parts))
+        return lcm(*(total.denominator for total in job_seconds(self.facts)))
 
     @cached_property
     def _ticks(self) -> tuple[int, ...]:
         """Ticks of a whole job, shape [n]."""
-        return tuple(int(total * self.ticks_per_second) for total in self.facts.totals)
+        return tuple(int(total * self.ticks_per_second) for total in job_seconds(self.facts))
 
     def seconds(self, time: Time) -> float:
         """A time in seconds, rounded once."""
@@ -57,7 +62,7 @@ class Chains:
         Formula:
             fixed: sent + (j + 1) c, c = download + seconds + upload; exponential and uniform: sums
             of draws; power and intervals without communication: V⁻¹(V(sent) + j + 1), and with
-            it one job after the other.
+            it one job after the other; inf beyond the largest float.
 
         Source:
             the contract of `ClockFacts`.
@@ -75,82 +80,110 @@ class Chains:
         if law in ("exponential", "uniform"):
             steps = self._drawn(worker, first, count)
             return list((sent + np.cumsum(steps)).tolist())
-        down, up = float(self.facts.download[worker]), float(self.facts.upload[worker])
         done, when = self._work(worker)
+        down, up = self._links(worker)
         if down == up == 0:
-            before = done(float(sent))
-            return [when(before + j + 1.0) for j in range(count)]
+            before = done(sent)
+            return [when(before + j + 1) for j in range(count)]
         found: list[Time] = []
         for _ in range(count):
-            found.append(when(done(sent + down) + 1.0) + up)
-            sent = found[-1]
+            sent = when(done(sent + down) + 1) + up
+            if isinstance(sent, Fraction) and sent.denominator > FINEST:
+                sent = Fraction(round(sent * FINEST), FINEST)
+            found.append(sent)
         return found
+
+    def _links(self, worker: int) -> tuple[Time, Time]:
+        """Seconds to the worker and back; fractions where times are."""
+        exact = decimal(self.facts.download[worker]), decimal(self.facts.upload[worker])
+        return exact if self.exact else (float(exact[0]), float(exact[1]))
 
     def _drawn(self, worker: int, first: int, count: int) -> Times:
         """Whole durations of jobs first ... first + count − 1, each with its own address."""
         u = clock_uniforms(self.facts.seed, worker, first, count)
-        base = float(self.facts.seconds[worker])
+        base = float(computing_seconds(self.facts)[worker])
         if self.facts.law == "exponential":
             computing = base * -np.log1p(-u)
         else:
             computing = base * (1.0 + self.facts.spread * (2.0 * u - 1.0))
-        whole: Times = computing + float(self.facts.download[worker] + self.facts.upload[worker])
+        whole: Times = computing + float(sum(self._links(worker)))
         return whole
 
-    def work_by(self, worker: int, time: float) -> float:
+    def work_by(self, worker: int, time: Time) -> Time:
         """V_i(t) of a worker whose speed changes in time: its jobs by then, without links."""
         return self._work(worker)[0](time)
 
-    def _work(self, worker: int) -> tuple[Callable[[float], float], Callable[[float], float]]:
+    def _work(self, worker: int) -> tuple[Callable[[Any], Time], Callable[[Any], Time]]:
         """V and its inverse."""
-        facts, unit = self.facts, float(self.facts.seconds[worker])
+        facts, job = self.facts, computing_seconds(self.facts)[worker]
         if facts.law == "power":
-            p = facts.exponents[worker]
-            return lambda t: t**p / unit, lambda w: float((w * unit) ** (1.0 / p))
-        profile = Profile(
-            rates=np.array(facts.rates[worker]) / unit, interval=float(facts.interval)
-        )
+            p, unit = facts.exponents[worker], float(job)
+            return lambda t: _power(t, p) / unit, lambda w: _power(w * unit, 1.0 / p)
+        profile = profile_of(facts.rates[worker], facts.interval, job)
         return profile.work, profile.when
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
-    """Work done at rates that repeat.
+    """Work done at rates that repeat; the units of work and time make all of it integers.
+
+    A rate of ρ whole units does ρ units of work in an interval; time is counted in intervals.
 
     Attributes:
-        rates: of the intervals of one period, shape [P].
-        interval: seconds.
+        rates: ρ of the intervals of one period, shape [P].
+        interval: seconds of an interval.
+        job: units of work of one job.
     """
 
-    rates: Times
-    interval: float
+    rates: tuple[int, ...]
+    interval: Fraction
+    job: Fraction
 
     @cached_property
-    def _ends(self) -> Times:
-        """Work done by the ends of the intervals of one period, from 0 on, shape [P + 1]."""
-        return np.concatenate([[0.0], np.cumsum(self.rates * self.interval)])
+    def _before(self) -> list[int]:
+        """Units done before each interval of a period, shape [P]."""
+        return [sum(self.rates[:k]) for k in range(len(self.rates))]
 
-    def work(self, time: float) -> float:
-        """V(t)."""
-        intervals = floor(_snapped(time / self.interval))
-        periods, k = divmod(intervals, len(self.rates))
-        inside = max(time - intervals * self.interval, 0.0)
-        return float(periods * self._ends[-1] + self._ends[k] + self.rates[k] * inside)
+    def work(self, time: Time) -> Fraction:
+        """V(t), in jobs."""
+        u = Fraction(time) / self.interval
+        whole = u.numerator // u.denominator
+        periods, k = divmod(whole, len(self.rates))
+        units = periods * sum(self.rates) + self._before[k] + self.rates[k] * (u - whole)
+        return units / self.job
 
-    def when(self, work: float) -> float:
-        """The first time at which V is `work` > 0; inf if it never is."""
-        whole = float(self._ends[-1])
-        if whole <= 0:
+    def when(self, jobs: Fraction | int) -> Time:
+        """The first time at which V is so many jobs > 0; inf if it never is."""
+        period = sum(self.rates)
+        if not period:
             return inf
-        share = _snapped(work / whole)
-        periods = int(share) - 1 if share == int(share) else floor(share)
-        rest = work - periods * whole
-        slack = SAME * whole  # what rounding has added to many sums of decimals
-        k = min(int(np.searchsorted(self._ends[1:], rest - slack)), len(self.rates) - 1)
-        while self.rates[k] == 0 and k:
-            k -= 1
-        inside = min(max((rest - self._ends[k]) / self.rates[k], 0.0), self.interval)
-        return float((periods * len(self.rates) + k) * self.interval + inside)
+        units = jobs * self.job
+        whole = units // period
+        if whole * period == units:
+            whole -= 1  # the last instant of a period, not the first of the next
+        rest = units - whole * period
+        k = bisect_left(self._before, rest) - 1  # the last interval that begins with less
+        u = whole * len(self.rates) + k + (rest - self._before[k]) / self.rates[k]
+        return u * self.interval
+
+
+@lru_cache(maxsize=256)
+def profile_of(rates: Sequence[float], interval: float, job: Fraction) -> Profile:
+    """The profile of rates in jobs of so many seconds at rate 1."""
+    exact = [decimal(rate) for rate in rates]
+    unit = lcm(*(rate.denominator for rate in exact))
+    step = decimal(interval)
+    return Profile(
+        rates=tuple(int(rate * unit) for rate in exact), interval=step, job=job * unit / step
+    )
+
+
+def _power(base: float, exponent: float) -> float:
+    """The power; inf beyond the largest float."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return inf
 
 
 def clock_uniforms(seed: int, worker: int, first: int, count: int) -> Times:
@@ -192,9 +225,3 @@ def merged(times: dict[int, list[Time]], exact: bool) -> list[tuple[Time, int]]:
             found[start:end] = sorted((first, worker) for _, worker in found[start:end])
         start = end
     return found
-
-
-def _snapped(value: float) -> float:
-    """The integer beside a value that rounding has moved off it."""
-    near = round(value)
-    return float(near) if abs(value - near) <= SAME * max(1.0, abs(near)) else value

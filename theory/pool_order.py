@@ -12,6 +12,7 @@ from hzbench.core.structure import CoordinateLaw, DifferenceLaw, GradientLaw, Qu
 from hzbench.theory.checks import assume, conclude, is_quadratic
 from hzbench.theory.dynamics import quadratic_parts
 from hzbench.theory.hybrid_pools import noise_factors
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_schedule import server_assumptions, server_history
 
 Array = NDArray[np.float64]
@@ -89,7 +90,7 @@ class Pool:
 def pool_of(setting: Setting) -> Pool:
     """The rates of a population; σ² is that of node 0, the same for all."""
     assert setting.clock is not None
-    rates = np.array([1.0 / float(total) for total in setting.clock.totals])
+    rates = np.array([1.0 / float(total) for total in job_seconds(setting.clock)])
     eta = np.asarray(setting.step_sizes, dtype=float)
     found = [noise_factors(law, setting.problem.dimension) for law in setting.laws if law]
     kappa, omega = (np.array([getattr(f, k) for f in found]) for k in ("factor", "growth"))
@@ -177,5 +178,5 @@ def _constants(setting: Setting, curvature: float) -> float:
 def _left_out(setting: Setting, curvature: float) -> float:
     """Relative changes of the floor: L D times the longest time an estimate takes, and L G/(2D)."""
     assert setting.clock is not None
-    pool, longest = pool_of(setting), float(max(setting.clock.totals))
+    pool, longest = pool_of(setting), float(max(job_seconds(setting.clock)))
     return float(curvature * (pool.drift * longest + pool.growth / (2.0 * pool.drift)))

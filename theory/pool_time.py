@@ -12,6 +12,7 @@ from hzbench.core.setting import Setting
 from hzbench.theory.checks import assume, conclude
 from hzbench.theory.dynamics import quadratic_parts
 from hzbench.theory.hybrid_pools import noise_factors, straggler_switch, zeroth_order_alone
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_dynamics import moment_assumptions, observables
 from hzbench.theory.server_schedule import server_history
 from hzbench.theory.stacks import minimiser
@@ -165,7 +166,8 @@ def _switch(setting: Setting, other: Setting, slow: Kind, cost: float) -> str:
 def _kinds(setting: Setting) -> list[Kind]:
     assert setting.clock is not None
     found = []
-    for law, kind, total in zip(setting.laws, setting.kinds, setting.clock.totals, strict=True):
+    totals = job_seconds(setting.clock)
+    for law, kind, total in zip(setting.laws, setting.kinds, totals, strict=True):
         assert law is not None
         factors = noise_factors(law, setting.problem.dimension)
         found.append(

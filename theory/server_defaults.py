@@ -5,6 +5,7 @@ from math import floor, isfinite
 from hzbench.core.clock import ClockFacts
 from hzbench.core.registry import register
 from hzbench.core.server_facts import ServerFacts
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_parameters import (
     batch_of,
     delay_threshold,
@@ -48,7 +49,7 @@ def server_parameters(
     """
     if not (isfinite(smoothness) and smoothness > 0 and isfinite(noise)):
         raise ValueError(f"got L = {smoothness:g} and σ² = {noise:g}; expected known constants")
-    totals = [float(total) for total in clock.totals]
+    totals = [float(total) for total in job_seconds(clock)]
     found: Parameters = {}
     if server.rule == "asgd":
         m = employed(totals, noise, target) if "fastest" in asked else server.fastest
@@ -106,7 +107,7 @@ def longest_delay(clock: ClockFacts, workers: int = 0) -> int:
         raise ValueError(
             f"got a clock of law {clock.law!r}; expected fixed, where delays have a known bound"
         )
-    taken = sorted(clock.totals)[: workers or None]
+    taken = sorted(job_seconds(clock))[: workers or None]
     return max(
         sum(floor(own / other) + 1 for j, other in enumerate(taken) if j != i)
         for i, own in enumerate(taken)

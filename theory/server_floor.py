@@ -15,6 +15,7 @@ from hzbench.theory.arrivals import participants
 from hzbench.theory.checks import Values, assume, conclude, is_quadratic
 from hzbench.theory.clocks import Chains
 from hzbench.theory.dynamics import quadratic_parts, unique_minimiser
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_rounds import collect_round
 from hzbench.theory.server_schedule import server_assumptions
 from hzbench.theory.stacks import minimiser
@@ -179,7 +180,7 @@ def asgd_limit(setting: Setting) -> Array:
     form, clock = setting.problem.structure, setting.clock
     assert isinstance(form, Quadratic)
     assert clock is not None
-    rates = np.asarray(setting.step_sizes) / np.array([float(t) for t in clock.totals])
+    rates = np.asarray(setting.step_sizes) / np.array([float(t) for t in job_seconds(clock)])
     result: Array = np.linalg.solve(form.hessians[0], rates / rates.sum() @ form.linear)
     return result
 

@@ -16,6 +16,7 @@ from hzbench.theory.arrivals import participants
 from hzbench.theory.checks import Values, assume, conclude, is_quadratic
 from hzbench.theory.clocks import Chains
 from hzbench.theory.dynamics import quadratic_parts, unique_minimiser
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_schedule import server_assumptions
 from hzbench.theory.server_stability import server_radius
 
@@ -128,7 +129,7 @@ def period_of(setting: Setting) -> int:
     assert setting.server is not None
     unit = Chains(setting.clock).ticks_per_second
     taking_part = participants(setting.clock, setting.server)
-    ticks = [int(setting.clock.totals[i] * unit) for i in taking_part]
+    ticks = [int(job_seconds(setting.clock)[i] * unit) for i in taking_part]
     whole = reduce(np.lcm, np.array(ticks, dtype=object))
     return int(sum(whole // tick for tick in ticks))
 
@@ -141,7 +142,7 @@ def shares(setting: Setting) -> Array:
     taken = list(participants(setting.clock, setting.server))
     weighed[taken] = np.asarray(setting.step_sizes, dtype=float)[taken]
     if _rule(setting) == "asgd":
-        weighed /= np.array([float(total) for total in setting.clock.totals])
+        weighed /= np.array([float(total) for total in job_seconds(setting.clock)])
     return np.asarray(weighed / weighed.sum())
 
 

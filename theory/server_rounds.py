@@ -49,7 +49,7 @@ def collect_round(
     count = 1 if server.idles else _FIRST
     while True:
         times = {i: finite(chains, i, start, jobs[i], count) for i in taking_part}
-        arrivals = merged(times, chains.facts.law == "fixed")
+        arrivals = merged(times, chains.exact)
         last = [own[-1] for own in times.values() if len(own) == count]
         known = inf if server.idles else min(last, default=-inf)
         order: list[int] = []

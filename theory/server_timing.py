@@ -14,6 +14,7 @@ from hzbench.core.setting import Setting
 from hzbench.theory import sources
 from hzbench.theory import time_complexity as times
 from hzbench.theory.checks import Values, assume, conclude
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_parameters import harmonic_batch_bound
 from hzbench.theory.server_schedule import server_assumptions
 
@@ -146,7 +147,7 @@ def _rounds(setting: Setting) -> Rounds | None:
     server, clock = setting.server, setting.clock
     if server is None or clock is None or clock.law != "fixed" or server.fastest:
         return None
-    tau, n = [float(total) for total in clock.totals], setting.nodes
+    tau, n = [float(total) for total in job_seconds(clock)], setting.nodes
     known: dict[str, Callable[[], Rounds]] = {
         "ringleader": lambda: Rounds(
             updates=n, aligned=True, seconds=times.ringleader_round_bound(tau), delay=2 * n - 2
@@ -192,7 +193,7 @@ def _bounds(rounds: Rounds | None, counts: tuple[int, ...]) -> Values:
 
 def _batch(setting: Setting) -> float:
     assert setting.clock is not None
-    return harmonic_batch_bound([float(total) for total in setting.clock.totals])
+    return harmonic_batch_bound([float(total) for total in job_seconds(setting.clock)])
 
 
 def _rule(setting: Setting) -> str:

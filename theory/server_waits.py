@@ -7,6 +7,7 @@ from hzbench.core.registry import register
 from hzbench.core.server_facts import ServerFacts
 from hzbench.theory.arrivals import participants
 from hzbench.theory.clocks import Chains, Time
+from hzbench.theory.paces import job_seconds
 
 
 @register("limit", "arrivals")
@@ -63,10 +64,11 @@ def _arrivals(chains: Chains, worker: int, time: Time) -> float:
     """b_i(t); at least one."""
     law = chains.facts.law
     if law == "fixed":
-        return int(time) // chains.arrivals(worker, 0, 0, 1)[0]
+        return float(time // chains.arrivals(worker, 0, 0, 1)[0])
     if law in ("exponential", "uniform"):
-        mean = float(chains.facts.totals[worker])
-        return max(1.0, time / mean if mean else inf)
+        mean = float(job_seconds(chains.facts)[worker])
+        return max(1.0, float(time) / mean if mean else inf)
     if chains.facts.download[worker] or chains.facts.upload[worker]:
         return 1
-    return max(1, floor(chains.work_by(worker, time) * (1 + 1e-9)))
+    done = chains.work_by(worker, time)
+    return max(1, floor(done if chains.exact else done * (1 + 1e-9)))

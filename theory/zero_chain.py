@@ -12,6 +12,7 @@ from hzbench.core.structure import GradientLaw
 from hzbench.theory import sources
 from hzbench.theory.arrivals import participants
 from hzbench.theory.checks import Values, assume, conclude
+from hzbench.theory.paces import job_seconds
 from hzbench.theory.server_schedule import server_assumptions, server_history
 from hzbench.theory.zero_chain_game import mean_hidden
 
@@ -94,7 +95,7 @@ def chances(setting: Setting) -> tuple[list[Fraction], list[float]]:
     for i in participants(clock, server):
         law = setting.laws[i]
         assert isinstance(law, GradientLaw)
-        seconds.append(clock.totals[i])
+        seconds.append(job_seconds(clock)[i])
         full = law.batch_size == "full"
         odds.append(1.0 if full else 1.0 - (1.0 - chain.probability) ** int(law.batch_size))
     return seconds, odds

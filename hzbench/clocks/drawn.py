@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
-from hzbench.core.clock import ROUNDING, ClockFacts, Time
+from hzbench.core.clock import ROUNDING, ClockFacts, JobTimes, Time
 from hzbench.core.registry import register
 
 _AHEAD = 256  # draws of a worker taken at once
@@ -31,7 +31,7 @@ class DrawnClock(PacedClock):
 
     def timer(self, work: Sequence[float], seed: int) -> DrawnTimer:
         """Addressed draws: worker i's j-th job has the same time in every plan of the seed."""
-        return DrawnTimer(self.facts(work, seed), self.factor)
+        return DrawnTimer(self.times(work), self.factor, seed)
 
 
 @register("clock", "exponential")
@@ -77,10 +77,13 @@ class DrawnTimer:
 
     rounding = ROUNDING
 
-    def __init__(self, facts: ClockFacts, factor: Callable[[float], float]) -> None:
-        self.facts, self.factor = facts, factor
-        self.jobs = [0] * len(facts.seconds)
-        self.drawn: list[list[float]] = [[] for _ in facts.seconds]
+    def __init__(self, times: JobTimes, factor: Callable[[float], float], seed: int) -> None:
+        self.times, self.factor, self.seed = times, factor, seed
+        self.computing = [float(each) for each in times.computing]
+        self.download = [float(each) for each in times.download]
+        self.upload = [float(each) for each in times.upload]
+        self.jobs = [0] * len(self.computing)
+        self.drawn: list[list[float]] = [[] for _ in self.computing]
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """The start, the way there, the worker's next draw, and the way back."""
@@ -88,9 +91,8 @@ class DrawnTimer:
         self.jobs[worker] = job + 1
         if job == len(drawn):
             drawn += self._draw(worker, job)
-        facts = self.facts
-        computing = float(facts.seconds[worker]) * self.factor(drawn[job])
-        return sent + float(facts.download[worker]) + computing + float(facts.upload[worker])
+        computing = self.computing[worker] * self.factor(drawn[job])
+        return float(sent) + self.download[worker] + computing + self.upload[worker]
 
     def seconds(self, time: Time) -> float:
         """Itself."""
@@ -103,7 +105,7 @@ class DrawnTimer:
 
         step = torch.arange(first, first + _AHEAD)
         zero = torch.zeros_like(step)
-        keys = replica_keys(self.facts.seed, range(1)).expand(_AHEAD, 2)
+        keys = replica_keys(self.seed, range(1)).expand(_AHEAD, 2)
         rows = Rows(keys=keys, replica=zero, node=zero + worker, step=step)
         drawn: list[float] = uniforms(rows, Purpose.CLOCK, 1)[:, 0].tolist()
         return drawn

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hzbench.core.clock import Clock, ClockFacts, Time, exact, per_worker
+from hzbench.core.clock import Clock, ClockFacts, JobTimes, Time, exact, per_worker
 from hzbench.core.registry import register
 
 
@@ -63,11 +63,25 @@ class PacedClock(Clock):
         values = self.seconds or laws[self.pace]
         return tuple(unit * exact(v) * exact(w) for v, w in zip(values, work, strict=True))
 
+    def times(self, work: Sequence[float]) -> JobTimes:
+        """The parts of a job, exact."""
+        download, upload = per_worker(self.download, len(work)), per_worker(self.upload, len(work))
+        return JobTimes(
+            download=tuple(exact(each) for each in download),
+            computing=self.paces(work),
+            upload=tuple(exact(each) for each in upload),
+        )
+
     def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
-        """Paces and links; the law is fixed unless a subclass says otherwise."""
+        """The keys as they are; the law is fixed unless a subclass says otherwise."""
         n = len(work)
         return ClockFacts(
-            seconds=self.paces(work),
+            work=tuple(work),
+            pace="given" if self.seconds else self.pace,
+            unit=self.unit,
+            slow=self.slow,
+            slow_factor=self.slow_factor,
+            seconds=self.seconds,
             download=per_worker(self.download, n),
             upload=per_worker(self.upload, n),
             seed=seed,
@@ -87,7 +101,8 @@ class FixedClock(PacedClock):
 
     def timer(self, work: Sequence[float], seed: int) -> FixedTimer:
         """Integer times in the largest unit that divides all."""
-        return FixedTimer(self.facts(work, seed).totals)
+        del seed
+        return FixedTimer(self.times(work))
 
 
 class FixedTimer:
@@ -95,9 +110,10 @@ class FixedTimer:
 
     rounding = 0.0
 
-    def __init__(self, durations: Sequence[Fraction]) -> None:
-        self.units_a_second = math.lcm(*(each.denominator for each in durations))
-        self.durations = [int(each * self.units_a_second) for each in durations]
+    def __init__(self, times: JobTimes) -> None:
+        self.times = times
+        self.units_a_second = math.lcm(*(each.denominator for each in times.totals))
+        self.durations = [int(each * self.units_a_second) for each in times.totals]
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """The start plus what this worker always takes."""
@@ -105,4 +121,4 @@ class FixedTimer:
 
     def seconds(self, time: Time) -> float:
         """A whole number of units, in seconds, correctly rounded."""
-        return time / self.units_a_second
+        return float(time / self.units_a_second)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
 from typing import Annotated
 
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
-from hzbench.core.clock import ROUNDING, ClockFacts, PerWorker, Time, exact, per_worker
+from hzbench.core.clock import (
+    FINEST,
+    ROUNDING,
+    ClockFacts,
+    JobTimes,
+    PerWorker,
+    Time,
+    exact,
+    per_worker,
+)
 from hzbench.core.registry import register
 
-SLACK = 1e-12  # relative; sums of decimals that end an interval must not fall behind its outage
 
-
-class UniversalTimer:
-    """A job computes until the worker's work V_i has grown by one unit.
+class PowerTimer:
+    """V_i(t) = t^p_i / c_i; a job computes until the worker's V_i has grown by one unit.
 
     Where a job starts when the one before ended, V_i goes on from the number known there: counts
     stay whole, so that equal times are equal.
@@ -25,52 +35,32 @@ class UniversalTimer:
 
     rounding = ROUNDING
 
-    def __init__(self, facts: ClockFacts) -> None:
-        self.download = [float(each) for each in facts.download]
-        self.upload = [float(each) for each in facts.upload]
-        self.pace = [float(each) for each in facts.seconds]
-        self.last: list[tuple[Time, float]] = [(0.0, 0.0) for _ in facts.seconds]
-
-    def work(self, worker: int, time: float) -> float:
-        """V_i(t) times the pace."""
-        raise NotImplementedError
-
-    def when(self, worker: int, work: float) -> float:
-        """The first time at which that much is done."""
-        raise NotImplementedError
+    def __init__(self, times: JobTimes, exponents: Sequence[float]) -> None:
+        self.times, self.exponents = times, exponents
+        self.download = [float(each) for each in times.download]
+        self.upload = [float(each) for each in times.upload]
+        self.pace = [float(each) for each in times.computing]
+        self.last: list[tuple[float, float]] = [(0.0, 0.0) for _ in self.pace]
 
     def arrive(self, worker: int, sent: Time) -> Time:
-        """From the start of computing to one unit of work later, and back."""
-        start = sent + self.download[worker]
+        """From the start of computing to one unit of work later, and back; inf: never."""
+        start, p = float(sent) + self.download[worker], self.exponents[worker]
         ended, known = self.last[worker]
-        done = known if start == ended else self.work(worker, start) / self.pace[worker]
-        end = self.when(worker, (done + 1) * self.pace[worker])
+        try:
+            done = known if start == ended else start**p / self.pace[worker]
+            end = self._when((done + 1) * self.pace[worker], p)
+        except OverflowError:
+            return math.inf
         self.last[worker] = (end, done + 1)
         return end + self.upload[worker]
+
+    def _when(self, work: float, p: float) -> float:
+        """The root; square roots are correctly rounded."""
+        return math.sqrt(work) if p == 2 else float(work ** (1 / p))
 
     def seconds(self, time: Time) -> float:
         """Itself."""
         return float(time)
-
-
-class PowerTimer(UniversalTimer):
-    """V_i(t) = t^p_i / τ_i."""
-
-    def __init__(self, facts: ClockFacts) -> None:
-        super().__init__(facts)
-        self.exponents = facts.exponents
-
-    def work(self, worker: int, time: float) -> float:
-        """The power."""
-        return float(time ** self.exponents[worker])
-
-    def when(self, worker: int, work: float) -> float:
-        """The root; square roots are correctly rounded."""
-        p = self.exponents[worker]
-        try:
-            return math.sqrt(work) if p == 2 else float(work ** (1 / p))
-        except OverflowError:
-            return math.inf
 
 
 @register("clock", "power")
@@ -102,12 +92,13 @@ class PowerClock(PacedClock):
 
     def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
         """The law "power"."""
-        exponents = tuple(float(p) for p in per_worker(self.exponents, len(work)))
+        exponents = per_worker(self.exponents, len(work))
         return replace(super().facts(work, seed), law="power", exponents=exponents)
 
     def timer(self, work: Sequence[float], seed: int) -> PowerTimer:
         """Closed forms."""
-        return PowerTimer(self.facts(work, seed))
+        del seed
+        return PowerTimer(self.times(work), per_worker(self.exponents, len(work)))
 
 
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -149,43 +140,53 @@ class IntervalClock(PacedClock):
     def facts(self, work: Sequence[float], seed: int) -> ClockFacts:
         """The law "intervals"."""
         made = super().facts(work, seed)
-        return replace(made, law="intervals", rates=self.rates, interval=exact(self.interval))
+        return replace(made, law="intervals", rates=self.rates, interval=self.interval)
 
     def timer(self, work: Sequence[float], seed: int) -> IntervalTimer:
         """The inverse of a piecewise linear V."""
-        return IntervalTimer(self.facts(work, seed))
+        del seed
+        return IntervalTimer(self.times(work), self.rates, exact(self.interval))
 
 
-class IntervalTimer(UniversalTimer):
-    """V_i piecewise linear: whole periods, then whole intervals, then a part."""
+class IntervalTimer:
+    """V_i piecewise linear, in exact fractions: rounding would jump across whole outages."""
 
-    def __init__(self, facts: ClockFacts) -> None:
-        super().__init__(facts)
-        self.rates, self.interval = facts.rates, float(facts.interval)
-        self.grown = [self._cumulated(row) for row in facts.rates]
+    rounding = 0.0
 
-    def _cumulated(self, row: tuple[float, ...]) -> list[float]:
-        """Work by the start of every interval of a period, and by its end, [P + 1]."""
-        grown = [0.0]
-        for rate in row:
-            grown.append(grown[-1] + rate * self.interval)
-        return grown
+    def __init__(
+        self, times: JobTimes, rates: Sequence[Sequence[float]], interval: Fraction
+    ) -> None:
+        self.times, self.interval = times, interval
+        self.speeds = [
+            [exact(rate) / pace for rate in row]
+            for row, pace in zip(rates, times.computing, strict=True)
+        ]
+        self.grown = [
+            list(accumulate((speed * interval for speed in row), initial=Fraction(0)))
+            for row in self.speeds
+        ]
 
-    def work(self, worker: int, time: float) -> float:
-        """Whole periods, whole intervals, and the part of this one."""
-        row, grown = self.rates[worker], self.grown[worker]
-        interval = math.floor(time / self.interval * (1 + SLACK))
+    def work(self, worker: int, time: Fraction) -> Fraction:
+        """V_i(t): whole periods, whole intervals, and the part of this one."""
+        row, grown = self.speeds[worker], self.grown[worker]
+        interval = math.floor(time / self.interval)
         period, k = divmod(interval, len(row))
-        inside = max(0.0, time - interval * self.interval)
-        return period * grown[-1] + grown[k] + row[k] * inside
+        return period * grown[-1] + grown[k] + row[k] * (time - interval * self.interval)
 
-    def when(self, worker: int, work: float) -> float:
+    def when(self, worker: int, work: Fraction) -> Fraction:
         """The first time at which V_i reaches it."""
-        row, grown = self.rates[worker], self.grown[worker]
-        whole = grown[-1]
-        period = max(0, math.ceil(work / whole * (1 - SLACK)) - 1)
-        rest = work - period * whole
-        busy = [k for k, rate in enumerate(row) if rate > 0]
-        k = next((k for k in busy if grown[k + 1] >= rest - SLACK * whole), busy[-1])
-        inside = min(max(rest - grown[k], 0.0) / row[k], self.interval)
-        return (period * len(row) + k) * self.interval + inside
+        row, grown = self.speeds[worker], self.grown[worker]
+        period = math.ceil(work / grown[-1]) - 1
+        rest = work - period * grown[-1]
+        k = bisect_left(grown, rest) - 1
+        return (period * len(row) + k) * self.interval + (rest - grown[k]) / row[k]
+
+    def arrive(self, worker: int, sent: Time) -> Time:
+        """From the start of computing to one unit of work later, and back."""
+        start = Fraction(sent) + self.times.download[worker]
+        end = self.when(worker, self.work(worker, start) + 1) + self.times.upload[worker]
+        return end if end.denominator <= FINEST else Fraction(round(end * FINEST), FINEST)
+
+    def seconds(self, time: Time) -> float:
+        """Correctly rounded."""
+        return float(time)

@@ -1,7 +1,8 @@
-"""Clock: how long every worker takes, in simulated seconds; facts for theory, a timer for plans.
+"""Clock: how long every worker takes, in simulated seconds; words for theory, a timer for plans.
 
-Nothing here reads the machine's clock. A fixed clock computes with exact fractions, so that equal
-times are equal: three jobs of .1 s end at .3 s, together with one of .3 s.
+Nothing here reads the machine's clock. Where seconds are decimals, fixed clocks and those with
+outages compute with exact fractions, so that equal times are equal: three jobs of .1 s end at .3 s,
+together with one of .3 s.
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ from pydantic import Field
 
 from hzbench.core.component import Component
 
-Time = int | float
+Time = int | float | Fraction
 ROUNDING = 1e-12  # of times that are floats
+FINEST = 1 << 1024  # exact times stay multiples of 1/FINEST, however long links and outages beat
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PerWorker = _Seconds | tuple[_Seconds, ...]
+Pace = Literal["equal", "sqrt", "linear", "square", "two-speed", "given"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClockFacts:
-    """How long a job of every worker takes; all that decides who arrives when.
+    """How long a job of every worker takes, in the words of the spec; nothing is computed here.
+
+    Worker i's seconds of computing are c_i = τ_i w_i, w_i = `work[i]` and τ_i by `pace`, i = 1 ...
+    n: equal: `unit`; sqrt: unit √i (the float's decimal); linear: unit i; square: unit i²;
+    two-speed: unit, of the last `slow` workers unit `slow_factor`; given: `seconds[i]`. All numbers
+    are read as the decimals that they are written as.
 
     A job of worker i that is sent at time s waits `download[i]`, computes, waits `upload[i]`, and
     arrives. Worker i's jobs are counted j = 0, 1, ... in the order of their starts, stopped ones
@@ -32,42 +40,62 @@ class ClockFacts:
     are floats, those within 1e-12 of each other, relatively, are equal.
 
     Attributes:
-        law: fixed: computing takes `seconds[i]`, and times are exact sums of fractions.
-            exponential: it takes seconds[i] · (−ln(1 − u_ij)); uniform: seconds[i] · (1 + `spread`
-            (2 u_ij − 1)); u_ij the first uniform of the address (key of replica 0 of `seed`,
-            node i, step j, purpose CLOCK).
-            power: worker i has done V_i(t) = t^`exponents[i]` / seconds[i] units of work by time
-            t, and computing takes one unit: from s to V_i⁻¹(V_i(s) + 1).
-            intervals: its rate is `rates[i][k mod P]` / seconds[i] during [k·`interval`,
-            (k+1)·`interval`); computing takes one unit of work.
-        seconds: per worker, exact, shape [n]; the work of its estimates is counted in.
-        download, upload: per worker, exact, shape [n].
+        law: fixed: computing takes c_i, and times are exact sums of fractions.
+            exponential: it takes c_i (−ln(1 − u_ij)); uniform: c_i (1 + `spread` (2 u_ij − 1));
+            u_ij the first uniform of the address (key of replica 0 of `seed`, node i, step j,
+            purpose CLOCK).
+            power: worker i has done V_i(t) = t^`exponents[i]` / c_i units of work by time t, and
+            computing takes one unit: from s to V_i⁻¹(V_i(s) + 1), the first such time.
+            intervals: the same with a rate of `rates[i][k mod P]` / c_i during [k·`interval`,
+            (k+1)·`interval`); times are exact fractions (multiples of 1/`FINEST` once they need a
+            larger denominator).
+        work: per worker, shape [n].
+        pace, unit, slow, slow_factor, seconds: see above.
+        download, upload: seconds, per worker, shape [n].
         spread: of uniform.
         exponents: of power, shape [n].
         rates: of intervals, shape [n][P].
-        interval: of intervals, in seconds, exact.
-        seed: of the drawn laws. All replicas of a run share these draws.
+        interval: of intervals, in seconds.
+        seed: of the drawn laws. All replicas of a run with a server share these draws.
     """
 
     law: Literal["fixed", "exponential", "uniform", "power", "intervals"] = "fixed"
-    seconds: tuple[Fraction, ...]
-    download: tuple[Fraction, ...]
-    upload: tuple[Fraction, ...]
+    work: tuple[float, ...]
+    pace: Pace = "equal"
+    unit: float = 1.0
+    slow: int = 1
+    slow_factor: float = 10.0
+    seconds: tuple[float, ...] = ()
+    download: tuple[float, ...]
+    upload: tuple[float, ...]
     spread: float = 0.0
     exponents: tuple[float, ...] = ()
     rates: tuple[tuple[float, ...], ...] = ()
-    interval: Fraction = Fraction(1)
+    interval: float = 1.0
     seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTimes:
+    """What the product reads off a clock: exact seconds of the parts of a job, shape [n] each."""
+
+    download: tuple[Fraction, ...]
+    computing: tuple[Fraction, ...]
+    upload: tuple[Fraction, ...]
 
     @property
     def totals(self) -> tuple[Fraction, ...]:
-        """Seconds of a job with its links, where computing takes `seconds`, [n]."""
-        parts = zip(self.download, self.seconds, self.upload, strict=True)
+        """Seconds of a whole job."""
+        parts = zip(self.download, self.computing, self.upload, strict=True)
         return tuple(sum(part, Fraction(0)) for part in parts)
 
 
 class Timer(Protocol):
     """When jobs arrive. Called once a job, in the order of every worker's starts."""
+
+    @property
+    def times(self) -> JobTimes:
+        """Of a job of every worker; where its time is drawn or changes, at the declared pace."""
 
     @property
     def rounding(self) -> float:
@@ -125,7 +153,6 @@ def exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
-def per_worker(value: PerWorker, nodes: int) -> tuple[Fraction, ...]:
-    """One exact number a worker, from one for all or one each."""
-    values = value if isinstance(value, tuple) else (value,) * nodes
-    return tuple(exact(each) for each in values)
+def per_worker(value: PerWorker, nodes: int) -> tuple[float, ...]:
+    """One number a worker, from one for all or one each."""
+    return value if isinstance(value, tuple) else (value,) * nodes

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from hzbench.core.clock import Time
 from hzbench.core.method import Method
 from hzbench.core.server_facts import ServerFacts
 from hzbench.core.setting import Protocol as Gossip
@@ -36,7 +37,7 @@ class Job(NamedTuple):
     sample: int
     worker: int
     version: int
-    sent: int | float
+    sent: Time
 
 
 class Server(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hzbench.core.clock import ClockFacts, Time, Timer
+from hzbench.core.clock import Time, Timer
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.server import Job, Schedule, ServerMethod
 
@@ -18,7 +18,6 @@ PATIENCE = 1_000_000  # arrivals without an update after which a run is given up
 def schedule(
     method: ServerMethod,
     timer: Timer,
-    facts: ClockFacts,
     updates: int,
     until: float = math.inf,
 ) -> Schedule:
@@ -27,14 +26,13 @@ def schedule(
     Arguments:
         method: what the server does.
         timer: a fresh one.
-        facts: of the timer's clock.
         updates: K.
         until: seconds; what arrives later is not received.
 
     Raises:
         UserMistakeError: no worker ever arrives again, or nothing is updated any more.
     """
-    server = ArrivalLoop(timer, facts)
+    server = ArrivalLoop(timer)
     receive = method.begin_schedule(server)
     waited = 0
     while server.version < updates and (until == math.inf or server.next_time() <= until):
@@ -53,8 +51,8 @@ def schedule(
 class ArrivalLoop:
     """A heap of running jobs, and the lists that make a schedule."""
 
-    def __init__(self, timer: Timer, facts: ClockFacts) -> None:
-        self.timer, self.facts, self.workers = timer, facts, len(facts.seconds)
+    def __init__(self, timer: Timer) -> None:
+        self.timer, self.workers = timer, len(timer.times.computing)
         self.now: Time = 0
         self.running: dict[int, Job] = {}
         self.heap: list[tuple[Time, int, int]] = []
@@ -73,7 +71,7 @@ class ArrivalLoop:
 
     def by_pace(self) -> list[int]:
         """Sorted by seconds with links; the sort keeps the order of equal ones."""
-        return sorted(range(self.workers), key=self.facts.totals.__getitem__)
+        return sorted(range(self.workers), key=self.timer.times.totals.__getitem__)
 
     def send(self, worker: int) -> None:
         """Start a job; the one that runs is stopped."""

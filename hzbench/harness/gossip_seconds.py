@@ -47,8 +47,8 @@ def gossip_seconds(
     facts = clock.facts(work, seed)
     ready = np.zeros((plan.replicas, plan.nodes))
     done = np.zeros((plan.steps + 1, plan.replicas))
-    took = np.array(facts.totals, dtype=np.float64)  # of a fixed clock
-    links = np.array([float(a + b) for a, b in zip(facts.download, facts.upload, strict=True)])
+    took = np.array(clock.timer(work, seed).times.totals, dtype=np.float64)  # of a fixed clock
+    links = np.array([a + b for a, b in zip(facts.download, facts.upload, strict=True)])
     timer = None if facts.law == "fixed" else clock.timer(work, seed)
     for step in range(plan.steps):
         if timer is None:

@@ -41,8 +41,7 @@ def _schedule(
     updates: int,
     seconds: float = math.inf,
 ) -> Schedule:
-    timer, facts = clock.timer(work, seed), clock.facts(work, seed)
-    return schedule(method, timer, facts, updates, seconds)
+    return schedule(method, clock.timer(work, seed), updates, seconds)
 
 
 def schedule_excerpt(spec: Spec, method: ServerMethod) -> dict[str, Any] | None:

@@ -23,8 +23,7 @@ def plan(method, clock, workers, updates, work=None, seed=0):
     if isinstance(method, str):
         method = {"name": method}
     work = tuple(work or [1.0] * workers)
-    timer, facts = clock.timer(work, seed), clock.facts(work, seed)
-    return schedule(component_of("method", method), timer, facts, updates)
+    return schedule(component_of("method", method), clock.timer(work, seed), updates)
 
 
 def finishers(found):
@@ -212,9 +211,7 @@ def test_a_schedule_until_a_time_is_the_beginning_of_a_longer_one(method):
     long = plan(method, clock, 2, 40)
     work = (1.0, 1.0)
     words = {"name": method} if isinstance(method, str) else method
-    found = schedule(
-        component_of("method", words), clock.timer(work, 0), clock.facts(work, 0), 1000, until
-    )
+    found = schedule(component_of("method", words), clock.timer(work, 0), 1000, until)
     assert 0 < found.updates < 40
     assert long.times[found.updates] > until >= found.times[-1]
     assert found.times.tolist() == long.times[: found.updates].tolist()

@@ -18,10 +18,11 @@ from theory_servers import (
     clocks,
 )
 
+from hzbench.clocks.universal import IntervalClock, PowerClock
 from hzbench.core.server_facts import ServerFacts
 from hzbench.theory import arrivals, server_rounds
 from hzbench.theory.arrivals import history
-from hzbench.theory.clocks import Profile
+from hzbench.theory.clocks import Chains, profile_of
 from hzbench.theory.server_history import NeverError
 
 
@@ -140,7 +141,7 @@ def test_a_fixed_clock_is_a_power_clock_of_exponent_1_and_an_even_profile():
         plain = history(clock(*seconds), server, 60)
         for other in (
             clock(*seconds, law="power", exponents=(1.0,) * 3),
-            clock(*seconds, law="intervals", rates=((1.0,),) * 3, interval=Fraction(1, 4)),
+            clock(*seconds, law="intervals", rates=((1.0,),) * 3, interval=0.25),
         ):
             same = history(other, server, 60)
             np.testing.assert_allclose(same.times, plain.times, rtol=1e-11)
@@ -149,15 +150,83 @@ def test_a_fixed_clock_is_a_power_clock_of_exponent_1_and_an_even_profile():
 
 
 def test_profiles_stand_still_in_outages():
-    profile = Profile(rates=np.array([0.5, 0.0, 1.0]), interval=2.0)
-    assert [profile.when(w) for w in (0.5, 1.0, 1.5, 3.0, 3.5)] == [1.0, 2.0, 4.5, 6.0, 7.0]
+    profile = profile_of((0.5, 0.0, 1.0), 2.0, Fraction(1))
+    assert [profile.when(w) for w in map(Fraction, (0.5, 1.0, 1.5, 3.0, 3.5))] == [
+        1.0,
+        2.0,
+        4.5,
+        6.0,
+        7.0,
+    ]
     for t in np.linspace(0.1, 20.0, 57):
         work = profile.work(float(t))
         fine = np.arange(0.0, t, 1e-3)
         rate = np.array([0.5, 0.0, 1.0])[(fine // 2.0).astype(int) % 3]
         assert abs(work - rate.sum() * 1e-3) < 2e-3
         assert profile.when(work) <= t + 1e-9
-    assert Profile(rates=np.zeros(2), interval=1.0).when(1.0) == inf
+    assert profile_of((0.0, 0.0), 1.0, Fraction(1)).when(1) == inf
+
+
+RATES = (0.0, 0.0, 0.1, 0.3, 0.7, 1.0, 2.0, 0.2)
+
+
+def walked(rates, interval, seconds, links, jobs):
+    """Arrivals of one worker by walking from interval to interval in fractions, and no formula."""
+    rates, (down, up) = [Fraction(str(r)) for r in rates], [Fraction(str(x)) for x in links]
+    step, job, now, found = Fraction(str(interval)), Fraction(str(seconds)), Fraction(0), []
+    for _ in range(jobs):
+        now += down
+        k, left = now // step, job
+        while rates[k % len(rates)] * ((k + 1) * step - now) < left:
+            left -= rates[k % len(rates)] * ((k + 1) * step - now)
+            k, now = k + 1, (k + 1) * step
+        now += left / rates[k % len(rates)] + up
+        found.append(now)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_outages_with_links_are_exact(seed):
+    """The product's timer and theory's chains on random decimals, equal to the last digit."""
+    random = np.random.default_rng(seed)
+    for _ in range(25):
+        rates = random.choice(RATES, int(random.integers(1, 6))).tolist()
+        rates = rates if sum(rates) else [0.3]
+        interval, seconds = random.choice([0.1, 0.3, 0.7, 1.0]), random.choice([0.1, 0.4, 1.0, 4.0])
+        links = random.choice([0.0, 0.1, 0.2, 0.05, 0.7], 2).tolist()
+        made = IntervalClock(
+            rates=(tuple(rates),),
+            interval=float(interval),
+            seconds=(float(seconds),),
+            download=links[0],
+            upload=links[1],
+        )
+        expected = walked(rates, interval, seconds, links, 60)
+        timer, times = made.timer((1.0,), 0), [0]
+        for _ in range(60):
+            times.append(timer.arrive(0, times[-1]))
+        assert times[1:] == expected
+        assert Chains(made.facts((1.0,), 0)).arrivals(0, 0, 0, 60) == expected
+
+
+def test_fractions_stay_short():
+    """Links and rates of 0.3 and 0.7 multiply denominators at every job: they are cut."""
+    made = IntervalClock(rates=((0.3, 0.7, 0.0),), interval=0.7, seconds=(0.9,), upload=0.1)
+    timer, now = made.timer((1.0,), 0), 0
+    for _ in range(3000):
+        now = timer.arrive(0, now)
+    told = Chains(made.facts((1.0,), 0)).arrivals(0, 0, 0, 3000)
+    assert now.denominator <= 1 << 1024
+    assert float(told[-1]) == float(now)
+    assert float(now) == float(walked((0.3, 0.7, 0.0), 0.7, 0.9, (0.0, 0.1), 3000)[-1])
+
+
+def test_a_worker_that_hardly_ever_finishes():
+    """t^0.001: jobs end at 1, 2^1000 and never; the others go on."""
+    found = history(clock(1, 1, law="power", exponents=(1.0, 1e-3)), ASGD, 50)
+    assert found.workers.tolist() == [0, 1] + [0] * 48
+    timer = PowerClock(exponents=(1.0, 1e-3)).timer((1.0, 1.0), 0)
+    assert [timer.arrive(1, t) for t in (0.0, 1.0, 2.0**1000)] == [1.0, 2.0**1000, inf]
 
 
 @pytest.mark.parametrize("law", clocks(4))

@@ -1,8 +1,6 @@
 """Clocks and servers for the tests of asynchronous theory."""
 
-from fractions import Fraction
-
-from hzbench.core.clock import ClockFacts, exact
+from hzbench.core.clock import ClockFacts
 from hzbench.core.server_facts import ServerFacts
 
 ASGD = ServerFacts(rule="asgd")
@@ -38,9 +36,11 @@ def clock(*seconds, law="fixed", download=0.0, upload=0.0, **words):
     n = len(seconds)
     return ClockFacts(
         law=law,
-        seconds=tuple(exact(each) for each in seconds),
-        download=(exact(download),) * n,
-        upload=(exact(upload),) * n,
+        work=(1.0,) * n,
+        pace="given",
+        seconds=seconds,
+        download=(download,) * n,
+        upload=(upload,) * n,
         **words,
     )
 
@@ -57,5 +57,5 @@ def clocks(n):
         "exponential": clock(*linear, law="exponential", seed=3),
         "uniform": clock(*linear, law="uniform", spread=0.4, seed=4, upload=0.5),
         "power": clock(*linear, law="power", exponents=tuple(1.0 + i % 2 for i in range(n))),
-        "intervals": clock(*linear, law="intervals", rates=rates, interval=Fraction(1, 2)),
+        "intervals": clock(*linear, law="intervals", rates=rates, interval=0.5),
     }
