@@ -35,10 +35,16 @@ LADDER = {
     "harness": {"core", "engine", "judge", "topology.build"},
 }
 COMPILED = (
+    "core.masked_lanes",
     "core.philox",
+    "engine.fused.draws",
+    "engine.fused.vectors",
     "engine.fused.oracles",
     "engine.fused.kernels",
     "engine.fused.server_kernels",
+    "core.lanes",
+    "problems.lane_layers",
+    "problems.transformer_kernels",
 )
 """Modules of compiled code: others import them inside functions."""
 HOMES = {  # library -> the modules or rooms that may import it
@@ -211,6 +217,11 @@ def test_every_heavy_library_is_declared():
     optional = " ".join([*extras["data"], *extras["reference"], *extras["pep"]])
     used = {full.split(".")[0] for tree in MODULES.values() for _, full in imported(tree)}
     own = {"hzbench", "__future__", *sys.stdlib_module_names}
-    carried = {"pydantic_core": "pydantic", "matplotlib": "seaborn", "pandas": "seaborn"}
+    carried = {
+        "pydantic_core": "pydantic",
+        "llvmlite": "numba",
+        "matplotlib": "seaborn",
+        "pandas": "seaborn",
+    }
     for name in used - own - {"pytest"}:
         assert carried.get(name, name) in declared or name in optional, f"{name} is not declared"

@@ -1,67 +1,39 @@
 """Philox4x32-10 and what is drawn from it, compiled: the words of `hzbench.core.streams`.
 
-Straight-line integer and floating-point code that the compiler turns into vector instructions.
+Integer and floating-point code on eight lanes, see `hzbench.core.masked_lanes`.
 Nothing is reassociated, and a fused multiply-add is written where one is meant, so neither a
 compiler flag nor the width of vectors can change a bit. Loaded by `hzbench.core.compiled`.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from hzbench.core.inverse_normal import CENTRE, MIDDLE, P_TAIL, Q_TAIL, SHIFT, P, Q
+from hzbench.core.masked_lanes import (
+    bits_of,
+    fma,
+    from_bits,
+    load_words,
+    next_words,
+    root,
+    same_word,
+    splat,
+    store,
+    store_interleaved,
+    store_negative,
+    to_lanes,
+)
+from hzbench.core.masked_lanes import signs as lane_signs
 
 Word = np.uint64
 CHUNK = 1024  # normals made at once: their temporaries stay in the first-level cache
+SLACK = 40  # what `fill_words` may write beyond the words wanted
 
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_MIDDLE = np.int64(1 << 31)
-_CENTRAL = np.int64(1825361101)  # .425 · 2³², rounded up: where the tails begin
-# Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics
-# 37 (1988): numerators and denominators of the centre and of the tails (down to exp(−25))
-_P = (
-    2509.0809287301226727,
-    33430.575583588128105,
-    67265.770927008700853,
-    45921.953931549871457,
-    13731.693765509461125,
-    1971.5909503065514427,
-    133.14166789178437745,
-    3.387132872796366608,
-)
-_Q = (
-    5226.495278852545925,
-    28729.085735721942674,
-    39307.89580009271061,
-    21213.794301586595867,
-    5394.1960214247511077,
-    687.1870074920579083,
-    42.313330701600911252,
-    1.0,
-)
-_P_TAIL = (
-    7.7454501427834140764e-4,
-    0.0227238449892691845833,
-    0.24178072517745061177,
-    1.27045825245236838258,
-    3.64784832476320460504,
-    5.7694972214606914055,
-    4.6303378461565452959,
-    1.42343711074968357734,
-)
-_Q_TAIL = (
-    1.05075007164441684324e-9,
-    5.475938084995344946e-4,
-    0.0151986665636164571966,
-    0.14810397642748007459,
-    0.68976733498510000455,
-    1.6763848301838038494,
-    2.05319162663775882187,
-    1.0,
-)
+_SIGN = np.uint64(1 << 63)
 # fdlibm's logarithm: two parts of ln 2, and the odd and even coefficients of its series
 _LN2 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
 _ODD = (
@@ -71,18 +43,6 @@ _ODD = (
     1.479819860511658591e-01,
 )
 _EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
-
-
-@intrinsic
-def fma(typing_context, a, b, c):
-    """Return a b + c, rounded once."""
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        del context, signature
-        return builder.fma(*arguments)
-
-    return types.float64(a, b, c), generate
 
 
 @njit(inline="always")
@@ -97,60 +57,95 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
+@njit(inline="always")
+def store_blocks(c0, c1, c2, c3, k0, k1, out, place):
+    """The words of eight counters, given as lanes, into out[place : place + 32].
+
+    Bits from the 32nd on are cut off before a product and at the end alone.
+    """
+    full, half = same_word(_MASK), same_word(_HALF)
+    m0, m2 = same_word(np.uint64(0xD2511F53)), same_word(np.uint64(0xCD9E8D57))
+    g0, g1 = same_word(np.uint64(0x9E3779B9)), same_word(np.uint64(0xBB67AE85))
+    for _ in range(10):
+        low, high = (c0 & full) * m0, (c2 & full) * m2
+        c0, c2 = (high >> half) ^ c1 ^ k0, (low >> half) ^ c3 ^ k1
+        c1, c3, k0, k1 = high, low, k0 + g0, k1 + g1
+    store_interleaved(out, (place,), c0 & full, c1 & full, c2 & full, c3 & full)
+
+
 @njit(error_model="numpy", _nrt=False)
-def fill_words(k0, k1, node, step, purpose, offset, count, out):
+def fill_words(k0, k1, node, step, purpose, offset, count, out, place):
     """Words `offset` ... `offset + count − 1` of one address into `out`, from the index returned.
 
+    Eight blocks at once: what is beyond the last word wanted is overwritten.
+
     Arguments:
-        out: uint64, at least count + 6 long.
+        out: uint64, at least count + SLACK long from `place` on.
     """
-    first = offset // 4
-    for b in range((offset + count + 3) // 4 - first):
-        w0, w1, w2, w3 = philox(
-            Word(first + b), Word(node), Word(step), Word(purpose), Word(k0), Word(k1)
-        )
-        out[4 * b] = w0
-        out[4 * b + 1] = w1
-        out[4 * b + 2] = w2
-        out[4 * b + 3] = w3
-    return offset - 4 * first
+    first, s0, s1 = offset // 4, same_word(k0), same_word(k1)
+    n, t, p = same_word(node), same_word(step), same_word(purpose)
+    for b in range(0, (offset + count + 3) // 4 - first, 8):
+        store_blocks(next_words(first + b), n, t, p, s0, s1, out, place + 4 * b)
+    return place + offset - 4 * first
 
 
 @njit(error_model="numpy", _nrt=False)
-def to_normals(words, first, count, out, row, spare):
-    """Standard normals from `count` words by inversion, into out[row, :count].
-
-    The centre formula is taken of all; words of the tails are gathered, each with its place, so
-    that both formulas run on full vectors.
+def leading_words(k0, k1, node, step, purpose, count, out, place):
+    """The first four words of `count` addresses, one after the other into `out` from `place` on.
 
     Arguments:
-        words: at least 2 count + 1 long from `first` on; places of tails go behind the words.
-        spare: row of `out` for temporaries.
+        node, step: of the addresses, as long as `count` rounded up to a multiple of 8.
+        out: uint64, at least four times that long from `place` on.
     """
-    for k in range(count):
-        q = (np.float64(np.int64(words[first + k])) - 2147483647.5) * 2.0**-32
-        r = fma(-q, q, 0.180625)
-        out[row, k] = q * _ratio(_P, _Q, r)
+    s0, s1, p, zero = same_word(k0), same_word(k1), same_word(purpose), same_word(0)
+    for s in range(0, count, 8):
+        n, t = load_words(node, (s,)), load_words(step, (s,))
+        store_blocks(zero, n, t, p, s0, s1, out, place + 4 * s)
+
+
+@njit(error_model="numpy", _nrt=False)
+def to_normals(words, first, count, out, start, spare):
+    """Standard normals from `count` words by inversion, into out[start : start + count].
+
+    The centre formula is taken of all; words of the tails, |q| > .425, are gathered, each with its
+    place, so that both formulas run on full vectors.
+
+    Arguments:
+        words: at least 2 count + 16 long from `first` on; places of tails go behind the words.
+        spare: for temporaries, at least `count` long.
+    """
     picked, tails = first + count, np.int64(0)
-    for k in range(count):
-        word = words[first + k]
-        words[picked + tails] = (np.uint64(k) << _HALF) | word
-        tails += np.int64(abs(np.int64(word) - _MIDDLE) >= _CENTRAL)
+    for k in range(0, count, 8):
+        some = load_words(words, (first + k,)) & same_word(_MASK)
+        q = centred(some)
+        r = fma(splat(0.0) - q, q, splat(CENTRE))
+        store(out, (start + k,), count - k, q * (polynomial(P, r) / polynomial(Q, r)))
+        tails += store_negative(
+            words, (picked + tails,), next_words(k) << same_word(_HALF) | some, r
+        )
+    while tails > 0 and np.int64(words[picked + tails - 1] >> _HALF) >= count:
+        tails -= 1
+    for j in range(0, tails, 8):
+        q = centred(load_words(words, (picked + j,)) & same_word(_MASK))
+        side = bits_of(q) & same_word(_SIGN)
+        r = root(minus_log(splat(0.5) - from_bits(bits_of(q) ^ side))) - splat(SHIFT)
+        tail = polynomial(P_TAIL, r) / polynomial(Q_TAIL, r)
+        store(spare, (j,), tails - j, from_bits(bits_of(tail) | side))
     for j in range(tails):
-        q = (np.float64(np.int64(words[picked + j] & _MASK)) - 2147483647.5) * 2.0**-32
-        r = math.sqrt(-_log(0.5 - abs(q))) - 1.6
-        out[spare, j] = math.copysign(_ratio(_P_TAIL, _Q_TAIL, r), q)
-    for j in range(tails):
-        out[row, np.int64(words[picked + j] >> _HALF)] = out[spare, j]
+        out[start + np.int64(words[picked + j] >> _HALF)] = spare[j]
 
 
 @njit(error_model="numpy", _nrt=False)
-def to_signs(words, first, count, start, out, row):
-    """±1 from bits start ... start + count − 1 of the words from `first` on, the least first."""
-    for k in range(count):
-        bit = start + k
-        word = words[first + bit // 32] >> Word(bit % 32)
-        out[row, k] = np.float64(np.int64(word & Word(1))) * 2.0 - 1.0
+def to_signs(words, first, count, bit, out, row):
+    """±1 from bits bit ... bit + count − 1 of the words from `first` on, into out[row, :count].
+
+    Arguments:
+        words: one longer than those with the bits.
+    """
+    for k in range(0, count, 8):
+        place = first + (bit + k) // 32
+        both = words[place] | words[place + 1] << _HALF
+        store(out, (row, k), count - k, lane_signs(both >> Word((bit + k) % 32)))
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
@@ -205,54 +200,54 @@ def sign_rows(keys, node, step, purpose, part, out):
     count = out.shape[1]
     for row in range(len(node)):
         k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
-        fill_words(k0, k1, node[row], step[row], purpose, 0, (count + 31) // 32, part)
-        for w in range((count + 31) // 32):
-            word = np.int64(part[w])
-            for bit in range(min(32, count - 32 * w)):
-                out[row, 32 * w + bit] = np.float64(2 * ((word >> bit) & 1) - 1)
+        fill_words(k0, k1, node[row], step[row], purpose, 0, (count + 31) // 32, part, 0)
+        to_signs(part, 0, count, 0, out, row)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
-def normal_rows(keys, node, step, purpose, offset, part, lines, out):
+def normal_rows(keys, node, step, purpose, offset, part, spare, out):
     """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B, count].
 
     Arguments:
-        part: uint64 [2 CHUNK + 8], and lines: [2, CHUNK], for temporaries.
+        part: uint64 [2 CHUNK + SLACK], and spare: [CHUNK], for temporaries.
     """
     for row in range(len(node)):
         k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
         for start in range(0, out.shape[1], CHUNK):
             count = min(CHUNK, out.shape[1] - start)
-            first = fill_words(k0, k1, node[row], step[row], purpose, offset + start, count, part)
-            to_normals(part, first, count, lines, 0, 1)
-            for k in range(count):
-                out[row, start + k] = lines[0, k]
+            at, own = offset + start, purpose
+            first = fill_words(k0, k1, node[row], step[row], own, at, count, part, 0)
+            to_normals(part, first, count, out[row], start, spare)
 
 
 @njit(inline="always")
-def _ratio(p, q, x):
-    """Quotient of two polynomials."""
-    return _polynomial(p, x) / _polynomial(q, x)
+def centred(words):
+    """Uniforms of eight words, minus a half."""
+    return (to_lanes(words) - splat(MIDDLE)) * splat(2.0**-32)
 
 
 @njit(inline="always")
-def _polynomial(c, x):
+def polynomial(c, x):
     """Degree 7, the highest coefficient first."""
-    high = fma(fma(fma(c[0], x, c[1]), x, c[2]), x, c[3])
-    return fma(fma(fma(fma(high, x, c[4]), x, c[5]), x, c[6]), x, c[7])
+    high = fma(fma(fma(splat(c[0]), x, splat(c[1])), x, splat(c[2])), x, splat(c[3]))
+    high = fma(fma(high, x, splat(c[4])), x, splat(c[5]))
+    return fma(fma(high, x, splat(c[6])), x, splat(c[7]))
 
 
 @njit(inline="always")
-def _log(x):
-    """Natural logarithm of a normal positive number, within an ulp: fdlibm's, without branches."""
-    shifted = np.float64(x).view(np.int64) + np.int64(0x3FF0000000000000 - 0x3FE6A09E00000000)
-    power = np.float64((shifted >> np.int64(52)) - np.int64(0x3FF))
-    bits = (shifted & np.int64(0x000FFFFFFFFFFFFF)) + np.int64(0x3FE6A09E00000000)
-    f = np.int64(bits).view(np.float64) - 1.0
-    half, s = 0.5 * f * f, f / (2.0 + f)
+def minus_log(x):
+    """−log of normal positive numbers, within an ulp: fdlibm's, without branches."""
+    least = np.uint64(0x3FE6A09E00000000)  # of √½, with which fractions start
+    bits = bits_of(x) + same_word(np.uint64(0x3FF0000000000000) - least)
+    power = to_lanes((bits >> same_word(np.uint64(52))) - same_word(np.uint64(0x3FF)))
+    low = (bits & same_word(np.uint64(0x000FFFFFFFFFFFFF))) + same_word(
+        np.uint64(0x3FE6A09E00000000)
+    )
+    f = from_bits(low) - splat(1.0)
+    half, s = splat(0.5) * f * f, f / (splat(2.0) + f)
     z = s * s
     w = z * z
-    even = w * (_EVEN[0] + w * (_EVEN[1] + w * _EVEN[2]))
-    odd = z * (_ODD[0] + w * (_ODD[1] + w * (_ODD[2] + w * _ODD[3])))
-    rest = s * (half + (even + odd)) + power * _LN2[1] - half
-    return rest + f + power * _LN2[0]
+    even = w * (splat(_EVEN[0]) + w * (splat(_EVEN[1]) + w * splat(_EVEN[2])))
+    odd = z * (splat(_ODD[0]) + w * (splat(_ODD[1]) + w * (splat(_ODD[2]) + w * splat(_ODD[3]))))
+    rest = half - s * (half + (even + odd)) - power * splat(_LN2[1])
+    return rest - f - power * splat(_LN2[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -154,8 +155,11 @@ def build_plan(parts: Components, replicas: range) -> Plan:
 
 
 def step_sizes(spec: Spec) -> NDArray[np.float64]:
-    """η of every step and node, shape [T, n]."""
+    """η of every step and node, shape [T, n]; of a constant schedule all lines are one memory."""
     schedule, steps = method_of(spec).schedule, spec.run.steps
+    base = base_step_sizes(spec)
+    if schedule.name == "constant" and not schedule.warmup:
+        return as_strided(base, (steps, len(base)), (0, base.strides[0]))
     ramp = (np.arange(min(schedule.warmup, steps)) + 1.0) / max(1, schedule.warmup)
     s = np.arange(steps - ramp.size, dtype=np.float64)
     after = {
@@ -164,7 +168,7 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
         "cosine": (1 + np.cos(np.pi * s / max(1, s.size))) / 2,
     }
     shape = np.concatenate([ramp, after[schedule.name]])
-    sizes: NDArray[np.float64] = shape[:, None] * base_step_sizes(spec)[None, :]
+    sizes: NDArray[np.float64] = shape[:, None] * base[None, :]
     return sizes
 
 

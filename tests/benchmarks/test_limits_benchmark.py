@@ -1,5 +1,7 @@
 """How near the machine's limits: products, gathers, draws, streams and zeroth-order steps."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,23 @@ def test_a_large_ring(benchmark):
     growth = np.log(times[100_000] / times[1000]) / np.log(100)
     row = "DSGD ring, n=1e5, d=100: fraction of the stream"
     tell(benchmark, row, ideal / times[100_000], 0.3, 0.7, "", growth_exponent=growth)
+
+
+def test_arrays_held_by_a_large_ring(benchmark):
+    """Peak of all numpy arrays, the problem's among them, over one array of iterates."""
+    n, d = 100_000, 100
+    problem = {"name": "quadratic", "dimension": d, "heterogeneity": 0.5}
+    tracemalloc.start()
+    try:
+        run = Run(problem, [{"count": n, "batch_size": "full"}], MATRIX, "dsgd", 2, 1)
+        tracemalloc.reset_peak()
+        benchmark.pedantic(run, rounds=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    arrays = peak / (8 * n * d)
+    assert arrays >= 2  # iterates before and after the exchange
+    tell(benchmark, "DSGD ring, n=1e5, d=100: state arrays held", arrays, 6, 3.1, "arrays")
 
 
 def _fixed(run):

@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 import torch
 from core_rows import rows_of
+from scipy.special import ndtri
 from test_core_streams import KNOWN
 
 from hzbench.core import streams
-from hzbench.core.philox import fill_words, to_normals, to_signs
+from hzbench.core.inverse_normal import inverse_normal
+from hzbench.core.philox import SLACK, fill_words, to_normals, to_signs
 from hzbench.core.streams import Purpose, normals, philox, signs, words
 
 
 def compiled_words(counter, key, count=4, offset=0):
-    out = np.zeros(count + 8, dtype=np.uint64)
+    out = np.zeros(count + SLACK, dtype=np.uint64)
     _, node, step, purpose = counter
-    first = fill_words(*key, node, step, purpose, 4 * counter[0] + offset, count, out)
+    first = fill_words(*key, node, step, purpose, 4 * counter[0] + offset, count, out, 0)
     return out[first : first + count]
 
 
@@ -49,34 +51,52 @@ def ulps(found, expected):
 def normals_of(packed):
     """Normals that compiled code makes of these words [B, count]."""
     count = packed.shape[1]
-    out, words = np.empty((len(packed) + 1, count)), np.empty(2 * count + 1, dtype=np.uint64)
+    out, spare = np.empty((len(packed), count)), np.empty(count)
+    words = np.empty(2 * count + SLACK, dtype=np.uint64)
     for row, each in enumerate(packed):
         words[:count] = each
-        to_normals(words, 0, count, out, row, len(packed))
-    return out[:-1]
+        to_normals(words, 0, count, out.ravel(), row * count, spare)
+    return out
 
 
 def some_words():
     random = np.random.default_rng(1)
     ends = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 322_122_547, 322_122_548, 3_972_844_747]
-    near = [*random.integers(0, 1000, 50), *(2**32 - 1 - random.integers(0, 1000, 50))]
+    near = [*random.integers(0, 10**5, 500), *(2**32 - 1 - random.integers(0, 10**5, 500))]
     return np.array([[*ends, *near, *random.integers(0, 2**32, 3000)]])
 
 
-def test_normals_invert_the_normal_distribution_to_four_ulps():
+@pytest.mark.parametrize("invert", [normals_of, lambda w: inverse_normal(torch.from_numpy(w))])
+def test_normals_invert_the_normal_distribution_to_four_ulps(invert):
+    """The compiled inverse and that of torch, which other devices use, against mpmath."""
     packed = some_words()
     with mpmath.workdps(40):
         points = [(2 * mpmath.mpf(int(word)) + 1) / 2**33 for word in packed[0]]
         exact = np.array([float(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1)) for p in points])
-    assert ulps(normals_of(packed)[0], exact).max() <= 4
+    assert ulps(np.asarray(invert(packed))[0], exact).max() <= 4
 
 
-def test_normals_equal_those_that_torch_makes_to_six_ulps():
+def test_both_inverses_are_near_scipys():
+    """Which is itself within 4 units of the exact value."""
     packed = np.concatenate(
-        [some_words(), np.random.default_rng(2).integers(0, 2**32, (300, 3108))]
+        [some_words(), np.random.default_rng(2).integers(0, 2**32, (300, some_words().shape[1]))]
     )
-    expected = torch.special.ndtri((torch.from_numpy(packed).double() + 0.5) * 2.0**-32).numpy()
+    expected = ndtri((packed + 0.5) * 2.0**-32)
     assert ulps(normals_of(packed), expected).max() <= 6
+    assert ulps(inverse_normal(torch.from_numpy(packed)).numpy(), expected).max() <= 6
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 20])
+def test_normals_read_and_write_only_what_they_are_asked_for(count):
+    """Garbage behind the words, tails among it, changes nothing."""
+    packed = some_words()[:, :count]
+    words = np.full(2 * count + SLACK, 2**64 - 1, dtype=np.uint64)
+    out = np.full(count + 20, 7.0)
+    words[3 : 3 + count] = packed[0]
+    to_normals(words, 3, count, out, 2, np.empty(count))
+    assert (out[2 : 2 + count] == normals_of(some_words())[0, :count]).all()
+    assert (out[:2] == 7).all()
+    assert (out[2 + count :] == 7).all()
 
 
 def test_torch_and_compiled_code_give_the_same_words(monkeypatch):
@@ -93,7 +113,7 @@ def test_signs_are_bits(start, count):
     rows = rows_of(replicas=2, nodes=3)
     expected = signs(rows, Purpose.DIRECTION, 100)[:, start : start + count].numpy()
     found = np.empty((len(rows), count))
-    for row, packed in enumerate(drawn(rows, Purpose.DIRECTION, 4)):
+    for row, packed in enumerate(drawn(rows, Purpose.DIRECTION, 5)):
         to_signs(packed, 0, count, start, found, row)
     assert (found == expected).all()
 

@@ -56,6 +56,40 @@ def test_both_engines_equal_plain_loops(problem, estimator, protocol):
         assert np.abs(states - expected).max() < 1e-12
 
 
+@pytest.mark.parametrize("d", [8, 20, 33, 100])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_lines_of_any_length(name, d):
+    """Whole lanes, parts of them, several columns of lanes: every sum has a rest."""
+    table = {**PROBLEMS[name]}
+    if name == "quadratic":
+        table["dimension"] = d
+    else:
+        table["planted"] = {"rows": 40, "dimension": d, "label_noise": 0.2}
+    forward = {"name": "zeroth_order", "difference": "forward", "smoothing": 1e-2}
+    nodes = [
+        {"count": 2, "batch_size": "full"},
+        {"count": 2, "batch_size": 1},
+        {"count": 2, "estimator": {"name": "zeroth_order", "samples": 2, "directions": "sphere"}},
+        {"count": 1, "estimator": {**forward, "directions": "rademacher"}, "batch_size": 3},
+    ]
+    for protocol in PROTOCOLS:
+        spec = cell_spec(table, "gradient", protocol, {"step_size": 0.1 / d})
+        assert_both_engines_agree(spec)
+        assert_both_engines_agree(spec.replace(nodes=nodes))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_more_addresses_than_are_drawn_ahead(protocol):
+    """70 nodes a round or 150 ticks fill the slots more than once; 40 rows a batch do not fit."""
+    zeroth = [{"name": "zeroth_order", "directions": law, "samples": 2} for law in LAWS]
+    nodes = [{"count": 12, "estimator": each, "batch_size": b + 1} for b, each in enumerate(zeroth)]
+    run = {"steps": 150 if protocol == "pair" else 3, "replicas": 2}
+    rows = {"planted": {"rows": 300, "dimension": 5, "label_noise": 0.2}}
+    for batch in (3, 8, 40):
+        spec = cell_spec({**PROBLEMS["logistic"], **rows}, "gradient", protocol, run=run)
+        assert_both_engines_agree(spec.replace(nodes=[*nodes, {"count": 22, "batch_size": batch}]))
+
+
 DIFFERENCES = ("central", "forward", "directional_derivative")
 
 

@@ -72,12 +72,15 @@ def _times(group: Group) -> dict[str, int]:
 def update_of(plan: Plan, method: Method) -> Update:
     """The method's numbers and the plan's."""
     sizes = plan.step_sizes
-    constant = len(sizes) > 0 and bool((sizes == sizes[0]).all())
+    if sizes.size > 0 and (sizes.strides[0] == 0 or bool((sizes == sizes[0]).all())):
+        sizes = sizes[:1]
+    if sizes.size > 0 and bool((sizes == sizes[:, :1]).all()):
+        sizes = sizes[:, :1]
     return Update(
         order=ORDERS[method.update_order],
         momentum=float(method.momentum),
         pair_weight=float(plan.pair_weight),
-        step_sizes=table(sizes[:1] if constant else sizes),
+        step_sizes=table(sizes),
         keys=table(plan.keys.cpu(), np.int64),
     )
 

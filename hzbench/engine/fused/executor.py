@@ -8,7 +8,6 @@ replica, its bits are the same.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -30,7 +29,7 @@ from hzbench.engine.fused.descriptors import (
     oracles_of,
     update_of,
 )
-from hzbench.engine.fused.records import LINES, Oracles, Room
+from hzbench.engine.fused.rooms import rooms
 from hzbench.engine.population import Population
 from hzbench.engine.torch_executor import COUNTERS, Recorder
 
@@ -104,28 +103,14 @@ def compile_kernel(protocol: str) -> None:
         "matrix": (empty_mixing(),),
     }[protocol]
     state = (np.zeros((0, 0, 1)), np.zeros((0, 0, 0)), np.zeros((0, 0), dtype=np.int64))
-    room = Room(np.empty((0, 0)), np.empty(0, dtype=np.uint64), np.empty((0, 0)))
-    kernel(objective(DIAGONAL), *empty_oracles_and_update(), *own, *state, room, 0, 0, 0, 0)
+    oracles, update = empty_oracles_and_update()
+    room = rooms(1, oracles)()
+    kernel(objective(DIAGONAL), oracles, update, *own, *state, room, 0, 0, 0, 0)
 
 
 def threads() -> int:
     """Threads of this process: NUMBA_NUM_THREADS if set (workers have one each), else all cores."""
     return int(os.environ.get("NUMBA_NUM_THREADS", "") or os.cpu_count() or 1)
-
-
-def rooms(dimension: int, oracles: Oracles, nodes: int = 0) -> Callable[[], Room]:
-    """What gives every thread the room it works in; `nodes` lines of it for W alone."""
-    words = 2 * max(dimension, int(oracles.batch.max())) + 8
-    local = threading.local()
-
-    def room() -> Room:
-        if not hasattr(local, "room"):
-            lines, other = np.empty((LINES, dimension)), np.empty((nodes, dimension))
-            local.room = Room(lines=lines, words=np.empty(words, dtype=np.uint64), other=other)
-        found: Room = local.room
-        return found
-
-    return room
 
 
 def _segment(

@@ -8,37 +8,42 @@ from __future__ import annotations
 
 from numba import njit
 
-from hzbench.core.objective import DIAGONAL, SQUARED
-from hzbench.engine.fused.oracles import dot, estimate, pick, rows_of, slope_at
+from hzbench.core.masked_lanes import fma, load, splat, store
+from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
+from hzbench.engine.fused.draws import draw_ahead
+from hzbench.engine.fused.oracles import ask_for_next, estimate, row_at, rows_of, slope_at
+from hzbench.engine.fused.vectors import add_line, apply_to_four, dot, set_line, step_along
 
+DIAGONAL_STEP, DENSE_STEP = 1, 2  # kinds of steps that know no draw and no memory
+SIMULTANEOUS = 2  # code of the order
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
 def step_size(up, step, node):
-    """η of a step and node; one line for all steps stays in the cache."""
-    return up.step_sizes[step if len(up.step_sizes) > 1 else 0, node]
+    """η of a step and node; one line for all steps, or one number, stays in the cache."""
+    sizes = up.step_sizes
+    return sizes[step if len(sizes) > 1 else 0, node if sizes.shape[1] > 1 else 0]
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def local_step(ob, orc, up, node, step, k0, k1, at, base, i, momentum, out, scratch, words):
+def local_step(ob, orc, up, node, step, k0, k1, slot, at, base, i, momentum, out, room):
     """out_i = base_i − η v, with G at at_i and v = m v + (1 − m) G kept in `momentum`."""
     d, eta = at.shape[1], step_size(up, step, node)
-    if exact(ob, orc, up, node):
+    if exact(ob, orc, up, node) == DIAGONAL_STEP:
         exact_step(ob, node, eta, at, base, i, d, out)
         return
     if up.momentum == 0.0 and not orc.zeroth[node] and ob.kind >= SQUARED and orc.batch[node] == 1:
-        one_row_step(ob, node, step, k0, k1, eta, at, base, i, d, out, words)
+        one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, d, out, room)
         return
-    line, factor = estimate(ob, orc, node, step, k0, k1, at, i, d, scratch, words)
+    line, factor = estimate(ob, orc, node, step, k0, k1, slot, at, i, d, room)
     if up.momentum > 0.0:
         for k in range(d):
-            v = up.momentum * momentum[i, k] + (1.0 - up.momentum) * (factor * scratch[line, k])
-            momentum[i, k] = v
-            out[i, k] = base[i, k] - eta * v
+            g = factor * room.lines[line, k]
+            momentum[i, k] = up.momentum * momentum[i, k] + (1.0 - up.momentum) * g
+        step_along(eta, momentum, i, base, i, d, out, i)
     else:
-        for k in range(d):
-            out[i, k] = base[i, k] - eta * (factor * scratch[line, k])
+        step_along(eta * factor, room.lines, line, base, i, d, out, i)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -46,19 +51,25 @@ def exact_step(ob, node, eta, at, base, i, d, out):
     """The step of a noise-free diagonal quadratic, in one pass."""
     m = 0 if len(ob.diagonal) == 1 else node
     b = 0 if len(ob.linear) == 1 else node
-    for k in range(d):
-        out[i, k] = base[i, k] - eta * (at[i, k] * ob.diagonal[m, k] - ob.linear[b, k])
+    h = splat(eta)
+    for k in range(0, d, 8):
+        c = d - k
+        slope = load(at, (i, k), c) * load(ob.diagonal, (m, k), c) - load(ob.linear, (b, k), c)
+        store(out, (i, k), c, load(base, (i, k), c) - h * slope)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def one_row_step(ob, node, step, k0, k1, eta, at, base, i, d, out, words):
+def one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, d, out, room):
     """The step along the gradient of one data row, in two passes."""
-    _, first = rows_of(ob, node, step, k0, k1, 1, 0, words)
-    row = pick(ob, node, words, first)
-    slope = slope_at(ob, row, dot(ob.features, row, at, i, d))
-    for k in range(d):
-        g = slope * ob.features[row, k] + ob.regularization * at[i, k]
-        out[i, k] = base[i, k] - eta * g
+    _, first = rows_of(ob, node, step, k0, k1, 1, 0, slot, room)
+    ask_for_next(ob, room, first, 0, 1, slot, d)
+    row = row_at(ob, node, room, first, 0)
+    slope = splat(slope_at(ob, row, dot(ob.features, row, at, i, d)))
+    h, ridge = splat(eta), splat(ob.regularization)
+    for k in range(0, d, 8):
+        c = d - k
+        g = fma(slope, load(ob.features, (row, k), c), ridge * load(at, (i, k), c))
+        store(out, (i, k), c, load(base, (i, k), c) - h * g)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -69,64 +80,137 @@ def count_calls(counts, r, orc, node):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def average(y, i, j, w, d):
+def average(y, i, j, weight, d):
     """Both ends of a pair move to their weighted averages, in place."""
-    if w == 0.5:
-        for k in range(d):
-            mean = (y[i, k] + y[j, k]) / 2.0
-            y[i, k] = mean
-            y[j, k] = mean
+    half, w, v = splat(0.5), splat(weight), splat(1.0 - weight)
+    if weight == 0.5:
+        for k in range(0, d, 8):
+            mean = (load(y, (i, k), d - k) + load(y, (j, k), d - k)) * half
+            store(y, (i, k), d - k, mean)
+            store(y, (j, k), d - k, mean)
     else:
-        for k in range(d):
-            a, b = y[i, k], y[j, k]
-            y[i, k] = (1.0 - w) * a + w * b
-            y[j, k] = (1.0 - w) * b + w * a
+        for k in range(0, d, 8):
+            a, b = load(y, (i, k), d - k), load(y, (j, k), d - k)
+            store(y, (i, k), d - k, v * a + w * b)
+            store(y, (j, k), d - k, v * b + w * a)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
 def exact(ob, orc, up, node):
-    """Whether a node's step is `exact_step`."""
-    plain = up.momentum == 0.0 and not orc.zeroth[node] and ob.kind == DIAGONAL
-    return plain and (ob.noise == 0 or orc.batch[node] == 0)
+    """Whether a node's step knows no draw and no memory: DIAGONAL_STEP, DENSE_STEP or 0."""
+    if up.momentum > 0.0 or orc.zeroth[node] or (ob.noise and orc.batch[node]):
+        return 0
+    if ob.kind == DIAGONAL:
+        return DIAGONAL_STEP
+    shared = len(ob.hessians) == 1
+    return DENSE_STEP if shared and (ob.kind == DENSE or orc.batch[node] == 0) else 0
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def all_exact(ob, orc, up):
+    """The same of all nodes."""
+    found = exact(ob, orc, up, 0) if len(orc.zeroth) else 0
+    for node in range(len(orc.zeroth)):
+        if exact(ob, orc, up, node) == 0:
+            found = 0
+    return found
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
 def exact_pair(ob, up, t, i, j, x):
     """A tick of two nodes that both take `exact_step`, in one pass."""
-    shared, one = len(ob.diagonal) == 1, len(ob.linear) == 1
+    d, shared, one = x.shape[1], len(ob.diagonal) == 1, len(ob.linear) == 1
     p, q, b, c = 0 if shared else i, 0 if shared else j, 0 if one else i, 0 if one else j
-    eta, theta, w = step_size(up, t, i), step_size(up, t, j), up.pair_weight
-    for k in range(x.shape[1]):
-        y = x[i, k] - eta * (x[i, k] * ob.diagonal[p, k] - ob.linear[b, k])
-        z = x[j, k] - theta * (x[j, k] * ob.diagonal[q, k] - ob.linear[c, k])
-        x[i, k] = (y + z) / 2.0 if w == 0.5 else (1.0 - w) * y + w * z
-        x[j, k] = (y + z) / 2.0 if w == 0.5 else (1.0 - w) * z + w * y
+    eta, theta = splat(step_size(up, t, i)), splat(step_size(up, t, j))
+    half, w, v = splat(0.5), splat(up.pair_weight), splat(1.0 - up.pair_weight)
+    for k in range(0, d, 8):
+        n, y, z = d - k, load(x, (i, k), d - k), load(x, (j, k), d - k)
+        y = y - eta * (y * load(ob.diagonal, (p, k), n) - load(ob.linear, (b, k), n))
+        z = z - theta * (z * load(ob.diagonal, (q, k), n) - load(ob.linear, (c, k), n))
+        if up.pair_weight == 0.5:
+            mean = (y + z) * half
+            store(x, (i, k), n, mean)
+            store(x, (j, k), n, mean)
+        else:
+            store(x, (i, k), n, v * y + w * z)
+            store(x, (j, k), n, v * z + w * y)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def exact_four(ob, up, t, i, at, base, d, out):
+    """Nodes i ... i + 3: out = base − η (A at − b + λ at); `at` and `out` are two arrays."""
+    for c in range(0, d, 24):
+        p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(ob.hessians, at, i, d, c)
+        finish(ob, up, t, i, at, base, d, out, c, p0, p1, p2)
+        finish(ob, up, t, i + 1, at, base, d, out, c, q0, q1, q2)
+        finish(ob, up, t, i + 2, at, base, d, out, c, r0, r1, r2)
+        finish(ob, up, t, i + 3, at, base, d, out, c, s0, s1, s2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def finish(ob, up, t, i, at, base, d, out, c, g0, g1, g2):
+    """Columns c ... c + 23 of a node's step, given those of A x; nothing behind the last node."""
+    if i < len(at):
+        b, h, ridge = 0 if len(ob.linear) == 1 else i, step_size(up, t, i), ob.regularization
+        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c, d, out, g0)
+        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c + 8, d, out, g1)
+        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c + 16, d, out, g2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def move(linear, b, eta, ridge, at, base, i, k, d, out, image):
+    """Eight coordinates of a step, given those of A x."""
+    slope = fma(ridge, load(at, (i, k), d - k), image - load(linear, (b, k), d - k))
+    store(out, (i, k), d - k, load(base, (i, k), d - k) - eta * slope)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def count_pairs(counts, r, orc, pairs, start, stop):
+    """What the ticks start ... stop − 1 of a replica cost."""
+    for t in range(start, stop):
+        for kind in range(3):
+            counts[r, kind] += orc.calls[pairs[r, t, 0], kind] + orc.calls[pairs[r, t, 1], kind]
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def pairs_ahead(ob, orc, k0, k1, pairs, r, start, stop, room):
+    """Draws of both ends of some ticks, in slots of their order."""
+    for t in range(start, stop):
+        for end in range(2):
+            slot = 2 * (t - start) + end
+            room.node[slot], room.step[slot] = pairs[r, t, end], t
+    draw_ahead(ob, orc, k0, k1, 2 * (stop - start), room)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, stop):
     """Ticks start ... stop − 1 of replicas first ... last − 1, in the order of the plan."""
-    d = x.shape[2]
-    scratch, words, calls = room.lines, room.words, orc.calls
+    d, every, ahead = x.shape[2], all_exact(ob, orc, up), len(room.node) // 2
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
-        gradients, functions, derivatives = 0, 0, 0
-        for t in range(start, stop):
-            i, j = pairs[r, t, 0], pairs[r, t, 1]
-            gradients += calls[i, 0] + calls[j, 0]
-            functions += calls[i, 1] + calls[j, 1]
-            derivatives += calls[i, 2] + calls[j, 2]
-            if exact(ob, orc, up, i) and exact(ob, orc, up, j):
-                exact_pair(ob, up, t, i, j, own)
-                continue
-            for end in range(2):
-                k = j if end else i
-                local_step(ob, orc, up, k, t, k0, k1, own, own, k, kept, own, scratch, words)
-            average(own, i, j, up.pair_weight, d)
-        counts[r, 0] += gradients
-        counts[r, 1] += functions
-        counts[r, 2] += derivatives
+        count_pairs(counts, r, orc, pairs, start, stop)
         counts[r, SENT] += 2 * d * (stop - start)
+        if every == DIAGONAL_STEP:
+            for t in range(start, stop):
+                exact_pair(ob, up, t, pairs[r, t, 0], pairs[r, t, 1], own)
+            continue
+        for begin in range(start, stop, ahead):
+            end = min(begin + ahead, stop)
+            pairs_ahead(ob, orc, k0, k1, pairs, r, begin, end, room)
+            for s in range(2 * (end - begin)):
+                t, i = begin + s // 2, room.node[s]
+                local_step(ob, orc, up, i, t, k0, k1, s, own, own, i, kept, own, room)
+                if s % 2:
+                    average(own, room.node[s - 1], i, up.pair_weight, d)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def nodes_ahead(ob, orc, k0, k1, start, t, n, room):
+    """Draws of the nodes from `start` on at one step, as many as there are slots."""
+    count = min(len(room.node), n - start)
+    for s in range(count):
+        room.node[s], room.step[s] = start + s, t
+    draw_ahead(ob, orc, k0, k1, count, room)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
@@ -134,16 +218,18 @@ def run_matching(
     ob, orc, up, partners, silent, idle, x, momentum, counts, room, first, last, start, stop
 ):
     """Rounds of disjoint pairs; a node without partner steps if `idle` says so."""
-    n, d = x.shape[1], x.shape[2]
-    scratch, words = room.lines, room.words
+    n, d, slots = x.shape[1], x.shape[2], len(room.node)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         for t in range(start, stop):
             for i in range(n):
+                if i % slots == 0:
+                    nodes_ahead(ob, orc, k0, k1, i, t, n, room)
                 alone = t < silent or partners[r, t, i] == i
                 if alone and not (idle or t < silent):
                     continue
-                local_step(ob, orc, up, i, t, k0, k1, own, own, i, kept, own, scratch, words)
+                slot = i % slots
+                local_step(ob, orc, up, i, t, k0, k1, slot, own, own, i, kept, own, room)
                 count_calls(counts, r, orc, i)
                 j = partners[r, t, i]
                 if not alone and j < i:
@@ -158,26 +244,33 @@ def down(mixing, r, t, e):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def sum_line(mixing, begin, end, own, i, y, out):
+def sum_line(mixing, begin, end, diagonal, i, y, out):
     """A line of W y where no link fails: two neighbours with the node itself, then four a pass."""
-    d, column, weight = y.shape[1], mixing.column, mixing.weight
+    d, column, weight, own = y.shape[1], mixing.column, mixing.weight, splat(diagonal)
     e = begin + (end - begin) % 4
     if e - begin == 2:
-        a, b, u, w = column[begin], column[begin + 1], weight[begin], weight[begin + 1]
-        for k in range(d):
-            out[i, k] = own * y[i, k] + u * y[a, k] + w * y[b, k]
+        a, b, u, w = (
+            column[begin],
+            column[begin + 1],
+            splat(weight[begin]),
+            splat(weight[begin + 1]),
+        )
+        for k in range(0, d, 8):
+            c = d - k
+            mean = fma(u, load(y, (a, k), c), own * load(y, (i, k), c))
+            store(out, (i, k), c, fma(w, load(y, (b, k), c), mean))
     else:
-        for k in range(d):
-            out[i, k] = own * y[i, k]
+        set_line(diagonal, y, i, d, out, i)
         for f in range(begin, e):
-            for k in range(d):
-                out[i, k] += weight[f] * y[column[f], k]
+            add_line(weight[f], y, column[f], d, out, i)
     for f in range(e, end, 4):
         j0, j1, j2, j3 = column[f], column[f + 1], column[f + 2], column[f + 3]
-        w0, w1, w2, w3 = weight[f], weight[f + 1], weight[f + 2], weight[f + 3]
-        for k in range(d):
-            pair = out[i, k] + w0 * y[j0, k] + w1 * y[j1, k]
-            out[i, k] = pair + w2 * y[j2, k] + w3 * y[j3, k]
+        w0, w1 = splat(weight[f]), splat(weight[f + 1])
+        w2, w3 = splat(weight[f + 2]), splat(weight[f + 3])
+        for k in range(0, d, 8):
+            c = d - k
+            pair = fma(w1, load(y, (j1, k), c), fma(w0, load(y, (j0, k), c), load(out, (i, k), c)))
+            store(out, (i, k), c, fma(w3, load(y, (j3, k), c), fma(w2, load(y, (j2, k), c), pair)))
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -191,14 +284,11 @@ def multiply_line(mixing, r, t, p, i, y, out):
     for e in range(begin, end):
         if down(mixing, r, t, e):
             own += mixing.weight[e]
-    for k in range(d):
-        out[i, k] = own * y[i, k]
+    set_line(own, y, i, d, out, i)
     for e in range(begin, end):
         if not down(mixing, r, t, e):
             links += 1
-            j, w = mixing.column[e], mixing.weight[e]
-            for k in range(d):
-                out[i, k] += w * y[j, k]
+            add_line(mixing.weight[e], y, mixing.column[e], d, out, i)
     return links
 
 
@@ -217,13 +307,31 @@ def multiply(mixing, r, t, y, out):
     return links
 
 
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def steps_of_all(ob, orc, up, every, t, k0, k1, at, base, momentum, out, room):
+    """The local steps of one round; of exact dense quadratics four nodes at a time."""
+    n, slots = len(at), len(room.node)
+    if every == DENSE_STEP and up.order != SIMULTANEOUS:
+        for i in range(0, n, 4):
+            exact_four(ob, up, t, i, at, base, at.shape[1], out)
+        return
+    for i in range(n):
+        slot = i % slots
+        if slot == 0 and every == 0:
+            nodes_ahead(ob, orc, k0, k1, i, t, n, room)
+        local_step(ob, orc, up, i, t, k0, k1, slot, at, base, i, momentum, out, room)
+
+
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, start, stop):
     """Synchronous rounds: adapt-combine, combine-adapt or simultaneous."""
-    n, d = x.shape[1], x.shape[2]
-    scratch, words, other = room.lines, room.words, room.other
+    n, d, other = x.shape[1], x.shape[2], room.other
+    every = all_exact(ob, orc, up)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
+        for i in range(n):
+            for kind in range(3):
+                counts[r, kind] += orc.calls[i, kind] * (stop - start)
         for t in range(start, stop):
             links = 0
             if up.order != 0:
@@ -231,9 +339,7 @@ def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, star
             at = other if up.order == 1 else own
             base = own if up.order == 0 else other
             out = other if up.order == 0 else own
-            for i in range(n):
-                local_step(ob, orc, up, i, t, k0, k1, at, base, i, kept, out, scratch, words)
-                count_calls(counts, r, orc, i)
+            steps_of_all(ob, orc, up, every, t, k0, k1, at, base, kept, out, room)
             if up.order == 0:
                 links = multiply(mixing, r, t, other, own)
             counts[r, SENT] += links * d

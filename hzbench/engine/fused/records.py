@@ -16,8 +16,9 @@ ORDERS = {"adapt-combine": 0, "combine-adapt": 1, "simultaneous": 2}
 """Codes of the orders of step and exchange."""
 
 
-LINES = 6
-"""Vectors that an estimate works on."""
+GRADIENT, VECTOR, SLOPE, NORMAL, IMAGE = range(5)
+"""Lines of a room that an estimate works on; those of vectors drawn ahead follow."""
+LINES = 5
 
 
 class Oracles(NamedTuple):
@@ -88,11 +89,28 @@ class Room(NamedTuple):
     """Where one thread keeps what it is working on.
 
     Attributes:
-        lines: vectors, [LINES, d].
-        words: random words and places of tails, uint64.
+        lines: vectors, [LINES and those drawn ahead, d].
+        flat: the same memory as one line.
+        spare: temporaries of normals.
+        words: random words: of the slots, then from `free` on of what is being drawn; uint64.
         other: iterates between the step and the exchange, [n, d]; matrix alone.
+        node, step: addresses in the slots of draws ahead, [S].
+        line: where the vectors of each slot start, [S].
+        data: words (then data rows) a slot; 0: none are drawn ahead.
+        bits: words of signs or coordinates a slot; 0: none.
+        vectors: Gaussian vectors a slot at most; 0: none.
+        free: first of the words that nobody keeps.
     """
 
     lines: Any
+    flat: Any
+    spare: Any
     words: Any
     other: Any
+    node: Any
+    step: Any
+    line: Any
+    data: int
+    bits: int
+    vectors: int
+    free: int

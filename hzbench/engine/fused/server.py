@@ -11,7 +11,8 @@ from hzbench.core.compiled import own_cache, table
 from hzbench.core.problem import Problem
 from hzbench.core.server import ServerPlan
 from hzbench.engine.fused.descriptors import CALLS, oracles_of
-from hzbench.engine.fused.executor import rooms, run_segments
+from hzbench.engine.fused.executor import run_segments
+from hzbench.engine.fused.rooms import rooms
 from hzbench.engine.population import Population
 from hzbench.engine.server_executor import last_uses, server_state
 from hzbench.engine.torch_executor import Recorder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from hzbench.engine.fused.oracles import estimate
+from hzbench.engine.fused.vectors import set_line, step_along
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -13,9 +14,8 @@ def compute(ob, orc, trace, version, k0, k1, x, kept, room):
     d = x.shape[1]
     for place in range(trace.starts[version], trace.starts[version + 1]):
         node, sample, slot = trace.worker[place], trace.sample[place], trace.slot[place]
-        line, factor = estimate(ob, orc, node, sample, k0, k1, x, 0, d, room.lines, room.words)
-        for k in range(d):
-            kept[slot, k] = factor * room.lines[line, k]
+        line, factor = estimate(ob, orc, node, sample, k0, k1, -1, x, 0, d, room)
+        set_line(factor, room.lines, line, d, kept, slot)
 
 
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
@@ -29,6 +29,5 @@ def run_server(ob, orc, keys, trace, x, slots, room, first, last, start, stop):
         for update in range(start, stop):
             for e in range(trace.offsets[update], trace.offsets[update + 1]):
                 factor, slot = trace.factors[e], trace.used[e]
-                for k in range(d):
-                    own[0, k] -= factor * kept[slot, k]
+                step_along(factor, kept, slot, own, 0, d, own, 0)
             compute(ob, orc, trace, update + 1, k0, k1, own, kept, room)

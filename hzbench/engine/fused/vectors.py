@@ -1,0 +1,116 @@
+"""Products and sums of lines of arrays on lanes. Import inside functions."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from hzbench.core.masked_lanes import fma, load, prefetch, splat, store, total
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def dot(a, i, b, j, d):
+    """<a_i, b_j>: four sums of eight lanes, then the rest of the lines along the first."""
+    s0 = s1 = s2 = s3 = splat(0.0)
+    whole = d // 32 * 32
+    for k in range(0, whole, 32):
+        s0 = fma(load(a, (i, k), 8), load(b, (j, k), 8), s0)
+        s1 = fma(load(a, (i, k + 8), 8), load(b, (j, k + 8), 8), s1)
+        s2 = fma(load(a, (i, k + 16), 8), load(b, (j, k + 16), 8), s2)
+        s3 = fma(load(a, (i, k + 24), 8), load(b, (j, k + 24), 8), s3)
+    for k in range(whole, d, 8):
+        s0 = fma(load(a, (i, k), d - k), load(b, (j, k), d - k), s0)
+    return total((s0 + s2) + (s1 + s3))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def two_dots(a, i, b, j, c, m, d):
+    """<a_i, b_j> and <a_i, c_m>."""
+    s0 = s1 = t0 = t1 = splat(0.0)
+    whole = d // 16 * 16
+    for k in range(0, whole, 16):
+        p, q = load(a, (i, k), 8), load(a, (i, k + 8), 8)
+        s0 = fma(p, load(b, (j, k), 8), s0)
+        s1 = fma(q, load(b, (j, k + 8), 8), s1)
+        t0 = fma(p, load(c, (m, k), 8), t0)
+        t1 = fma(q, load(c, (m, k + 8), 8), t1)
+    for k in range(whole, d, 8):
+        p = load(a, (i, k), d - k)
+        s0 = fma(p, load(b, (j, k), d - k), s0)
+        t0 = fma(p, load(c, (m, k), d - k), t0)
+    return total(s0 + s1), total(t0 + t1)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def add_line(factor, a, i, d, out, o):
+    """out_o += factor · a_i."""
+    f = splat(factor)
+    for k in range(0, d, 8):
+        store(out, (o, k), d - k, fma(f, load(a, (i, k), d - k), load(out, (o, k), d - k)))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def set_line(factor, a, i, d, out, o):
+    """out_o = factor · a_i."""
+    f = splat(factor)
+    for k in range(0, d, 8):
+        store(out, (o, k), d - k, f * load(a, (i, k), d - k))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def step_along(factor, a, i, base, j, d, out, o):
+    """out_o = base_j − factor · a_i."""
+    f = splat(-factor)
+    for k in range(0, d, 8):
+        store(out, (o, k), d - k, fma(f, load(a, (i, k), d - k), load(base, (j, k), d - k)))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def prefetch_line(a, i, d):
+    """Ask for a line of an array that is needed soon."""
+    for k in range(0, d, 8):
+        prefetch(a, (i, k))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def apply_matrix(matrices, m, x, i, d, out, o):
+    """out_o += x_i' A_m, 24 columns at a time along two sums, of even and of odd lines of A."""
+    for c in range(0, d, 24):
+        s0, s1 = load(out, (o, c), d - c), load(out, (o, c + 8), d - c - 8)
+        s2 = load(out, (o, c + 16), d - c - 16)
+        t0 = t1 = t2 = splat(0.0)
+        for k in range(0, d - 1, 2):
+            f, g = splat(x[i, k]), splat(x[i, k + 1])
+            s0 = fma(f, load(matrices, (m, k, c), d - c), s0)
+            s1 = fma(f, load(matrices, (m, k, c + 8), d - c - 8), s1)
+            s2 = fma(f, load(matrices, (m, k, c + 16), d - c - 16), s2)
+            t0 = fma(g, load(matrices, (m, k + 1, c), d - c), t0)
+            t1 = fma(g, load(matrices, (m, k + 1, c + 8), d - c - 8), t1)
+            t2 = fma(g, load(matrices, (m, k + 1, c + 16), d - c - 16), t2)
+        if d % 2:
+            f = splat(x[i, d - 1])
+            s0 = fma(f, load(matrices, (m, d - 1, c), d - c), s0)
+            s1 = fma(f, load(matrices, (m, d - 1, c + 8), d - c - 8), s1)
+            s2 = fma(f, load(matrices, (m, d - 1, c + 16), d - c - 16), s2)
+        store(out, (o, c), d - c, s0 + t0)
+        store(out, (o, c + 8), d - c - 8, s1 + t1)
+        store(out, (o, c + 16), d - c - 16, s2 + t2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def apply_to_four(matrix, x, i, d, c):
+    """Columns c ... c + 23 of x' A for lines i ... i + 3 of x, the last repeated behind the end.
+
+    Every line of A is loaded once for four products. Returns twelve lanes, three a line of x.
+    """
+    end = len(x) - 1
+    j0, j1, j2, j3 = i, min(i + 1, end), min(i + 2, end), min(i + 3, end)
+    p0 = p1 = p2 = q0 = q1 = q2 = r0 = r1 = r2 = s0 = s1 = s2 = splat(0.0)
+    for k in range(d):
+        u, v = load(matrix, (0, k, c), d - c), load(matrix, (0, k, c + 8), d - c - 8)
+        w = load(matrix, (0, k, c + 16), d - c - 16)
+        f, g, h, e = splat(x[j0, k]), splat(x[j1, k]), splat(x[j2, k]), splat(x[j3, k])
+        p0, p1, p2 = fma(f, u, p0), fma(f, v, p1), fma(f, w, p2)
+        q0, q1, q2 = fma(g, u, q0), fma(g, v, q1), fma(g, w, q2)
+        r0, r1, r2 = fma(h, u, r0), fma(h, v, r1), fma(h, w, r2)
+        s0, s1, s2 = fma(e, u, s0), fma(e, v, s1), fma(e, w, s2)
+    return p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2
