@@ -8,6 +8,7 @@ import torch
 from engine_cells import (
     CELLS,
     ESTIMATORS,
+    LAWS,
     PROBLEMS,
     PROTOCOLS,
     assert_both_engines_agree,
