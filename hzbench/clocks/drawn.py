@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
-from hzbench.core.clock import ROUNDING, ClockFacts, JobTimes, Time
+from hzbench.core.clock import ROUNDING, ClockFacts, Integers, JobTimes, Time, Times
 from hzbench.core.registry import register
 
 _AHEAD = 256  # draws of a worker taken at once
@@ -25,8 +25,8 @@ class DrawnClock(PacedClock):
         """With the law."""
         return replace(super().facts(work, seed), law=self.law)
 
-    def factor(self, uniform: float) -> float:
-        """The draw of mean 1 that a uniform number stands for."""
+    def factor(self, uniform: Times) -> Times:
+        """The draws of mean 1 that uniform numbers stand for."""
         raise NotImplementedError
 
     def timer(self, work: Sequence[float], seed: int) -> DrawnTimer:
@@ -45,9 +45,10 @@ class ExponentialClock(DrawnClock):
 
     law: ClassVar[Literal["exponential", "uniform"]] = "exponential"
 
-    def factor(self, uniform: float) -> float:
+    def factor(self, uniform: Times) -> Times:
         """Inversion."""
-        return -math.log1p(-uniform)
+        found: Times = -np.log1p(-uniform)
+        return found
 
 
 @register("clock", "uniform")
@@ -67,7 +68,7 @@ class UniformClock(DrawnClock):
         """With the spread."""
         return replace(super().facts(work, seed), spread=self.spread)
 
-    def factor(self, uniform: float) -> float:
+    def factor(self, uniform: Times) -> Times:
         """Inversion."""
         return 1 + self.spread * (2 * uniform - 1)
 
@@ -75,24 +76,29 @@ class UniformClock(DrawnClock):
 class DrawnTimer:
     """Times are seconds; draws are taken ahead, `_AHEAD` jobs of a worker at once."""
 
-    rounding = ROUNDING
+    rounding, dtype, drawn = ROUNDING, float, True
 
-    def __init__(self, times: JobTimes, factor: Callable[[float], float], seed: int) -> None:
+    def __init__(self, times: JobTimes, factor: Callable[[Times], Times], seed: int) -> None:
         self.times, self.factor, self.seed = times, factor, seed
         self.computing = [float(each) for each in times.computing]
         self.download = [float(each) for each in times.download]
         self.upload = [float(each) for each in times.upload]
         self.jobs = [0] * len(self.computing)
-        self.drawn: list[list[float]] = [[] for _ in self.computing]
+        self.ahead: list[list[float]] = [[] for _ in self.computing]
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """The start, the way there, the worker's next draw, and the way back."""
-        job, drawn = self.jobs[worker], self.drawn[worker]
+        job, ahead = self.jobs[worker], self.ahead[worker]
         self.jobs[worker] = job + 1
-        if job == len(drawn):
-            drawn += self._draw(worker, job)
-        computing = self.computing[worker] * self.factor(drawn[job])
+        if job == len(ahead):
+            ahead += self._draw(worker, job)
+        computing = self.computing[worker] * ahead[job]
         return float(sent) + self.download[worker] + computing + self.upload[worker]
+
+    def computed(self, nodes: Integers, start: Times, uniforms: Times) -> Times:
+        """The start plus τ_i times the draw."""
+        found: Times = start + np.array(self.computing)[nodes] * self.factor(uniforms)
+        return found
 
     def seconds(self, time: Time) -> float:
         """Itself."""
@@ -107,5 +113,5 @@ class DrawnTimer:
         zero = torch.zeros_like(step)
         keys = replica_keys(self.seed, range(1)).expand(_AHEAD, 2)
         rows = Rows(keys=keys, replica=zero, node=zero + worker, step=step)
-        drawn: list[float] = uniforms(rows, Purpose.CLOCK, 1)[:, 0].tolist()
-        return drawn
+        found: list[float] = self.factor(uniforms(rows, Purpose.CLOCK, 1)[:, 0].numpy()).tolist()
+        return found

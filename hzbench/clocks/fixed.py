@@ -7,9 +7,19 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from hzbench.core.clock import Clock, ClockFacts, JobTimes, Time, exact, per_worker
+from hzbench.core.clock import (
+    Clock,
+    ClockFacts,
+    Integers,
+    JobTimes,
+    Time,
+    Times,
+    exact,
+    per_worker,
+)
 from hzbench.core.registry import register
 
 
@@ -108,16 +118,22 @@ class FixedClock(PacedClock):
 class FixedTimer:
     """Times are whole multiples of one unit."""
 
-    rounding = 0.0
+    rounding, dtype, drawn = 0.0, float, False
 
     def __init__(self, times: JobTimes) -> None:
         self.times = times
+        self.computing = np.array(times.computing, dtype=np.float64)
         self.units_a_second = math.lcm(*(each.denominator for each in times.totals))
         self.durations = [int(each * self.units_a_second) for each in times.totals]
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """The start plus what this worker always takes."""
         return sent + self.durations[worker]
+
+    def computed(self, nodes: Integers, start: Times, uniforms: Times) -> Times:
+        """The start plus τ_i."""
+        del uniforms
+        return start + self.computing[nodes]
 
     def seconds(self, time: Time) -> float:
         """A whole number of units, in seconds, correctly rounded."""

@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from hzbench.clocks.fixed import PacedClock
@@ -17,9 +18,11 @@ from hzbench.core.clock import (
     FINEST,
     ROUNDING,
     ClockFacts,
+    Integers,
     JobTimes,
     PerWorker,
     Time,
+    Times,
     exact,
     per_worker,
 )
@@ -33,7 +36,7 @@ class PowerTimer:
     stay whole, so that equal times are equal.
     """
 
-    rounding = ROUNDING
+    rounding, dtype, drawn = ROUNDING, float, False
 
     def __init__(self, times: JobTimes, exponents: Sequence[float]) -> None:
         self.times, self.exponents = times, exponents
@@ -53,6 +56,14 @@ class PowerTimer:
             return math.inf
         self.last[worker] = (end, done + 1)
         return end + self.upload[worker]
+
+    def computed(self, nodes: Integers, start: Times, uniforms: Times) -> Times:
+        """The start, one unit of work later."""
+        del uniforms
+        p, pace = np.array(self.exponents)[nodes], np.array(self.pace)[nodes]
+        with np.errstate(over="ignore"):
+            found: Times = (start**p + pace) ** (1 / p)
+        return found
 
     def _when(self, work: float, p: float) -> float:
         """The root; square roots are correctly rounded."""
@@ -151,7 +162,7 @@ class IntervalClock(PacedClock):
 class IntervalTimer:
     """V_i piecewise linear, in exact fractions: rounding would jump across whole outages."""
 
-    rounding = 0.0
+    rounding, dtype, drawn = 0.0, object, False
 
     def __init__(
         self, times: JobTimes, rates: Sequence[Sequence[float]], interval: Fraction
@@ -183,8 +194,20 @@ class IntervalTimer:
 
     def arrive(self, worker: int, sent: Time) -> Time:
         """From the start of computing to one unit of work later, and back."""
-        start = Fraction(sent) + self.times.download[worker]
-        end = self.when(worker, self.work(worker, start) + 1) + self.times.upload[worker]
+        end = self.end(worker, Fraction(sent) + self.times.download[worker])
+        return end + self.times.upload[worker]
+
+    def computed(self, nodes: Integers, start: Times, uniforms: Times) -> Times:
+        """The same for many, fractions in and out."""
+        del uniforms
+        jobs = [(int(node), Fraction(at)) for node, at in zip(nodes, start, strict=True)]
+        known = {job: self.end(*job) for job in dict.fromkeys(jobs)}
+        found: Times = np.array([known[job] for job in jobs], dtype=object)
+        return found
+
+    def end(self, worker: int, start: Fraction) -> Fraction:
+        """One unit of work later."""
+        end = self.when(worker, self.work(worker, start) + 1)
         return end if end.denominator <= FINEST else Fraction(round(end * FINEST), FINEST)
 
     def seconds(self, time: Time) -> float:

@@ -11,14 +11,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hzbench.core.component import Component
 
 Time = int | float | Fraction
 ROUNDING = 1e-12  # of times that are floats
+Times = NDArray[Any]
+Integers = NDArray[np.int64]
 FINEST = 1 << 1024  # exact times stay multiples of 1/FINEST, however long links and outages beat
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PerWorker = _Seconds | tuple[_Seconds, ...]
@@ -91,7 +95,7 @@ class JobTimes:
 
 
 class Timer(Protocol):
-    """When jobs arrive. Called once a job, in the order of every worker's starts."""
+    """When jobs end: `arrive` for servers, `computed` for gossip."""
 
     @property
     def times(self) -> JobTimes:
@@ -101,8 +105,28 @@ class Timer(Protocol):
     def rounding(self) -> float:
         """Times that differ by this fraction or less are equal; 0: times are exact."""
 
+    @property
+    def dtype(self) -> type:
+        """Of arrays of times: float, or object where they are fractions."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether every job takes a draw."""
+
     def arrive(self, worker: int, sent: Time) -> Time:
-        """When a job sent to a worker at that time arrives; inf: never."""
+        """When a job sent to a worker at that time arrives; inf: never.
+
+        Called once a job, in the order of every worker's starts.
+        """
+
+    def computed(self, nodes: Integers, start: Times, uniforms: Times) -> Times:
+        """When computing ends that these nodes start then, without links; inf: never.
+
+        Arguments:
+            nodes: int [B].
+            start: [B].
+            uniforms: in [0, 1), read where jobs take a draw, [B].
+        """
 
     def seconds(self, time: Time) -> float:
         """A time in seconds."""

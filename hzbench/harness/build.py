@@ -26,7 +26,6 @@ from hzbench.core.spec import Spec
 from hzbench.core.streams import replica_keys
 from hzbench.engine.population import Group, Population
 from hzbench.harness.combinations import combination_mistakes, size_mistakes
-from hzbench.harness.gossip_seconds import seconds_mistakes
 from hzbench.harness.server import schedule_of
 from hzbench.harness.setting import (
     base_step_sizes,
@@ -35,7 +34,6 @@ from hzbench.harness.setting import (
     method_of,
     network_facts,
     protocol_of,
-    work_of,
 )
 from hzbench.topology.build import build_network
 
@@ -175,14 +173,7 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
 def _clock_mistakes(spec: Spec) -> list[str]:
     if spec.clock is None:
         return []
-    clock, protocol = clock_of(spec), protocol_of(spec, method_of(spec))
-    found = [f"clock.{mistake}" for mistake in clock.mistakes(spec.node_count)]
-    if protocol == "server" or found:
-        return found
-    law = clock.facts(work_of(spec), spec.run.seed).law
-    facts = network_facts(spec)
-    varies = facts.link_failure > 0 or facts.exchange_probability < 1
-    return seconds_mistakes(law, protocol, varies)
+    return [f"clock.{mistake}" for mistake in clock_of(spec).mistakes(spec.node_count)]
 
 
 def _start_mistakes(spec: Spec, problem: Any) -> list[str]:

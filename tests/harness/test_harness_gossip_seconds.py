@@ -1,11 +1,15 @@
 """Simulated seconds of gossip against cases worked by hand."""
 
+from math import log
+
 import networkx as nx
 import numpy as np
 import pytest
+import torch
 
 from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
+from hzbench.core.streams import Purpose, Rows, uniforms
 from hzbench.harness.build import build, build_plan
 from hzbench.harness.run import prepare
 from hzbench.harness.simulate import simulate
@@ -99,9 +103,88 @@ def test_drawn_times_slow_a_barrier_down():
     assert abs(found - mean) < 4 * deviation
 
 
-def test_a_drawn_clock_needs_one_schedule_for_all():
-    with pytest.raises(SpecError, match="got 'exponential' with exchanges that every replica"):
-        prepare(spec_of("pair", clock={"name": "exponential"}))
+def test_links_are_taken_where_something_is_exchanged():
+    """τ = 1, links of 10: K local steps, no exchange at all, and a silent start."""
+    clock = {"name": "fixed", "upload": 7.0, "download": 3.0}
+    spec = spec_of("matrix", steps=8, clock=clock)
+    local = spec.replace(method={"name": "local_sgd", "local_steps": 4})
+    assert seconds(local)[:, 0].tolist() == [0, 1, 2, 3, 14, 15, 16, 17, 28]
+    assert seconds(spec.replace(method="local"))[:, 0].tolist() == list(range(9))
+    silent = spec_of("matrix", steps=4, clock=clock, silent_rounds=2)
+    assert seconds(silent)[:, 0].tolist() == [0, 1, 2, 13, 24]
+    idle = spec_of("matching", steps=4, clock=clock, silent_rounds=3)
+    assert seconds(idle)[:, 0].tolist() == [0, 1, 2, 3, 14]
+
+
+def test_a_coin_decides_on_the_links():
+    clock = {"name": "fixed", "upload": 10.0}
+    spec = spec_of("matrix", steps=30, clock=clock, exchange_probability=0.3)
+    exchanges = build_plan(build(spec), range(3)).exchanges
+    expected = np.cumsum(1 + 10 * exchanges, axis=1).T
+    assert 3 < exchanges.sum() < 60
+    np.testing.assert_array_equal(seconds(spec)[1:], expected)
+
+
+def test_a_failed_link_is_not_waited_for():
+    clock = {"name": "fixed", "seconds": SECONDS, "upload": 0.5}
+    spec = spec_of("matrix", graph="path", clock=clock, link_failure=0.5)
+    plan, found = build_plan(build(spec), range(3)), seconds(spec)
+    for replica in range(3):
+        ready, done = np.zeros(4), 0.0
+        for step in range(6):
+            up = plan.edges[plan.links[replica, step]].tolist()
+            own, after = ready + SECONDS, []
+            for i in range(4):
+                near = [j for e in up if i in e for j in e]
+                after.append(max(own[j] for j in near) + 0.5 if near else own[i])
+            ready = np.array(after)
+            done = max(done, ready.max())
+            assert found[step + 1, replica] == pytest.approx(done)
+
+
+def test_drawn_times_have_addresses():
+    """Pairs of exponential nodes: one draw a replica, node and tick."""
+    spec = spec_of("pair", steps=9, clock={"name": "exponential", "seconds": SECONDS})
+    plan, found = build_plan(build(spec), range(3)), seconds(spec)
+    for replica in range(3):
+        ready, done = [0.0] * 4, 0.0
+        for step, ends in enumerate(plan.pairs[replica].tolist()):
+            rows = Rows(
+                keys=plan.keys[[replica, replica]],
+                replica=torch.tensor([replica, replica]),
+                node=torch.tensor(ends),
+                step=torch.tensor([step, step]),
+            )
+            u = uniforms(rows, Purpose.CLOCK, 1)[:, 0].tolist()
+            own = [ready[i] - SECONDS[i] * log(1 - x) for i, x in zip(ends, u, strict=True)]
+            ready[ends[0]] = ready[ends[1]] = max(own)
+            done = max(done, *ready)
+            assert found[step + 1, replica] == pytest.approx(done)
+
+
+def test_pairs_of_growing_workers():
+    clock = {"name": "power", "seconds": SECONDS, "exponents": [1.0, 2.0, 3.0, 0.5]}
+    spec = spec_of("pair", steps=9, clock=clock)
+    pairs, found = build_plan(build(spec), range(3)).pairs, seconds(spec)
+    for replica in range(3):
+        ready, done = [0.0] * 4, 0.0
+        for step, ends in enumerate(pairs[replica].tolist()):
+            own = []
+            for i in ends:
+                p = clock["exponents"][i]
+                own.append((ready[i] ** p + SECONDS[i]) ** (1 / p))
+            ready[ends[0]] = ready[ends[1]] = max(own)
+            done = max(done, *ready)
+            assert found[step + 1, replica] == pytest.approx(done)
+
+
+@pytest.mark.parametrize("gossip", ["pair", "matching", "matrix"])
+def test_no_outage_is_jumped_by_rounding(gossip):
+    """Half of every .2 s is an outage; jobs of .1 s end as one begins, links of .2 s later."""
+    rates = [[1.0, 0.0]] * 2
+    clock = {"name": "intervals", "rates": rates, "interval": 0.1, "unit": 0.1, "upload": 0.2}
+    spec = spec_of(gossip, steps=300, clock=clock).replace(nodes=[{"count": 2}])
+    np.testing.assert_allclose(seconds(spec)[:, 0], 0.1 * np.array([0, *range(3, 1200, 4)]))
 
 
 def test_work_without_a_clock_is_a_mistake():
