@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from hzbench.core.constants import Constants
 from hzbench.core.registry import register
 from hzbench.problems.arrays import when
-from hzbench.problems.convexity import least_curvature
+from hzbench.problems.convexity import least_of_rows
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
+_REFINEMENTS = 5
 
 
 @register("problem", "ridge")
@@ -41,13 +44,11 @@ class RidgeComponent(LinearModelComponent):
         )
 
     def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
-        """Optimum by one linear solve; noise and heterogeneity are those at the optimum."""
+        """Optimum by one factorisation; noise and heterogeneity are those at the optimum."""
         penalty = self.regularization
-        hessian, cross = _mean_hessian(shares, penalty), shares.cross_moments.mean(axis=0)
-        optimum = np.linalg.solve(hessian, cross)
-        optimum = optimum + np.linalg.solve(hessian, cross - hessian @ optimum)
+        optimum = _optimum(shares, penalty)
         convexity = _convexity(shares, penalty)
-        gradient = hessian @ optimum - cross
+        gradient = _gradient(shares, optimum, penalty)
         largest = float(shares.curvatures.max()) + penalty
         lengths = (shares.features[np.unique(shares.flat)] ** 2).sum(axis=1)
         certificate = float(gradient @ gradient) / (2 * convexity)
@@ -66,7 +67,7 @@ class RidgeComponent(LinearModelComponent):
             how={
                 "smoothness": f"largest eigenvalue of the nodes' Hessians: {shares.how_largest}",
                 "sample_smoothness": "exact: largest |a|² + λ",
-                "strong_convexity": "exact: least eigenvalue of the mean Hessian",
+                "strong_convexity": "least eigenvalue of the mean aa', 0 within rounding, plus λ",
                 "polyak_lojasiewicz": "strong convexity",
                 "noise": "exact, from the rows",
                 "heterogeneity": "exact, from the rows",
@@ -78,12 +79,38 @@ class RidgeComponent(LinearModelComponent):
 
 
 def _convexity(shares: Shares, penalty: float) -> float:
-    return least_curvature(shares.second_moments.mean(axis=0), penalty)
+    return least_of_rows(shares.features, shares.row_weights, penalty)
 
 
-def _mean_hessian(shares: Shares, penalty: float) -> Array:
-    mean = shares.second_moments.mean(axis=0)
-    return np.asarray(mean + penalty * np.eye(len(mean)))
+def _optimum(shares: Shares, penalty: float) -> Array:
+    """x* by QR of the rows, fewer than d in their span, then steps R⁻¹R⁻ᵀ∇f that shorten ∇f.
+
+    H = Σ w aa' + λI is never formed, so that a λ far below its rounding counts.
+
+    Source: Björck, "Numerical methods for least squares problems", 1996, sections 2.4 and 2.6.
+    """
+    count, d = shares.features.shape
+    if count < d:
+        basis, lengths = np.linalg.qr(shares.features.T)
+        within = replace(shares, features=np.ascontiguousarray(lengths.T))
+        return np.asarray(basis @ _optimum(within, penalty))
+    root = np.sqrt(shares.row_weights)
+    stacked = np.vstack([root[:, None] * shares.features, np.sqrt(penalty) * np.eye(d)])
+    q, factor = np.linalg.qr(stacked)
+    x = solve_triangular(factor, (root * shares.targets) @ q[:count])
+    gradient = _gradient(shares, x, penalty)
+    for _ in range(_REFINEMENTS):
+        new = x - solve_triangular(factor, solve_triangular(factor, gradient, trans="T"))
+        ahead = _gradient(shares, new, penalty)
+        if not np.linalg.norm(ahead) < np.linalg.norm(gradient):
+            break
+        x, gradient = new, ahead
+    return np.asarray(x)
+
+
+def _gradient(shares: Shares, x: Array, penalty: float) -> Array:
+    residual = shares.features @ x - shares.targets
+    return np.asarray((shares.row_weights * residual) @ shares.features + penalty * x)
 
 
 def _value(shares: Shares, x: Array, penalty: float) -> float:

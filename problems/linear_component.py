@@ -11,6 +11,7 @@ from pydantic import Field
 from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.machine import memory
 from hzbench.core.problem import Placement, Problem
 from hzbench.problems.arrays import (
     Initial,
@@ -78,8 +79,11 @@ class LinearModelComponent(StartedComponent):
         if found:
             return found + self._partition_mistakes(None, placement)
         features, targets = self._table()
-        found += self._partition_mistakes(targets, placement)
         dimension = self.unknowns(features, targets)
+        found = self._size_mistakes(features, dimension, placement.nodes)
+        if found:
+            return found
+        found = self._partition_mistakes(targets, placement)
         found += self.start_mistakes(placement.nodes, dimension)
         try:
             return found or self.instance_mistakes(self._shares(placement))
@@ -173,6 +177,19 @@ class LinearModelComponent(StartedComponent):
         found += array_mistakes("features", self.features, (max(rows, 1), max(columns, 1)))
         found += array_mistakes("targets", self.targets, (max(rows, 1),))
         return found or target_mistakes(self.target_kind, array(self.targets))
+
+    def _size_mistakes(self, features: Array, dimension: int, nodes: int) -> list[str]:
+        """Copies of the rows, points of the nodes, and of squared losses a d × d matrix a node."""
+        squares = (nodes + 3) * dimension**2 if self.loss == "squared" else 0
+        needed = 8 * (4 * features.size + 4 * nodes * dimension + squares)
+        rows, columns = features.shape
+        return when(
+            needed > memory(),
+            f"got {rows} rows of {columns} features, which take {needed / 2**30:.3g} GiB on "
+            f"{nodes} nodes{' with a d × d matrix each' if squares else ''}; expected less than "
+            f"the {memory() / 2**30:.3g} GiB of this machine; take fewer features"
+            f"{', or a loss that is not squared' if squares else ' or rows'}",
+        )
 
     def _read_mistakes(self) -> list[str]:
         """What is wrong with a named data set, or with drawn rows, for this loss."""

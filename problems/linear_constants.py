@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
-from hzbench.problems.convexity import least_curvature
+from hzbench.problems.convexity import least_of_rows
 from hzbench.problems.losses import Loss
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.reference import Minimum, minimum_of, tenfold
@@ -62,20 +62,30 @@ class LinearFacts:
 
     def solve(self) -> tuple[Array, float, Constants]:
         """Optimum [d] (empty: unknown, or one of several), bound on f(optimum) − f*, constants."""
-        found = self._minimum()
+        found = self.minimise()
         optimum = found.optimum if self._is_unique else np.zeros(0)
         return optimum, found.gap, self._constants(found)
 
-    def _minimum(self) -> Minimum:
+    def minimise(self) -> Minimum:
+        """The minimum, where there is one to find."""
         if self._is_explained and self.known is not None:
             how = "closed form: every loss is 0, its least value, at the truth"
             how += "" if self._is_unique else ", one of several minimisers"
             return Minimum(optimum=self.known, value=0.0, gap=0.0, how=how)
         if not self.convexity > 0:
             return Minimum()
+        if self.penalty is None and self.shares.features.shape[0] < self.shares.features.shape[1]:
+            return self._minimum_of_wide()
         wider = tenfold(max(1.0, self.loss.width), self.loss.width)
         softer = [replace(self, loss=replace(self.loss, width=width)) for width in wider]
         return minimum_of(self, softer, self.shares.features.shape[1], self.convexity)
+
+    def _minimum_of_wide(self) -> Minimum:
+        """With fewer rows than columns x* lies in their span (λ > 0): as many unknowns as rows."""
+        basis, lengths = np.linalg.qr(self.shares.features.T)
+        shares = replace(self.shares, features=np.ascontiguousarray(lengths.T))
+        found = replace(self, shares=shares, known=None).minimise()
+        return replace(found, optimum=basis @ found.optimum) if found.optimum.size else found
 
     @property
     def _is_explained(self) -> bool:
@@ -87,8 +97,8 @@ class LinearFacts:
         """Whether there is one minimiser: μ > 0, or all margins known and rows that span R^d."""
         if not self._is_explained:
             return self.convexity > 0
-        moments = self.shares.second_moments.mean(axis=0)
-        return self.loss.identified and least_curvature(moments) > 0
+        spans = least_of_rows(self.shares.features, self.shares.row_weights) > 0
+        return self.loss.identified and spans
 
     def _constants(self, found: Minimum) -> Constants:
         noise, noise_holds = self._noise(found.optimum)
@@ -143,8 +153,8 @@ class LinearFacts:
         """μ of f; negative: weakly convex only; 0 where it is within rounding of 0."""
         low = self.loss.curvatures(self.shares.targets)[0]
         extra = 0.0 if self.penalty is None else self.penalty.curvatures[0]
-        data = self._weighted(low).mean(axis=0) if low.any() else np.zeros((1, 1))
-        return least_curvature(data, self.regularization, extra)
+        weights = self.shares.row_weights * low
+        return least_of_rows(self.shares.features, weights, self.regularization, extra)
 
     @cached_property
     def _sizes(self) -> Array:
@@ -211,11 +221,6 @@ class LinearFacts:
         """φ'_j a_j, shape [N, d]."""
         slopes = self._at("slope", self.shares.features @ x)
         return np.asarray(slopes[:, None] * self.shares.features)
-
-    def _weighted(self, weights: Array) -> Array:
-        """Mean of w_j a_j a_j' over M_i, shape [m, d, d]."""
-        a = self.shares.features
-        return np.stack([a[r].T @ (weights[r, None] * a[r]) / len(r) for r in self.shares.distinct])
 
     def _penalty_slope(self, x: Array) -> Array:
         extra = 0.0 if self.penalty is None else self._extra("slope", x)

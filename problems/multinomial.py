@@ -18,7 +18,7 @@ from hzbench.problems.examples import Table, Words, load_examples
 from hzbench.problems.linear_component import LinearModelComponent
 from hzbench.problems.losses import Targets
 from hzbench.problems.multinomial_model import MultinomialModel, ValidatedMultinomial
-from hzbench.problems.reference import Minimum, certified, minimum_of, quasi_newton
+from hzbench.problems.reference import Minimum, minimum_of
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
@@ -42,6 +42,7 @@ class MultinomialComponent(LinearModelComponent):
         {"hold_out": True, "regularization": 0.1},
     )
     label: ClassVar[str] = "multinomial"
+    loss: ClassVar[str] = "multinomial"
     data: Words = Field("iris", description="data set of classes: a name or a table")
     classes: tuple[int, ...] = Field((), description="classes kept, in this order; none: all")
     regularization: float = Field(
@@ -152,10 +153,7 @@ class _Objective:
     def solve(self) -> Minimum:
         """The minimum, by Newton's method where the Hessian fits."""
         d = self.classes * self._a.shape[1]
-        if d <= _DENSE:
-            return minimum_of(self, (), d, self._penalty)
-        x = quasi_newton(self.value, self.gradient, np.zeros(d))
-        return certified(self.value, self.gradient, x, self._penalty, "L-BFGS")
+        return minimum_of(self, (), d, self._penalty, dense=_DENSE)
 
     def value(self, x: Array) -> float:
         top, z, terms = self._terms(x)

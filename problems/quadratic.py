@@ -27,11 +27,12 @@ from hzbench.problems.arrays import (
     raise_mistakes,
     when,
 )
-from hzbench.problems.convexity import least_curvature
+from hzbench.problems.convexity import ROUNDING, least_curvature
 from hzbench.problems.quadratic_model import QuadraticProblem
 from hzbench.problems.starting import StartedComponent
 
 Array = NDArray[np.float64]
+_LEAST = 1e-150  # eigenvalues below leave no room for the squares of what is divided by them
 _EXCLUSIVE = (
     ("hessian", ("hessians", "spectrum", "rotation", "strong_convexity", "smoothness")),
     ("hessians", ("spectrum", "rotation", "strong_convexity", "smoothness")),
@@ -127,6 +128,7 @@ class QuadraticComponent(StartedComponent):
             initial=self.starts(n, d),
             device=placement.device,
             dtype=placement.dtype,
+            edges=self._edges(d),
         )
 
     def _dimension(self) -> int | None:
@@ -167,7 +169,8 @@ class QuadraticComponent(StartedComponent):
         ]
 
     def _value_mistakes(self, d: int) -> list[str]:
-        found = self._noise_mistakes() + self._spectrum_mistakes() + self._rotation_mistakes(d)
+        spectrum = self._spectrum_mistakes() or self._rounding_mistakes(d)
+        found = self._noise_mistakes() + spectrum + self._rotation_mistakes(d)
         for name, value in (("hessian", self.hessian), ("hessians", self.hessians)):
             if value is not None:
                 matrices = array(value).reshape(-1, d, d)
@@ -208,6 +211,22 @@ class QuadraticComponent(StartedComponent):
             mu > smooth,
             f"got strong_convexity {mu:g} above smoothness {smooth:g}; expected at most that; "
             "lower it or raise smoothness",
+        )
+
+    def _rounding_mistakes(self, d: int) -> list[str]:
+        """Eigenvalues that no full matrix of doubles has; a diagonal one holds nearly all."""
+        edges = self._edges(d)
+        if edges is None:
+            return []
+        least, largest = edges
+        full = d > 1 and (self.rotation is not False or self._chained(d))
+        floor = ROUNDING * largest if full else _LEAST
+        return when(
+            not least > floor,
+            f"got eigenvalues from {least:.4g} to {largest:.4g} of a "
+            f"{'full' if full else 'diagonal'} Hessian; expected the least above {floor:.4g}, "
+            "since doubles lose it below; raise strong_convexity or spectrum"
+            f"{', or drop rotation' if full else ''}",
         )
 
     def _rotation_mistakes(self, d: int) -> list[str]:
@@ -253,6 +272,16 @@ class QuadraticComponent(StartedComponent):
             return np.geomspace(low, high, d)
         exponent = np.log(high / low) / np.log(d)
         return np.asarray(high * np.arange(d, 0, -1.0) ** -exponent)
+
+    def _edges(self, d: int) -> tuple[float, float] | None:
+        """Least and largest eigenvalue that the spec states, None with Hessians of its own."""
+        if self.hessian is not None or self.hessians is not None:
+            return None
+        if self._chained(d):
+            low = self.strong_convexity
+            return self.smoothness / 10 if low is None else low, self.smoothness
+        eigenvalues = self._eigenvalues(d)
+        return float(eigenvalues.min()), float(eigenvalues.max())
 
     def _chained(self, d: int) -> bool:
         """Whether the Hessian is the tridiagonal worst case."""
@@ -305,7 +334,7 @@ def _haar(seed: int, d: int) -> Array:
 def _mean_mistakes(name: str, matrices: Array) -> list[str]:
     least = least_curvature(matrices.mean(axis=0))
     return when(
-        not least > 0,
+        not least > _LEAST,
         f"got {name} whose mean has the eigenvalue {least:.3g}; expected a positive definite "
         "mean (a unique optimum); add a multiple of the identity",
     )

@@ -91,7 +91,7 @@ class QuadraticProblem:
     @cached_property
     def constants(self) -> Constants:
         """Exact; heterogeneity holds everywhere only when all nodes share one Hessian."""
-        mean, shared = self._mean_hessian, len(self.hessians) == 1
+        shared = len(self.hessians) == 1
         least, largest = self._edges
         node_gradients = self._times_hessian(self.optimum) - self.linear
         return Constants(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hzbench.core.structure import GeneralizedLinear
 
 Array = NDArray[np.float64]
+DENSE = 3000
 _CLOSE = 1e-9  # of 1 + |f*|: the largest certified gap that may pass for f*
 
 
@@ -46,17 +47,23 @@ class Smooth(Protocol):
         """∇²f(x), shape [d, d]."""
 
 
-def minimum_of(f: Smooth, softer: Iterable[Smooth], d: int, convexity: float) -> Minimum:
-    """The minimum of a strongly convex f by Newton's method from 0.
+def minimum_of(
+    f: Smooth, softer: Iterable[Smooth], d: int, convexity: float, dense: int = DENSE
+) -> Minimum:
+    """The minimum of a strongly convex f by Newton's method from 0, or L-BFGS in many dimensions.
 
-    Where that ends early, again through softer functions, each started at the end of the last.
+    Where Newton's ends early, again through softer functions, each started at the end of the last.
 
     Arguments:
         f: what is minimised.
         softer: functions of the same kind with wider corners, the softest first.
         d: dimension.
         convexity: μ > 0 of f.
+        dense: the most dimensions in which a Hessian is formed.
     """
+    if d > dense:
+        x = quasi_newton(f.value, f.gradient, np.zeros(d))
+        return certified(f.value, f.gradient, x, convexity, "L-BFGS")
     x = newton(f.value, f.gradient, f.hessian, np.zeros(d))
     found, stages = certified(f.value, f.gradient, x, convexity, "Newton's method"), [*softer]
     if found.optimum.size or not stages:
