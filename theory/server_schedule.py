@@ -23,6 +23,10 @@ MUTANTS = (
     "threshold_plus_one",
     "stale_counted_twice",
     "old_point_sent",
+    "links_ignored",
+    "wrong_pace",
+    "wrong_adaptive",
+    "stops_one_late",
 )
 
 

@@ -116,11 +116,11 @@ class Ringmaster(ServerMethod):
                 server.update({job.sample: 1.0})
             server.send(job.worker)
             if fresh and self.stops:
-                self._restart(server)
+                self.restart_stale(server)
 
         return receive
 
-    def _restart(self, server: Server) -> None:
+    def restart_stale(self, server: Server) -> None:
         """Restart every job whose delay has reached the threshold, by worker."""
         oldest = server.version - known(self.delay_threshold)
         late = [w for w, job in server.running.items() if job.version <= oldest]
