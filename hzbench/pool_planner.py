@@ -2,6 +2,7 @@
 
 The server waits for nobody, so what counts of a worker is how much information it delivers a
 second: 1/(τ ν), τ its seconds an estimate and ν = κσ²/ε + ω its noise at the target ε of E|∇f|².
+Who is slow may also be left out: max τ falls, and the rate with it.
 Closed forms are in theory/hybrid_pools.py; they are upper bounds up to constants, whose ratios runs
 confirm where noise decides.
 """
@@ -10,17 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, inf
+from typing import Literal
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.structure import Difference, DifferenceLaw, DirectionLaw
 from hzbench.theory.hybrid_pools import (
     best_weight,
+    equilibrium_time_homogeneous,
     noise_factors,
     pool_time_ratio,
     straggler_switch,
     zeroth_order_alone,
 )
 
+Pool = Literal["gradients", "helpers", "all"]
 LEAST_GAIN = 1.01  # speed-up from which joining is worth a word
 
 
@@ -31,7 +35,7 @@ class PoolQuestion:
     Attributes:
         first, zeroth: n_1 workers with gradients, n_0 without that could join.
         dimension: d.
-        noise: σ², trace of the covariance of a gradient.
+        noise: σ², trace of the covariance of a gradient; 0: exact gradients.
         target: ε of E|∇f|².
         heterogeneity: ζ² = |∇f_i(x*)|²; above 0 every worker has data of its own.
         directions, difference: of the random vectors.
@@ -64,14 +68,19 @@ class PoolQuestion:
             for name, value in counts.items()
             if value < 1
         ]
-        names = ("noise", "target", "gradient_cost", "function_cost")
+        names = ("target", "gradient_cost", "function_cost")
         wrong = [f"{name} = {getattr(self, name):g}" for name in names if not self._sound(name)]
         if wrong:
             found.append(f"got {', '.join(wrong)}; expected finite numbers above 0; correct them")
-        if not 0 <= self.heterogeneity < inf:
+        found += [
+            f"got {name} = {getattr(self, name):g}; expected a finite number from 0 on; correct it"
+            for name in ("noise", "heterogeneity")
+            if not 0 <= getattr(self, name) < inf
+        ]
+        if self.noise == 0 < self.heterogeneity:
             found.append(
-                f"got heterogeneity = {self.heterogeneity:g}; expected a finite number from 0 on; "
-                "correct it"
+                "got noise = 0 with heterogeneity; expected noise above 0 there, since the rule "
+                "compares ζ² with σ²; raise it"
             )
         if found:
             raise UserMistakeError("\n".join(found))
@@ -110,8 +119,10 @@ class PoolOption:
         weight: of an estimate where a gradient has 1, by 1/ν at the target: R/(κR + ω), R = σ²/ε.
         helps_from: n_0 from which equal weights help (P1).
         alone_from: n_0 from which zeroth-order workers alone win without noise (P2); inf: never.
-        speed_up: of all together at the target with these weights, by equilibrium times
-            max τ + (Σ 1/(τ ν))⁻¹; different data: nan.
+        speed_up: of the best pool at the target with these weights over the gradients alone, by
+            equilibrium times min_m [τ_(m) + (Σ_{i<=m} 1/(τ_i ν_i))⁻¹]; at least 1; different data:
+            nan.
+        pool: who takes part in it.
         straggler_from: n from which the slowest worker should leave gradients, if it is slower
             than the next by 1/c at least (P3); same data: nan.
     """
@@ -127,6 +138,7 @@ class PoolOption:
     helps_from: int
     alone_from: float
     speed_up: float
+    pool: Pool
     straggler_from: float
 
 
@@ -158,7 +170,10 @@ def _option(question: PoolQuestion, m: int) -> PoolOption:
     x = question.zeroth / (c * question.first)
     ratio = question.noise / question.target
     different = question.heterogeneity > 0
-    factor = found.factor + found.growth * question.heterogeneity / question.noise
+    factor = found.factor
+    if different:
+        factor += found.growth * question.heterogeneity / question.noise
+    pool, speed_up = _best_pool(question, m, factor, found.growth)
     return PoolOption(
         samples=m,
         cost=c,
@@ -170,7 +185,8 @@ def _option(question: PoolQuestion, m: int) -> PoolOption:
         weight=ratio / (factor * ratio + found.growth),
         helps_from=max(1, floor(c * question.first * (factor - 2)) + 1),
         alone_from=zeroth_order_alone(found.growth, c),
-        speed_up=float("nan") if different else _speed_up(question, m, factor, found.growth),
+        speed_up=float("nan") if different else speed_up,
+        pool=pool,
         straggler_from=_whole(straggler_switch(factor, c, ratio)) if different else float("nan"),
     )
 
@@ -180,14 +196,17 @@ def _whole(limit: float) -> float:
     return limit if limit == inf else float(floor(limit) + 1)
 
 
-def _speed_up(question: PoolQuestion, m: int, factor: float, growth: float) -> float:
-    """Equilibrium time of the gradients alone over that of all together."""
-    R = question.noise / question.target
-    gradient, helper = question.gradient_cost, question.seconds(m)
-    rate = question.first / (gradient * R)
-    alone = gradient + 1.0 / rate
-    rate += question.zeroth / (helper * (factor * R + growth))
-    return alone / (max(gradient, helper) + 1.0 / rate)
+def _best_pool(question: PoolQuestion, m: int, factor: float, growth: float) -> tuple[Pool, float]:
+    """Who should take part, and the equilibrium time of the gradients alone over theirs."""
+    R, n1, n0 = question.noise / question.target, question.first, question.zeroth
+    gradients, weights = [question.gradient_cost] * n1, [R] * n1
+    helpers, theirs = [question.seconds(m)] * n0, [factor * R + growth] * n0
+    alone = equilibrium_time_homogeneous(gradients, weights)
+    together = equilibrium_time_homogeneous(gradients + helpers, weights + theirs)
+    if together >= alone:
+        return "gradients", 1.0
+    without = equilibrium_time_homogeneous(helpers, theirs)
+    return "helpers" if without <= together else "all", alone / together
 
 
 def _join(question: PoolQuestion, best: PoolOption) -> str:
@@ -195,6 +214,12 @@ def _join(question: PoolQuestion, best: PoolOption) -> str:
         return (
             f"No: at E|∇f|² = {question.target:g} the whole pool is at most 1 % faster than the "
             f"{question.first} workers with gradients alone."
+        )
+    if best.pool == "helpers":
+        return (
+            f"Yes: let the {question.zeroth} without gradients work alone, with m = "
+            f"{best.samples}; expect {best.speed_up:.3g} times the speed of the {question.first} with gradients at "
+            f"E|∇f|² = {question.target:g}, which those would only hold up."
         )
     return (
         f"Yes: let all {question.zeroth} join with m = {best.samples}, each estimate with weight "

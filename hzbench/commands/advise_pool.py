@@ -79,7 +79,9 @@ _COLUMNS_ALIKE = {
     "helps from n0": _number("helps_from"),
     "best w": _number("weight"),
     "time": _number("ratio_weighted"),
+    "alone from n0": _number("alone_from"),
     "speed": _number("speed_up"),
+    "of": lambda option: option.pool,
 }
 _COLUMNS_DIFFERENT = {
     "m": None,
@@ -90,6 +92,7 @@ _COLUMNS_DIFFERENT = {
 _ALIKE = (
     "c, κ: seconds and noise of an estimate over those of a gradient; x: estimates per gradient; "
     "w: weight of one where a gradient has 1; times over that of the gradients alone where noise "
-    "decides; speed: of all together at the target, by equilibrium times."
+    "decides; alone: without noise helpers win by themselves above that n0; speed: of the best "
+    "pool (gradients, helpers or all) at the target, by equilibrium times."
 )
 _DIFFERENT = "c, κ: seconds and noise of an estimate over those of a gradient, at the optimum."

@@ -39,12 +39,43 @@ def test_the_speed_at_a_target_is_at_most_that_where_noise_decides():
     ].speed_up == pytest.approx(4.0, rel=1e-3)
 
 
-def test_weights_and_speed_are_those_of_all_together_at_the_target():
-    """R = 1: ν = 1 for gradients, 23 for helpers; 3 + 3/4 against 3 + (4/3 + 96/46)⁻¹."""
-    question = PoolQuestion(zeroth=96, noise=0.01, target=0.01, **GAUSSIAN)
-    option = advise_pool(question).options[0]
-    assert option.weight == pytest.approx(1 / 23)
-    assert option.speed_up == pytest.approx(3.75 / (3 + 1 / (4 / 3 + 96 / 46)))
+@pytest.mark.parametrize(
+    ("zeroth", "noise", "pool", "time"),
+    [
+        (96, 0.01, "helpers", 2 + 46 / 96),  # all together: 3 + (4/3 + 96/46)⁻¹ = 3.29
+        (96, 10.0, "all", 3 + 1 / (4 / 3000 + 96 / (2 * 12011))),  # R = 1000, ν = 12011
+        (2, 0.01, "all", 3 + 1 / (4 / 3 + 2 / 46)),
+        (2, 0.0, "gradients", 3.0),  # exact gradients: 2 (1 + 11/2) > 3
+        (96, 0.0, "helpers", 2 * (1 + 11 / 96)),  # P2: more than c ω/(1 − c) = 22
+    ],
+)
+def test_who_should_take_part_at_the_target(zeroth, noise, pool, time):
+    """ε = .01; gradients of 3 s and ν = R, helpers of 2 s and ν = 12 R + 11."""
+    question = PoolQuestion(zeroth=zeroth, noise=noise, target=0.01, **GAUSSIAN)
+    option, R = advise_pool(question).options[0], noise / 0.01
+    assert option.weight == pytest.approx(R / (12 * R + 11))
+    assert option.speed_up == pytest.approx((3 + 3 * R / 4) / time)
+    assert option.pool == pool
+    assert option.alone_from == pytest.approx(22)
+
+
+def test_helpers_that_gradients_would_only_hold_up():
+    """Two gradients of 30 s against 500 helpers of .2 s, R = 2: 60 s against .2 + .2·35/500."""
+    question = PoolQuestion(
+        **{**GAUSSIAN, "first": 2}, zeroth=500, gradient_cost=30.0, function_cost=0.1,
+        noise=1.0, target=0.5,
+    )  # fmt: skip
+    advice = advise_pool(question)
+    assert advice.options[0].speed_up == pytest.approx(60 / (0.2 + 0.014))
+    assert "let the 500 without gradients work alone" in advice.sentence
+    assert "expect 280 times the speed" in advice.sentence
+
+
+def test_helpers_that_are_slower_than_gradients_are_left_out():
+    question = PoolQuestion(first=2, zeroth=5, dimension=20, gradient_cost=1.0, function_cost=4.0)
+    advice = advise_pool(question)
+    assert {option.speed_up for option in advice.options if option.pool == "gradients"} == {1.0}
+    assert min(option.speed_up for option in advice.options) == 1.0
 
 
 def test_without_noise_nobody_needs_to_join():
@@ -70,6 +101,7 @@ def test_the_command_prints_a_table_and_json(shell):
     )
     assert code == 0
     assert "Yes: let all 96 join with m = 1" in text
+    assert "alone from n0" in text
     found = shell("advise", "--server", "--first=4", "--zeroth=96", "--dimension=10", "--json")
     assert json.loads(found[1])["options"][0]["helps_from"] == 22  # sphere: κ = d = 10
 
@@ -95,3 +127,5 @@ def test_mistakes_of_the_command(shell, options, sentence):
 def test_every_wrong_number_comes_in_one_message():
     with pytest.raises(UserMistakeError, match=r"zeroth = 0[\s\S]*target = -1[\s\S]*heterogeneity"):
         PoolQuestion(first=1, zeroth=0, dimension=2, target=-1, heterogeneity=-3.0)
+    with pytest.raises(UserMistakeError, match="got noise = 0 with heterogeneity"):
+        PoolQuestion(first=1, zeroth=1, dimension=2, noise=0.0, heterogeneity=1.0)
