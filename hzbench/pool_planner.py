@@ -217,9 +217,10 @@ def _join(question: PoolQuestion, best: PoolOption) -> str:
         )
     if best.pool == "helpers":
         return (
-            f"Yes: let the {question.zeroth} without gradients work alone, with m = "
-            f"{best.samples}; expect {best.speed_up:.3g} times the speed of the {question.first} with gradients at "
-            f"E|∇f|² = {question.target:g}, which those would only hold up."
+            f"Yes: let the {question.zeroth} without gradients work alone, with "
+            f"m = {best.samples}; expect {best.speed_up:.3g} times the speed of the "
+            f"{question.first} with gradients at E|∇f|² = {question.target:g}, which those would "
+            "only hold up."
         )
     return (
         f"Yes: let all {question.zeroth} join with m = {best.samples}, each estimate with weight "

@@ -81,7 +81,6 @@ _COLUMNS_ALIKE = {
     "time": _number("ratio_weighted"),
     "alone from n0": _number("alone_from"),
     "speed": _number("speed_up"),
-    "of": lambda option: option.pool,
 }
 _COLUMNS_DIFFERENT = {
     "m": None,
