@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def locate(names: Sequence[str], places: Sequence[str] = ("",)) -> Path:
             f"or {VARIABLE} (nothing is downloaded)"
         )
     folder = Path(named)
-    if not folder.is_dir():
+    if not _holds(folder.is_dir):
         raise UserMistakeError(
             f"got the data folder {folder}, which is no folder; expected one with {names[0]}; "
             f"correct --data or {VARIABLE}"
         )
     tried = [folder / place / name for place in places for name in names]
-    found = next((path for path in tried if path.is_file()), None)
+    found = next((path for path in tried if _holds(path.is_file)), None)
     if found is None:
         inside = ", ".join(f"{place}/" for place in places if place)
         raise UserMistakeError(
@@ -65,9 +65,19 @@ def content(path: Path) -> bytes:
         raise broken(path, f"(cannot be read: {error.strerror})", "a readable file") from None
 
 
-def broken(path: Path, got: str, expected: str) -> UserMistakeError:
+def _holds(check: Callable[[], bool]) -> bool:
+    """What a path is asked; no where the system refuses its name (too long) or its folder."""
+    try:
+        return check()
+    except OSError:
+        return False
+
+
+def broken(
+    path: Path, got: str, expected: str, remedy: str = "take the published file"
+) -> UserMistakeError:
     """A file that is not what it should be."""
-    return UserMistakeError(f"got {path} {got}; expected {expected}; take the published file")
+    return UserMistakeError(f"got {path} {got}; expected {expected}; {remedy}")
 
 
 def digest(path: Path) -> str:

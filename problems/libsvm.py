@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,11 +12,21 @@ from pydantic import Field
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.registry import register
-from hzbench.problems.examples import DataSet, Examples, Table, every_fifth_aside
+from hzbench.problems.examples import (
+    Array,
+    Classes,
+    DataSet,
+    Examples,
+    Table,
+    every_fifth_aside,
+)
 from hzbench.problems.folder import broken, locate
 from hzbench.problems.labels import class_mistake
 
 _MOST = 2**28  # numbers in a dense table: 2 GiB
+_CORRECT = "correct its targets, or take another file"
+_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")  # how files of gzip, bzip2 and xz begin
+_LONG = 120
 
 
 @register("data", "libsvm")
@@ -47,15 +58,16 @@ class Libsvm(DataSet):
         (inputs, targets), *others = self._tables()
         found = class_mistake(targets)
         if found is not None:
-            raise broken(self.files()[0], f"with {found[0]}", found[1])
+            raise broken(self.files()[0], f"with {found[0]}", found[1], _CORRECT)
         known = np.unique(targets)
         labels = np.searchsorted(known, targets)
         if not others:
-            return every_fifth_aside(inputs, labels, classes=len(known))
+            return self._split(inputs, labels, len(known))
         ((aside, beside),) = others
         if not np.isin(beside, known).all():
             other = beside[~np.isin(beside, known)][0]
-            raise broken(self.files()[1], f"with the target {other:g}", f"those of {self.file}")
+            targets_of = f"those of {self.file}"
+            raise broken(self.files()[1], f"with the target {other:g}", targets_of, _CORRECT)
         return Examples(
             inputs=inputs,
             targets=labels,
@@ -87,8 +99,8 @@ class Libsvm(DataSet):
             found = load_svmlight_files([*map(str, files)], n_features=self.features)
         except (ValueError, EOFError, OSError, OverflowError, zlib.error) as error:
             raise UserMistakeError(
-                f"got {told}, which cannot be read ({error}); expected lines "
-                "`target index:value ...`; take whole files, or raise features"
+                f"got {told}, which cannot be read ({_shown(files, error)}); expected lines "
+                f"`target index:value ...`; {_remedy(files, error)}"
             ) from None
         parts = list(zip(found[::2], found[1::2], strict=True))
         return [self._dense(path, *part) for path, part in zip(files, parts, strict=True)]
@@ -97,9 +109,57 @@ class Libsvm(DataSet):
         rows, columns = sparse.shape
         wanted = self.rows if path == self.files()[0] else None
         if rows != (wanted or max(rows, 1)):
-            raise broken(path, f"with {rows} rows", f"{wanted or 'at least one'}")
+            remedy = "correct rows, or take the whole file" if wanted else "take another file"
+            raise broken(path, f"with {rows} rows", f"{wanted or 'at least one'}", remedy)
         if rows * columns > _MOST:
             raise broken(
-                path, f"with {rows}×{columns} numbers", f"at most {_MOST} in a dense table"
+                path,
+                f"with {rows}×{columns} numbers",
+                f"at most {_MOST} in a dense table",
+                "leave out rows, or number the features that occur 1, 2, ...",
             )
         return sparse.toarray(), np.asarray(targets, dtype=np.float64)
+
+    def _split(self, inputs: Array, labels: Classes, classes: int) -> Examples:
+        """Every fifth row of each class aside.
+
+        Raises:
+            UserMistakeError: no class has five.
+        """
+        most = int(np.bincount(labels).max())
+        if most < 5:
+            raise broken(
+                self.files()[0],
+                f"with at most {most} rows of a class, so that none is kept aside",
+                "5 of some class",
+                "name a second file with test, or take more rows",
+            )
+        return every_fifth_aside(inputs, labels, classes=classes)
+
+
+def _shown(files: Sequence[Path], error: Exception) -> str:
+    packed = _packed(files)
+    if packed is not None:
+        return f"{packed.name} is compressed and does not end in .gz or .bz2"
+    text = str(error)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
+
+
+def _remedy(files: Sequence[Path], error: Exception) -> str:
+    if _packed(files) is not None:
+        return "unpack it, or name it as it is packed"
+    if "n_features" in str(error):
+        return "raise features"
+    if isinstance(error, (ValueError, OverflowError)) and not isinstance(error, UnicodeError):
+        return "correct that line (one target; whole indices from 1 on, ascending)"
+    return "take the whole file"
+
+
+def _packed(files: Sequence[Path]) -> Path | None:
+    """The first file that is compressed, but not by its name."""
+    for path in files:
+        if path.suffix not in (".gz", ".bz2"):
+            with path.open("rb") as file:
+                if file.read(6).startswith(_MAGIC):
+                    return path
+    return None

@@ -21,6 +21,7 @@ from hzbench.core.registry import register
 
 Targets = NDArray[np.float64]
 Members = tuple[NDArray[np.int64], ...]
+_EQUAL = 1e100  # concentration at which proportions are equal to the last bit
 
 
 class Partition(Component):
@@ -91,7 +92,7 @@ class Dirichlet(Partition):
         labels = labels_of(targets, self.bins)
         for label in np.unique(labels):
             rows = random.permutation(np.flatnonzero(labels == label))
-            upper = np.cumsum(random.dirichlet(np.full(nodes, self.alpha)))
+            upper = np.cumsum(_proportions(random, self.alpha, nodes))
             place = (np.arange(len(rows)) + 0.5) / len(rows)
             owner[rows] = np.minimum(np.searchsorted(upper, place), nodes - 1)
         _fill_empty(owner, nodes)
@@ -165,7 +166,7 @@ class ByQuantity(Partition):
         """The shares; every row at exactly one node."""
         random, nodes = self.generator(seed), len(kinds)
         if self.power is None:
-            shares = random.dirichlet(np.full(nodes, self.alpha))
+            shares = _proportions(random, self.alpha, nodes)
         else:
             shares = np.arange(1.0, nodes + 1) ** -self.power
         sizes = 1 + _apportioned(len(targets) - nodes, shares / shares.sum())
@@ -248,6 +249,11 @@ def labels_of(targets: Targets, bins: int) -> NDArray[np.int64]:
     inner = np.quantile(targets, np.arange(1, bins) / bins)
     found = np.searchsorted(inner, targets, side="right")
     return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.int64)
+
+
+def _proportions(random: np.random.Generator, alpha: float, nodes: int) -> NDArray[np.float64]:
+    """A draw of Dirichlet(α, ..., α); its sums overflow above an α that gives equal parts."""
+    return random.dirichlet(np.full(nodes, min(alpha, _EQUAL)))
 
 
 def _apportioned(count: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -56,6 +56,9 @@ def read_batch(
         raise broken(path, f"with {shape} numbers ({pixels.dtype})", f"rows of {columns} (uint8)")
     if len(labels) != len(pixels) or not all(isinstance(label, int) for label in labels):
         raise broken(path, f"with {len(labels)} labels", f"{len(pixels)} integers, one a row")
+    far = [label for label in labels if abs(label) >= 2**31]
+    if far:
+        raise broken(path, f"with a label of {far[0].bit_length()} bits", "numbers of classes")
     return pixels, np.asarray(labels, dtype=np.int64)
 
 

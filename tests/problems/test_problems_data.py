@@ -1,6 +1,8 @@
 """Data sets: what they hold, read back from files written here, and every damage by name."""
 
+import bz2
 import gzip
+import lzma
 import pickle
 import struct
 
@@ -224,6 +226,8 @@ BROKEN = [
     (batch(COLOURS, [0, 1, 2]), ["3 labels", "4 integers"]),
     (batch(COLOURS, [0, 1, 2, "3"]), ["4 labels", "4 integers"]),
     (batch(COLOURS, [0, 1, 2, 10]), ["the labels [0, 10]"]),
+    (batch(COLOURS, [0, 1, 2, 2**70]), ["with a label of 71 bits"]),
+    (batch(COLOURS, [0, 1, 2, -(2**63)]), ["with a label of 64 bits"]),
     (batch(COLOURS, [6] * 4), ["targets of one class, 6"]),
 ]
 
@@ -244,6 +248,13 @@ def test_a_folder_must_be_named_and_be_there(tmp_path, monkeypatch):
     assert "HZBENCH_DATA" in text
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     assert "nowhere, which is no folder" in refused("cifar10")
+
+
+def test_names_that_no_file_system_takes_are_not_there(folder, monkeypatch):
+    folder({})
+    assert f"without {'a' * 300}; expected" in refused({"name": "libsvm", "file": "a" * 300})
+    monkeypatch.setenv(VARIABLE, "b" * 300)
+    assert f"got the data folder {'b' * 300}, which is no folder" in refused("mnist")
 
 
 LINES = b"+1 1:0.5 3:2\n-1 2:-1.5\n+1 3:4\n-1 1:1 2:1 # a comment\n+1 1:7\n-1\n"
@@ -277,7 +288,14 @@ def test_a_libsvm_file_is_read_as_written(folder, packed):
         (LINES + b"+1 2:", "real", {}, ["tiny, which cannot be read"]),
         (b"+1 one:2\n", "real", {}, ["tiny, which cannot be read"]),
         (b"\x00\x01", "real", {}, ["tiny, which cannot be read"]),
-        (LINES, "real", {"features": 2}, ["raise features"]),
+        (LINES, "real", {"features": 2}, ["; raise features"]),
+        (b"1 3:1 1:2\n2 1:1\n", "real", {}, ["sorted and unique", "; correct that line"]),
+        (b"1 1:1 1:2\n2 1:1\n", "real", {}, ["sorted and unique", "; correct that line"]),
+        (b"1 1.5:1\n2 1:1\n", "real", {}, ["; correct that line"]),
+        (gzip.compress(LINES), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
+        (bz2.compress(LINES), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
+        (lzma.compress(LINES), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
+        (b"\x01" * 999, "real", {}, ["...); expected lines"]),
         (b"1 1:2\n1 1:3\n1 1:4\n", "signs", {}, ["tiny with targets of one class, 1"]),
         (b"1 1:2\n1 1:3\n1 1:4\n", "classes", {}, ["tiny with targets of one class, 1"]),
         (b"1.5 1:2\n1 1:3\n1 1:4\n", "signs", {}, ["the target 1.5", "whole numbers"]),
@@ -294,6 +312,7 @@ def test_every_damage_of_a_libsvm_file_is_named(folder, content, kind, keys, wor
         table_of({"name": "libsvm", "file": "tiny"} | keys, kind, ())
     text = str(caught.value)
     assert text.startswith("got ")
+    assert "published" not in text  # it is the user's own
     assert all(word in text for word in words), text
 
 
@@ -311,7 +330,31 @@ def test_every_damage_of_a_libsvm_file_is_named(folder, content, kind, keys, wor
 def test_classes_of_a_libsvm_file_that_do_not_fit(folder, content, more, words):
     folder({"tiny": content, "more": more})
     text = refused({"name": "libsvm", "file": "tiny", "test": "more"})
+    assert "published" not in text
     assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("problem", "keys"),
+    [("multinomial", {"hold_out": True}), ("mlp", {"hidden": [3]}), ("cnn", {})],
+)
+def test_rows_too_few_to_keep_one_aside_are_refused(folder, problem, keys):
+    """Every fifth row of a class is kept aside: four of each leave nothing, five of one do."""
+    few = b"1 1:1 4:2\n2 2:3\n" * 4
+    folder({"few": few, "enough": few + b"1 3:1\n", "more": b"2 1:1\n"})
+    data = {"name": "libsvm", "file": "few"}
+    component = find("problem", problem).target(data=data, **keys)
+    (mistake,) = component.mistakes(Placement(kinds=("first", "zeroth")))
+    assert "few with at most 4 rows of a class, so that none is kept aside" in mistake
+    assert mistake.endswith("; name a second file with test, or take more rows")
+    assert len(load_examples(data | {"file": "enough"}).validation_targets) == 1
+    assert len(load_examples(data | {"test": "more"}).validation_targets) == 1
+    if problem != "cnn":  # no images
+        assert (
+            find("problem", problem)
+            .target(data=data | {"test": "more"}, **keys)
+            .build(Placement(kinds=("first", "zeroth")))
+        )
 
 
 @pytest.mark.parametrize("place", [15, 25, 40])
@@ -387,7 +430,7 @@ def test_a_file_that_changes_is_read_again_and_has_another_fingerprint(folder):
     folder({"tiny": LINES})
     before = data_set(words).fingerprint()
     assert table_of(words, "real", ())[1].sum() == 0
-    folder({"tiny": LINES + b"+1 1:9\n"})
+    folder({"tiny": LINES + b"+1 1:9\n" * 2})
     assert data_set(words).fingerprint() != before
-    assert table_of(words, "real", ())[1].sum() == 1
-    assert load_examples(words).targets.sum() + load_examples(words).validation_targets.sum() == 4
+    assert table_of(words, "real", ())[1].sum() == 2
+    assert load_examples(words).targets.sum() + load_examples(words).validation_targets.sum() == 5

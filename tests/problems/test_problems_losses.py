@@ -1,5 +1,6 @@
 """The bounds that the table of losses declares: they hold, and they are not loose."""
 
+from decimal import Decimal, localcontext
 from math import inf
 
 import numpy as np
@@ -80,3 +81,29 @@ def test_a_penalty_is_its_factor_times_the_loss_of_every_coordinate(name):
         (3.0 * float(penalty.loss.curvatures(np.zeros(1))[0][0]), 3.0)
     )
     assert penalty.third == 3.0 * penalty.loss.third
+
+
+def exact_poisson(m, delta, y):
+    """e^m (e^δ − 1) − yδ in decimals, and e^m."""
+    with localcontext() as context:
+        context.prec = 60
+        grown = Decimal(m).exp()
+        return grown * (Decimal(delta).exp() - 1) - Decimal(y) * Decimal(delta), float(grown)
+
+
+@pytest.mark.parametrize("y", [0.0, 3.0, 1000.0])
+@pytest.mark.parametrize("away", [0.0, 1e-6, -1e-3, 0.5, -40.0])
+def test_poisson_changes_are_as_exact_as_their_slopes(y, away):
+    """Within rounding of (e^m + y)|δ|; of (e^m − y)δ alone where that is what `slope` gives."""
+    loss, eps, m = LOSSES["poisson"](), 2.0**-52, float(np.log(max(y, 1.0))) + away
+    deltas = np.array([s * 10.0**k for k in range(-12, 1) for s in (1.0, -1.0, 0.26, 2.4, -2.6)])
+    point, target = (torch.from_numpy(np.full(deltas.shape, v)) for v in (m, y))
+    found = loss.change(point, torch.from_numpy(deltas), target).numpy()
+    slope = float(loss.slope(point, target)[0])
+    for value, delta in zip(found.tolist(), deltas.tolist(), strict=True):
+        true, grown = exact_poisson(m, delta, y)
+        scale = 4 * eps * ((grown + y) * abs(delta) + abs(float(true)))
+        assert abs(Decimal(value) - true) <= scale
+        if abs(delta) < 1e-9 < abs(slope):  # the next term is 1e-20 of these
+            near = slope * delta + grown * (delta**2 / 2 + delta**3 / 6)
+            assert value == pytest.approx(near, rel=1e-15, abs=0)

@@ -256,3 +256,21 @@ def test_missing_values_are_named():
 def test_bad_data_words(name, classes, kind, message):
     with pytest.raises(UserMistakeError, match=re.escape(message)):
         table_of(name, kind, classes)
+
+
+@pytest.mark.parametrize("alpha", [1e12, 1e100, 1e300, 1e308])
+@pytest.mark.parametrize("name", ["dirichlet", "by-quantity"])
+def test_a_concentration_beyond_doubles_gives_equal_parts(name, alpha):
+    targets = np.repeat([0.0, 1.0, 2.0], [42, 7, 14])
+    parts = partition_from({"name": name, "alpha": alpha}).members(targets, ("first",) * 7, 3)
+    assert sorted(np.concatenate(parts)) == list(range(63))
+    assert [len(part) for part in parts] == [9] * 7
+    if name == "dirichlet":
+        assert all(np.bincount(targets[part].astype(int)).tolist() == [6, 1, 2] for part in parts)
+
+
+@pytest.mark.parametrize("name", ["dirichlet", "by-quantity"])
+def test_a_concentration_near_zero_gives_one_node_all_that_may_be(name):
+    targets = np.zeros(30)
+    parts = partition_from({"name": name, "alpha": 1e-300}).members(targets, ("first",) * 4, 3)
+    assert sorted(len(part) for part in parts) == [1, 1, 1, 27]
