@@ -26,7 +26,7 @@ from hzbench.harness.by_theory import with_parameters
 from hzbench.harness.engines import Asked, Engine, checked_engine, pays, why_not_fused
 from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.refuted import refuted_minimum
-from hzbench.harness.setting import reference_spec, setting_of
+from hzbench.harness.setting import method_of, reference_spec, setting_of
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.harness.waits import refuse_waits
@@ -133,7 +133,7 @@ def prepare(spec: Spec) -> Case:
         checks=checks,
         predictions=predictions,
         observables=observables,
-        warnings=_warnings(setting),
+        warnings=_warnings(setting, getattr(method_of(spec), "target", None)),
         obstacle=obstacle,
         pays=obstacle is None and pays(parts),
     )
@@ -355,19 +355,19 @@ def _check_mistakes(checks: Sequence[CheckTable], predictions: Sequence[Predicti
     return found
 
 
-def _warnings(setting: Setting) -> tuple[str, ...]:
+def _warnings(setting: Setting, target: float | None) -> tuple[str, ...]:
     """What is worth a sentence before the run: divergence, bias, means that R cannot settle."""
     resting = not setting.moves or not setting.step_sizes.any()
     if resting or setting.nodes > DENSE_NODES:
         return ()
     if setting.server is not None:
-        return (*_unstable(setting), *_biased(setting))
+        return (*_unstable(setting), *_biased(setting, target))
     return _unstable(setting) or _too_few(setting)
 
 
-def _biased(setting: Setting) -> tuple[str, ...]:
-    floor, sentence = registry.find("limit", "bias").target(setting)
-    return (sentence,) if floor > 0 else ()
+def _biased(setting: Setting, target: float | None) -> tuple[str, ...]:
+    sentence = registry.find("limit", "bias").target(setting, target)[1]
+    return (sentence,) if sentence else ()
 
 
 def _too_few(setting: Setting) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The bias of servers under heterogeneity, against long exact recursions with small steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_theory_server_moments import GRADIENTS, given
@@ -49,3 +51,38 @@ def test_equal_data_or_speeds_have_no_bias():
     assert server_bias(given(same, GRADIENTS, ASGD, clock(1, 2, 4), 5))[0] == 0
     assert server_bias(case_of(ASGD, tau=(1, 1, 1)))[0] == 0
     assert np.isnan(server_bias(given(None, GRADIENTS, ASGD, clock(1, 2, 4), 5))[0])
+
+
+def test_a_target_below_the_bias_is_never_reached():
+    """However far the start: (9/7)² at shares 4/7, 2/7, 1/7 and b = 3, 0, −3."""
+    for start, told in ((1.0, True), (1000.0, False)):
+        form = Quadratic(
+            hessians=np.ones((3, 1, 1)),
+            linear=np.array([[3.0], [0.0], [-3.0]]),
+            noise=np.zeros((3, 1, 1)),
+        )
+        case = given(form, GRADIENTS, ASGD, clock(1, 2, 4), 5, step_sizes=np.full(3, 0.1))
+        case = replace(case, problem=replace(case.problem, initial=np.full((3, 1), start)))
+        bias, plain = server_bias(case)
+        assert bias == pytest.approx((9 / 7) ** 2, rel=5e-3)
+        assert bool(plain) == told
+        assert server_bias(case, 2.0) == (bias, plain)
+        assert server_bias(case, 0.5)[1].startswith("E|∇f|² = 0.5 is never reached: workers have")
+
+
+def test_a_bias_without_a_number():
+    unknown = given(None, GRADIENTS, ASGD, clock(1, 2, 4), 5, step_sizes=np.full(3, 0.1))
+
+    def case_with(zeta, server, tau=(1, 2, 4)):
+        constants = replace(unknown.problem.constants, heterogeneity=zeta)
+        problem = replace(unknown.problem, constants=constants)
+        return replace(unknown, problem=problem, server=server, clock=clock(*tau))
+
+    for zeta in (1.0, np.nan):
+        bias, sentence = server_bias(case_with(zeta, ASGD))
+        assert np.isnan(bias)
+        assert "is not known for this problem" in sentence
+        assert sentence.startswith("workers have" if zeta == 1 else "workers may have")
+    assert server_bias(case_with(0.0, ASGD))[1] == ""
+    assert server_bias(case_with(1.0, RINGLEADER))[1] == ""
+    assert server_bias(case_with(1.0, ASGD, (1, 1, 1)))[1] == ""
