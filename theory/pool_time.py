@@ -39,9 +39,10 @@ def pool_time_order(setting: Setting) -> Prediction:
         sqrt((cκ_e − 1)/(1 − c) σ²/ε), here with ε the lower of the two values.
 
     Guarantee:
-        exact sign of a difference of exact means. The rules are not: with tuned steps P2's crossing
-        is at 0.6 to 2.2 times its n0 on spectra that take many steps, and nowhere on isotropic
-        ones, where one gradient step is enough; P3's is at 0.85 to 1.3 n*.
+        exact sign of a difference of exact means. The rules are not: with tuned steps and ε = 0.01
+        P2's crossing is at 2.2 to 3.6 times its n0 on spectra that take many steps, and nowhere on
+        isotropic ones, where one gradient step is enough; P3's is at 0.75 to 1.6 n* (measured by
+        `docs/pool_crossings.py`).
 
     Source:
         own derivation (P2, P3).
