@@ -23,7 +23,7 @@ from hzbench.problems.examples import (
 from hzbench.problems.folder import broken, locate
 from hzbench.problems.labels import class_mistake
 
-_MOST = 2**28  # numbers in a dense table: 2 GiB
+_MOST = 2**27  # numbers in a dense table: 1 GiB
 _CORRECT = "correct its targets, or take another file"
 _MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")  # how files of gzip, bzip2 and xz begin
 _LONG = 120

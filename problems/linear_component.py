@@ -184,10 +184,10 @@ class LinearModelComponent(StartedComponent):
         needed = 8 * (4 * features.size + 4 * nodes * dimension + squares)
         rows, columns = features.shape
         return when(
-            needed > memory(),
+            needed > memory() / 2,
             f"got {rows} rows of {columns} features, which take {needed / 2**30:.3g} GiB on "
             f"{nodes} nodes{' with a d × d matrix each' if squares else ''}; expected less than "
-            f"the {memory() / 2**30:.3g} GiB of this machine; take fewer features"
+            f"half the {memory() / 2**30:.3g} GiB of this machine; take fewer features"
             f"{', or a loss that is not squared' if squares else ' or rows'}",
         )
 

@@ -388,9 +388,11 @@ def test_a_class_that_no_training_image_has_is_named(folder, words, files, told)
 
 
 def test_a_table_that_is_too_large_is_refused_unread(folder):
-    folder({"wide": b"1 1:1\n2 300000000:1\n"})
-    with pytest.raises(UserMistakeError, match=r"2×300000000 numbers; expected at most"):
-        table_of({"name": "libsvm", "file": "wide"}, "signs", ())
+    folder({"wide": b"1 1:1\n2 100000000:1\n"})
+    for problem in ("logistic", "ridge", "mlp"):
+        component = find("problem", problem).target(data={"name": "libsvm", "file": "wide"})
+        (mistake,) = component.mistakes(Placement(kinds=("first",) * 2))
+        assert "2×100000000 numbers; expected at most 134217728 in a dense table" in mistake
 
 
 @pytest.mark.parametrize(
