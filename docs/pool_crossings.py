@@ -88,7 +88,7 @@ def alone(spectrum: str, cost: float, target: float) -> float:
 
 
 def straggler(spectrum: str, cost: float, noise: float, target: float) -> float:
-    """n from which the slowest worker should leave gradients (P3)."""
+    """Workers from which on the slowest worker should leave gradients (P3)."""
     problem = spectrum_of(spectrum) | {"noise": (noise / DIMENSION) ** 0.5}
 
     def advantage(n: int) -> float:
