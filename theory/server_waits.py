@@ -71,4 +71,6 @@ def _arrivals(chains: Chains, worker: int, time: Time) -> float:
     if chains.facts.download[worker] or chains.facts.upload[worker]:
         return 1
     done = chains.work_by(worker, time)
+    if done == inf:
+        return inf
     return max(1, floor(done if chains.exact else done * (1 + 1e-9)))

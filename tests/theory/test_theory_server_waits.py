@@ -39,3 +39,10 @@ def test_what_never_ends():
     dead = clock(1, 1, law="intervals", rates=((1.0,), (0.0,)))
     assert server_arrivals(RINGLEADER, dead, 3) == (inf, inf)
     assert server_arrivals(ASGD, dead, 3) == (1, 3)
+
+
+@pytest.mark.parametrize("exponents", [(2.0, 1e-3, 1.0), (2.0, 1e-4, 1.0)])
+def test_times_beyond_the_largest_float_take_forever(exponents):
+    """Worker 2 arrives at 2^1000, by when worker 1 has done 2^2000 jobs; or at 2^10000."""
+    given = clock(1, 2, 3, law="power", exponents=exponents)
+    assert server_arrivals(RINGLEADER, given, 5) == (inf, inf)
