@@ -90,8 +90,10 @@ def read(file: str) -> dict[str, Tensor]:
 
 def fingerprint(file: str) -> str:
     """Hash of the file ("" where there is none)."""
-    path = Path(file)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=2)

@@ -133,7 +133,10 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserMistakeError: the folder, or the nearest one above it that exists, cannot be written.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:  # a name that is too long
+        raise _unwritable(folder, error.strerror) from None
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "no permission" if there.is_dir() else "not a folder"
         raise _unwritable(folder, f"{there}: {reason}")

@@ -315,6 +315,9 @@ def test_an_unwritable_folder(shell, verb):
     found = shell(verb, path, "--out", shell.folder / "file" / "out", "--workers", "1")
     assert found.code == 2
     assert "cannot be written" in found.err
+    found = shell(verb, path, "--out", "a" * 300, "--workers", "1")
+    assert found.code == 2
+    assert "cannot be written (File name too long)" in found.err
     assert shell.written == ["file", "spec.toml"]
     out = shell.folder / "out"
     out.mkdir()

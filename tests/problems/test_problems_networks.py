@@ -305,6 +305,7 @@ def remade(label, **changes):
         ("transformer", {"data": "digits"}, "without a vocabulary"),
         ("transformer", {"heads": 3}, "a divisor of the width"),
         ("mlp", {"weights": "missing.pt"}, "got weights 'missing.pt'; expected a file"),
+        ("mlp", {"weights": "a" * 300}, "aaa'; expected a file"),
     ],
 )
 def test_mistakes_are_one_message(name, keys, words):
