@@ -1,5 +1,7 @@
 """Who executes a run: equal numbers, names in the store, what only torch can take, and messages."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -150,3 +152,39 @@ def test_float32_refuses_a_smoothing_below_its_rounding():
     build(given(rosenbrock, 1e-6))
     build(given(rosenbrock, 1e-7, "float64"))
     build(given({"name": "quadratic", "dimension": 2}, 1e-7))  # differenced without cancellation
+
+
+def without_times(value):
+    """A record but for how long things took."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in ("seconds", "created")}
+    return [without_times(each) for each in value] if isinstance(value, list) else value
+
+
+def test_any_number_of_workers_gives_the_same_bits(tmp_path):
+    """Two replica blocks of every protocol: here on all cores, and in two processes."""
+    half = [{"count": 2}, {"count": 2, "estimator": "zeroth_order"}]
+    cases = [
+        {"name": gossip, "nodes": half, "network": {"gossip": gossip}, "method": method}
+        for gossip, method in (("pair", "hdo"), ("matching", "hdo"), ("matrix", "dsgd"))
+    ]
+    shared = {
+        "problem": {"name": "quadratic", "dimension": 3, "noise": 0.3, "initial": 1.0},
+        "run": {"steps": 40, "replicas": 300},
+        "checks": [{"theorem": "quadratic_dynamics"}],
+    }
+    suite = parse({"suite": {"name": "three"}, "case": [shared | case for case in cases]}, "here")
+    found, columns = [], []
+    for workers in (1, 2):
+        options = Options(out=tmp_path / str(workers), workers=workers, engine="fused")
+        record = run_suite(suite, options)
+        assert record["provenance"]["workers"] == workers
+        found.append(json.dumps(without_times(record["runs"])))
+        store = Store(options.out / "runs")
+        columns.append([store.load(run["digest"]).columns for run in record["runs"]])
+    assert found[0] == found[1]
+    for here, there in zip(*columns, strict=True):
+        assert {k: v.tobytes() for k, v in here.items()} == {
+            k: v.tobytes() for k, v in there.items()
+        }
+        assert here["objective_gap"].shape[1] == 300

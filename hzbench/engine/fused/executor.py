@@ -18,7 +18,7 @@ import numpy as np
 
 from hzbench.core.compiled import own_cache, ready, table
 from hzbench.core.method import Method
-from hzbench.core.objective import DIAGONAL, objective
+from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
@@ -29,6 +29,7 @@ from hzbench.engine.fused.descriptors import (
     oracles_of,
     update_of,
 )
+from hzbench.engine.fused.records import Oracles
 from hzbench.engine.fused.rooms import rooms
 from hzbench.engine.population import Population
 from hzbench.engine.torch_executor import COUNTERS, Recorder
@@ -123,7 +124,8 @@ def _segment(
         update_of(plan, method),
     )
     nodes = plan.nodes if plan.protocol == "matrix" else 0
-    room = rooms(problem.dimension, shared[1], nodes)
+    product = bool(nodes) and _one_product(*shared[:2])
+    room = rooms(problem.dimension, shared[1], nodes, shared=product)
     own: tuple[Any, ...] = (table(plan.pairs, np.int64),) if plan.protocol == "pair" else ()
     if plan.protocol == "matching":
         own = (table(plan.partners, np.int64), plan.silent, plan.idle_steps)
@@ -135,6 +137,11 @@ def _segment(
         kernel(*shared, *own, *state, room(), first, last, start, stop)
 
     return segment
+
+
+def _one_product(form: Objective, oracles: Oracles) -> bool:
+    """Whether every node's slope starts from A x with one A for all."""
+    return len(form.hessians) == 1 and (form.kind == DENSE or not oracles.batch.any())
 
 
 def _share_out(

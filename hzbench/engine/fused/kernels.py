@@ -12,9 +12,9 @@ from hzbench.core.masked_lanes import fma, load, splat, store
 from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
 from hzbench.engine.fused.draws import draw_ahead
 from hzbench.engine.fused.oracles import ask_for_next, estimate, row_at, rows_of, slope_at
+from hzbench.engine.fused.records import READY
 from hzbench.engine.fused.vectors import add_line, apply_to_four, dot, set_line, step_along
 
-DIAGONAL_STEP, DENSE_STEP = 1, 2  # kinds of steps that know no draw and no memory
 SIMULTANEOUS = 2  # code of the order
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
 
@@ -30,7 +30,7 @@ def step_size(up, step, node):
 def local_step(ob, orc, up, node, step, k0, k1, slot, at, base, i, momentum, out, room):
     """out_i = base_i − η v, with G at at_i and v = m v + (1 − m) G kept in `momentum`."""
     d, eta = at.shape[1], step_size(up, step, node)
-    if exact(ob, orc, up, node) == DIAGONAL_STEP:
+    if ob.kind == DIAGONAL and plain(ob, orc, up, node):
         exact_step(ob, node, eta, at, base, i, d, out)
         return
     if up.momentum == 0.0 and not orc.zeroth[node] and ob.kind >= SQUARED and orc.batch[node] == 1:
@@ -96,23 +96,17 @@ def average(y, i, j, weight, d):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def exact(ob, orc, up, node):
-    """Whether a node's step knows no draw and no memory: DIAGONAL_STEP, DENSE_STEP or 0."""
-    if up.momentum > 0.0 or orc.zeroth[node] or (ob.noise and orc.batch[node]):
-        return 0
-    if ob.kind == DIAGONAL:
-        return DIAGONAL_STEP
-    shared = len(ob.hessians) == 1
-    return DENSE_STEP if shared and (ob.kind == DENSE or orc.batch[node] == 0) else 0
+def plain(ob, orc, up, node):
+    """Whether a node steps along its gradient, without vectors, noise or memory."""
+    return not (up.momentum > 0.0 or orc.zeroth[node] or (ob.noise and orc.batch[node]))
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def all_exact(ob, orc, up):
-    """The same of all nodes."""
-    found = exact(ob, orc, up, 0) if len(orc.zeroth) else 0
+def all_plain(ob, orc, up):
+    """Whether all nodes do."""
+    found = True
     for node in range(len(orc.zeroth)):
-        if exact(ob, orc, up, node) == 0:
-            found = 0
+        found = found and plain(ob, orc, up, node)
     return found
 
 
@@ -137,31 +131,39 @@ def exact_pair(ob, up, t, i, j, x):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def exact_four(ob, up, t, i, at, base, d, out):
-    """Nodes i ... i + 3: out = base − η (A at − b + λ at); `at` and `out` are two arrays."""
+def four_nodes(ob, up, t, i, at, base, direct, out, room):
+    """Slopes A at − b + λ at of nodes i ... i + 3, the last repeated behind the end.
+
+    Direct: `out` gets base − η times the slope (`at` is another array). Else lines READY ...
+    READY + 3 get the slopes.
+    """
+    d, end = at.shape[1], len(at) - 1
+    target = out if direct else room.lines
+    j0, j1, j2, j3 = i, min(i + 1, end), min(i + 2, end), min(i + 3, end)
     for c in range(0, d, 24):
         p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(ob.hessians, at, i, d, c)
-        finish(ob, up, t, i, at, base, d, out, c, p0, p1, p2)
-        finish(ob, up, t, i + 1, at, base, d, out, c, q0, q1, q2)
-        finish(ob, up, t, i + 2, at, base, d, out, c, r0, r1, r2)
-        finish(ob, up, t, i + 3, at, base, d, out, c, s0, s1, s2)
+        finish(ob, up, t, j0, at, base, direct, target, j0 if direct else READY, c, p0, p1, p2)
+        finish(ob, up, t, j1, at, base, direct, target, j1 if direct else READY + 1, c, q0, q1, q2)
+        finish(ob, up, t, j2, at, base, direct, target, j2 if direct else READY + 2, c, r0, r1, r2)
+        finish(ob, up, t, j3, at, base, direct, target, j3 if direct else READY + 3, c, s0, s1, s2)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def finish(ob, up, t, i, at, base, d, out, c, g0, g1, g2):
-    """Columns c ... c + 23 of a node's step, given those of A x; nothing behind the last node."""
-    if i < len(at):
-        b, h, ridge = 0 if len(ob.linear) == 1 else i, step_size(up, t, i), ob.regularization
-        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c, d, out, g0)
-        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c + 8, d, out, g1)
-        move(ob.linear, b, splat(h), splat(ridge), at, base, i, c + 16, d, out, g2)
+def finish(ob, up, t, i, at, base, direct, out, o, c, g0, g1, g2):
+    """Columns c ... c + 23 of a node's step or slope, given those of A x."""
+    b, ridge = 0 if len(ob.linear) == 1 else i, splat(ob.regularization)
+    eta, reach = splat(step_size(up, t, i) if direct else -1.0), at.shape[1] if direct else 0
+    move(ob.linear, b, eta, ridge, at, base, reach, i, c, out, o, g0)
+    move(ob.linear, b, eta, ridge, at, base, reach, i, c + 8, out, o, g1)
+    move(ob.linear, b, eta, ridge, at, base, reach, i, c + 16, out, o, g2)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def move(linear, b, eta, ridge, at, base, i, k, d, out, image):
-    """Eight coordinates of a step, given those of A x."""
-    slope = fma(ridge, load(at, (i, k), d - k), image - load(linear, (b, k), d - k))
-    store(out, (i, k), d - k, load(base, (i, k), d - k) - eta * slope)
+def move(linear, b, eta, ridge, at, base, reach, i, k, out, o, image):
+    """Eight coordinates of base − η · slope, given those of A x; of a base that ends at `reach`."""
+    n = at.shape[1] - k
+    slope = fma(ridge, load(at, (i, k), n), image - load(linear, (b, k), n))
+    store(out, (o, k), n, load(base, (i, k), reach - k) - eta * slope)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -185,12 +187,13 @@ def pairs_ahead(ob, orc, k0, k1, pairs, r, start, stop, room):
 @njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
 def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, stop):
     """Ticks start ... stop − 1 of replicas first ... last − 1, in the order of the plan."""
-    d, every, ahead = x.shape[2], all_exact(ob, orc, up), len(room.node) // 2
+    d, ahead = x.shape[2], len(room.node) // 2
+    exact = ob.kind == DIAGONAL and all_plain(ob, orc, up)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         count_pairs(counts, r, orc, pairs, start, stop)
         counts[r, SENT] += 2 * d * (stop - start)
-        if every == DIAGONAL_STEP:
+        if exact:
             for t in range(start, stop):
                 exact_pair(ob, up, t, pairs[r, t, 0], pairs[r, t, 1], own)
             continue
@@ -308,16 +311,18 @@ def multiply(mixing, r, t, y, out):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def steps_of_all(ob, orc, up, every, t, k0, k1, at, base, momentum, out, room):
-    """The local steps of one round; of exact dense quadratics four nodes at a time."""
+def steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, momentum, out, room):
+    """The local steps of one round; a Hessian of all nodes is read once for four of them."""
     n, slots = len(at), len(room.node)
-    if every == DENSE_STEP and up.order != SIMULTANEOUS:
+    if simple and room.shared and up.order != SIMULTANEOUS:
         for i in range(0, n, 4):
-            exact_four(ob, up, t, i, at, base, at.shape[1], out)
+            four_nodes(ob, up, t, i, at, base, True, out, room)
         return
     for i in range(n):
+        if room.shared and i % 4 == 0:
+            four_nodes(ob, up, t, i, at, base, False, out, room)
         slot = i % slots
-        if slot == 0 and every == 0:
+        if slot == 0 and not (simple and ob.kind <= DENSE):
             nodes_ahead(ob, orc, k0, k1, i, t, n, room)
         local_step(ob, orc, up, i, t, k0, k1, slot, at, base, i, momentum, out, room)
 
@@ -326,7 +331,7 @@ def steps_of_all(ob, orc, up, every, t, k0, k1, at, base, momentum, out, room):
 def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, start, stop):
     """Synchronous rounds: adapt-combine, combine-adapt or simultaneous."""
     n, d, other = x.shape[1], x.shape[2], room.other
-    every = all_exact(ob, orc, up)
+    simple = all_plain(ob, orc, up)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         for i in range(n):
@@ -339,7 +344,7 @@ def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, star
             at = other if up.order == 1 else own
             base = own if up.order == 0 else other
             out = other if up.order == 0 else own
-            steps_of_all(ob, orc, up, every, t, k0, k1, at, base, kept, out, room)
+            steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, kept, out, room)
             if up.order == 0:
                 links = multiply(mixing, r, t, other, own)
             counts[r, SENT] += links * d

@@ -23,6 +23,7 @@ from hzbench.engine.fused.records import (
     GRADIENT,
     IMAGE,
     NORMAL,
+    READY,
     SLOPE,
 )
 from hzbench.engine.fused.vectors import (
@@ -142,15 +143,26 @@ def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
+def slope_line(ob, batch, i, room):
+    """The line of a node's slope: a ready one where nothing is to be added to it."""
+    return READY + i % 4 if room.shared and not (ob.noise and batch) else SLOPE
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def slope_of(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
-    """Gradient of one data sample into the line SLOPE."""
+    """Gradient of one data sample into the line SLOPE, unless another has it."""
+    if slope_line(ob, batch, i, room) != SLOPE:
+        return
     if ob.kind == LOGISTIC or (ob.kind == SQUARED and batch):
         rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room)
         return
-    quadratic_slope(ob, node, x, i, d, room.lines, SLOPE)
-    if ob.kind == SQUARED:
-        add_line(ob.regularization, x, i, d, room.lines, SLOPE)
-    elif ob.noise and batch:
+    if room.shared:
+        set_line(1.0, room.lines, READY + i % 4, d, room.lines, SLOPE)
+    else:
+        quadratic_slope(ob, node, x, i, d, room.lines, SLOPE)
+        if ob.kind == SQUARED:
+            add_line(ob.regularization, x, i, d, room.lines, SLOPE)
+    if ob.noise and batch:
         add_noise(ob, node, step, k0, k1, batch, sample, d, room)
 
 
@@ -226,7 +238,7 @@ def quotient(ob, orc, node, step, k0, k1, place, slot, u, x, i, d, room):
         slope_of(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room)
     if not orc.zeroth[node]:
         return 1.0
-    value = dot(room.lines, SLOPE, room.lines, u, d)
+    value = dot(room.lines, slope_line(ob, batch, i, room), room.lines, u, d)
     if difference == FORWARD:
         along = curvature_along(ob, node, step, k0, k1, batch, sample, slot, u, d, room)
         value += 0.5 * nu * along
@@ -239,7 +251,8 @@ def estimate(ob, orc, node, step, k0, k1, slot, x, i, d, room):
 
     `slot` says where its draws stand if they were drawn ahead; −1: nowhere.
     """
-    zeroth, difference, u = orc.zeroth[node], orc.difference[node], SLOPE
+    zeroth, difference = orc.zeroth[node], orc.difference[node]
+    u = slope_line(ob, orc.batch[node], i, room)
     m = orc.samples[node] if zeroth else 1
     for place in range(m):
         if zeroth:

@@ -16,9 +16,9 @@ ORDERS = {"adapt-combine": 0, "combine-adapt": 1, "simultaneous": 2}
 """Codes of the orders of step and exchange."""
 
 
-GRADIENT, VECTOR, SLOPE, NORMAL, IMAGE = range(5)
-"""Lines of a room that an estimate works on; those of vectors drawn ahead follow."""
-LINES = 5
+GRADIENT, VECTOR, SLOPE, NORMAL, IMAGE, READY = range(6)
+"""Lines of a room that an estimate works on, slopes of four nodes from the last on."""
+LINES = 9  # those of vectors drawn ahead follow
 
 
 class Oracles(NamedTuple):
@@ -100,6 +100,7 @@ class Room(NamedTuple):
         bits: words of signs or coordinates a slot; 0: none.
         vectors: Gaussian vectors a slot at most; 0: none.
         free: first of the words that nobody keeps.
+        shared: whether line READY + i % 4 holds A x_i − b + λ x_i before node i steps.
     """
 
     lines: Any
@@ -114,3 +115,4 @@ class Room(NamedTuple):
     bits: int
     vectors: int
     free: int
+    shared: int

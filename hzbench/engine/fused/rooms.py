@@ -16,20 +16,22 @@ _VALUES = 2048  # normals drawn at once: with their words they fill the first-le
 _LONG = 512  # from here on the vectors of one estimate are long enough to be drawn by themselves
 
 
-def rooms(dimension: int, oracles: Oracles, nodes: int = 0) -> Callable[[], Room]:
+def rooms(
+    dimension: int, oracles: Oracles, nodes: int = 0, *, shared: bool = False
+) -> Callable[[], Room]:
     """What gives every thread the room it works in; `nodes` lines of it for W alone."""
     local = threading.local()
 
     def room() -> Room:
         if not hasattr(local, "room"):
-            local.room = _room(dimension, oracles, nodes)
+            local.room = _room(dimension, oracles, nodes, shared)
         found: Room = local.room
         return found
 
     return room
 
 
-def _room(d: int, oracles: Oracles, nodes: int) -> Room:
+def _room(d: int, oracles: Oracles, nodes: int, shared: bool) -> Room:
     vectors = _vectors(d, oracles)
     slots = _SLOTS
     if vectors:
@@ -52,6 +54,7 @@ def _room(d: int, oracles: Oracles, nodes: int) -> Room:
         bits=bits,
         vectors=vectors,
         free=free,
+        shared=int(shared),
     )
 
 
