@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import inf
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from hzbench.core.compiled import Kernel
 from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.errors import UserMistakeError
@@ -28,6 +29,7 @@ from hzbench.problems.pretrained import Pretrained, fingerprint, read
 from hzbench.problems.residual import Residual, Stem, statistics_of
 from hzbench.problems.shares import Shares
 from hzbench.problems.transformer import Transformer
+from hzbench.problems.transformer_pass import compile_passes
 
 TINY = {"name": "brackets", "training": 40, "validation": 12, "shortest": 12, "longest": 14}
 
@@ -331,6 +333,10 @@ class TransformerClassifier(NetworkComponent):
             vocabulary=examples.vocabulary,
             **self.model_dump(include={"width", "heads", "layers", "feedforward", "dropout"}),
         )
+
+    def kernel(self, dtype: str) -> Kernel:
+        """Both passes."""
+        return Kernel("transformer", "gradients", partial(compile_passes, dtype))
 
 
 def _constants(shares: Shares) -> Constants:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from hzbench.core.compiled import entry
 from hzbench.core.lanes import LANES, fma, larger, load, spread, store, total, where_positive
 from hzbench.problems.lane_layers import (
     affine,
@@ -288,7 +289,7 @@ def embed_back(z, rows, size, slope):
                 slope[(token * e + c) * LANES + lane] += z.back[(t * e + c) * LANES + lane]
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def logits(flat, tokens, coins, size, z, number, order, lengths, words, out):
     """Logits [M, b, C] of models [M, d] on tokens [M or 1, b, l]."""
     for model in range(len(flat)):
@@ -305,7 +306,7 @@ def logits(flat, tokens, coins, size, z, number, order, lengths, words, out):
                     out[model, z.example[lane], c] = z.logits[c * LANES + lane]
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def gradients(
     flat, tokens, targets, weights, coins, size, z, number, order, lengths, words, slope, out
 ):

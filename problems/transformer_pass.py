@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hzbench.core.compiled import own_cache
 from hzbench.core.streams import Purpose
 from hzbench.problems.dropout import Dropout
 
@@ -91,9 +90,21 @@ class Coins(NamedTuple):
 @cache
 def compiled() -> Any:
     """The compiled passes."""
-    with own_cache():
-        from hzbench.problems import transformer_kernels as module
+    from hzbench.problems import transformer_kernels as module
+
     return module
+
+
+def compile_passes(dtype: str) -> None:
+    """Compile both passes for parameters of that type, about 20 s, by a run of no models."""
+    import torch
+
+    one = Size(length=1, width=1, heads=1, layers=1, hidden=1, classes=1, vocabulary=1)
+    flat = torch.zeros(0, 1, dtype=getattr(torch, dtype))
+    tokens = torch.zeros(1, 1, 1, dtype=torch.int64)
+    passes = Passes(one, flat, tokens, None)
+    passes.logits()
+    passes.gradients(tokens[0], flat.new_ones(1, 1))
 
 
 def numbers(dtype: Any, size: Size, kept: float) -> Number:

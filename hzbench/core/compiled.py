@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +30,32 @@ _SOURCES = (
 )
 
 
-@contextmanager
-def own_cache() -> Iterator[None]:
-    """Compiled functions that are imported within have their cache in `folder()`."""
+class Kernel(NamedTuple):
+    """Compiled code that a run needs.
+
+    Attributes:
+        title: what the user reads while it is compiled.
+        function: its entry that is compiled last.
+        compile: compiles all of it.
+    """
+
+    title: str
+    function: str
+    compile: Callable[[], None]
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called; keep what comes out in `folder()`.
+
+    Whoever imports its module: numba settles where to keep it at this line.
+    """
     import numba
 
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder())
     try:
-        yield
+        how = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+        return how(function)
     finally:
         numba.config.CACHE_DIR = before
 

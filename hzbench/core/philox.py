@@ -2,7 +2,7 @@
 
 Integer and floating-point code on eight lanes, see `hzbench.core.masked_lanes`.
 Nothing is reassociated, and a fused multiply-add is written where one is meant, so neither a
-compiler flag nor the width of vectors can change a bit. Loaded by `hzbench.core.compiled`.
+compiler flag nor the width of vectors can change a bit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from hzbench.core.compiled import entry
 from hzbench.core.inverse_normal import CENTRE, MIDDLE, P_TAIL, Q_TAIL, SHIFT, P, Q
 from hzbench.core.masked_lanes import (
     bits_of,
@@ -148,7 +149,7 @@ def to_signs(words, first, count, bit, out, row):
         store(out, (row, k), count - k, lane_signs(both >> Word((bit + k) % 32)))
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def word_rows(keys, node, step, purpose, first, blocks, out):
     """Four words a block of every row: keys [B, 2], node and step [B] -> out [B, 4 blocks]."""
     for row in range(len(node)):
@@ -167,7 +168,7 @@ def word_rows(keys, node, step, purpose, first, blocks, out):
             out[row, 4 * b + 3] = np.int64(w3)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def first_words(keys, start, purpose, out):
     """The first word of node 0 at steps start ... start + T − 1: keys [R, 2] -> out [R, T]."""
     zero = Word(0)
@@ -178,7 +179,7 @@ def first_words(keys, start, purpose, out):
             out[r, t] = np.int64(word)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def invert(words, upper, guide, last):
     """Words [R, T] to the first index whose `upper` is above their uniform, at most `last`.
 
@@ -194,7 +195,7 @@ def invert(words, upper, guide, last):
             words[r, t] = min(index, last)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def sign_rows(keys, node, step, purpose, part, out):
     """±1 of every row from its bits: keys [B, 2], node and step [B] -> out [B, count]."""
     count = out.shape[1]
@@ -204,7 +205,7 @@ def sign_rows(keys, node, step, purpose, part, out):
         to_signs(part, 0, count, 0, out, row)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def normal_rows(keys, node, step, purpose, offset, part, spare, out):
     """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B, count].
 

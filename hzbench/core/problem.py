@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.compiled import Kernel
 from hzbench.core.component import Component
 from hzbench.core.constants import Constants
 from hzbench.core.streams import Rows
@@ -175,6 +176,11 @@ class ProblemComponent(Component):
             UserMistakeError: the parameters do not fit the placement.
         """
         raise NotImplementedError
+
+    def kernel(self, dtype: str) -> Kernel | None:
+        """What it computes by on the CPU that takes long to compile; None: nothing."""
+        del dtype
+        return None
 
     def mistakes(self, placement: Placement) -> list[str]:
         """Every mistake of the parameters for that placement, without building (cheap)."""

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.compiled import own_cache
 from hzbench.core.inverse_normal import inverse_normal
 
 if TYPE_CHECKING:
@@ -133,8 +132,8 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
 
 @cache
 def _compiled() -> Any:
-    with own_cache():
-        from hzbench.core import philox as module
+    from hzbench.core import philox as module
+
     return module
 
 

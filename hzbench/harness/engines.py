@@ -8,6 +8,7 @@ not on the machine, the workers or what has been compiled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Literal
 
 from hzbench.core.errors import UserMistakeError
@@ -17,6 +18,7 @@ from hzbench.core.server import ServerMethod
 from hzbench.engine.fused.support import obstacle, oracle_obstacle
 from hzbench.harness.build import Components
 from hzbench.harness.recorder import INVARIANTS
+from hzbench.harness.setting import protocol_of
 
 Engine = Literal["torch", "fused"]
 Asked = Literal["torch", "fused", "auto"]
@@ -24,7 +26,11 @@ ENGINES: tuple[Asked, ...] = ("auto", "torch", "fused")
 
 WORTH = 60.0  # seconds in the torch executor from which kernels pay even if they must be compiled
 _NANOSECONDS = 150.0, 1.2  # of one vector in the torch executor, and of each coordinate (measured)
-_WIDE = 64  # dimension from which torch's matrix products beat the kernels' on dense Hessians
+_WIDEST = {  # dimension up to which kernels beat torch's matrix products (measured, one core)
+    "one Hessian": {"pair": 100, "matching": 100, "matrix": 1000, "server": 64},
+    "own Hessians": {"pair": 300, "matching": 100, "matrix": 100, "server": 64},
+    "logistic rows": {"pair": 300, "matching": 20, "matrix": 0, "server": 64},
+}
 
 
 def checked_engine(name: str) -> Asked:
@@ -55,11 +61,8 @@ def why_not_fused(parts: Components, observables: Sequence[str]) -> str | None:
 
 def pays(parts: Components) -> bool:
     """Whether a run that the fused kernels can take is long enough, and of a kind that they win."""
-    form = parts.problem.compiled()  # type: ignore[attr-defined]
     d, groups = parts.problem.dimension, parts.spec.nodes
-    full = any(group.batch_size == "full" for group in groups)
-    products = form.kind == DENSE or (full and form.kind > DENSE)
-    if products and d >= _WIDE and form.kind != DIAGONAL:
+    if d > _widest(parts):
         return False
     vectors = sum(g.count * (2 + 2 * int(g.estimator.get("samples", 0))) for g in groups)
     few = parts.spec.network.gossip in ("pair", "server")
@@ -67,3 +70,15 @@ def pays(parts: Components) -> bool:
     nanoseconds = vectors * acting * (_NANOSECONDS[0] + _NANOSECONDS[1] * d)
     ticks = parts.spec.run.replicas * parts.spec.run.steps
     return ticks * nanoseconds * 1e-9 >= WORTH
+
+
+def _widest(parts: Components) -> float:
+    """Dimension up to which the kernels win, by what a step multiplies with."""
+    form = parts.problem.compiled()  # type: ignore[attr-defined]
+    full = any(group.batch_size == "full" for group in parts.spec.nodes)
+    if form.kind == DIAGONAL or (form.kind > DENSE and not full):
+        return inf
+    kinds = {0: "logistic rows", 1: "one Hessian"}
+    server = isinstance(parts.method, ServerMethod)
+    protocol = "server" if server else protocol_of(parts.spec, parts.method)
+    return _WIDEST[kinds.get(len(form.hessians), "own Hessians")][protocol]

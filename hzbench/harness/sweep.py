@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hzbench.core.compiled import Kernel, ready
 from hzbench.core.errors import HzbenchError, SpecError, told_once
+from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
-from hzbench.engine.fused.executor import compile_kernel, compiled
+from hzbench.engine.fused.executor import kernel_of
+from hzbench.engine.fused.server import server_kernel
 from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
 from hzbench.harness.results import run_record, suite_record
@@ -84,14 +87,25 @@ def _compile(cases: Sequence[Case], options: Options, report: Report | None) -> 
 
     Here and not in the workers, so that each is compiled once and the user sees it.
     """
-    fused = [case for case in cases if case.engine(options.engine, options.device) == "fused"]
-    missing = [p for p in dict.fromkeys(c.setting.protocol for c in fused) if not compiled(p)]
+    needed = {kernel.title: kernel for case in cases for kernel in _kernels(case, options)}
+    missing = [kernel for kernel in needed.values() if not ready(kernel.function)]
     began = time.perf_counter()
-    for protocol in missing:
+    for kernel in missing:
         if report:
-            report(f"compiling the {protocol} kernel, once on this machine", 0.0)
-        compile_kernel(protocol)
+            report(f"compiling the {kernel.title} kernel, once on this machine", 0.0)
+        kernel.compile()
     return round(time.perf_counter() - began, 3) if missing else 0.0
+
+
+def _kernels(case: Case, options: Options) -> Iterator[Kernel]:
+    """The kernels of a case's engine and of its problem."""
+    if case.engine(options.engine, options.device) == "fused":
+        protocol = case.setting.protocol
+        yield server_kernel() if protocol == "server" else kernel_of(protocol)
+    problem = case.spec.component("problem", case.spec.problem)
+    if isinstance(problem, ProblemComponent) and options.device == "cpu":
+        own = problem.kernel(case.spec.run.dtype)
+        yield from (own,) if own else ()
 
 
 def peak_memory() -> int:

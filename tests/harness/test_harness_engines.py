@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from hzbench.core.compiled import ready
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.mutant import Mutant
 from hzbench.core.spec import Spec
+from hzbench.engine.fused.server import kernels as server_kernels
+from hzbench.harness import sweep
 from hzbench.harness.build import build
 from hzbench.harness.engines import why_not_fused
-from hzbench.harness.run import execute_case, prepare, run
+from hzbench.harness.run import Case, execute_case, prepare, run
 from hzbench.harness.simulate import simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.harness.suite import parse
 from hzbench.harness.sweep import Options, run_suite
+from hzbench.problems.transformer_pass import compiled as passes
 
 torch.set_num_threads(1)
 NAMES = ("objective_gap", "path_gradient_norm", "consensus_potential", "mean_iterate", "probe_sums")
@@ -78,11 +82,55 @@ def test_auto_takes_kernels_for_long_runs_alone():
     assert prepare(spec_of(run=long, mutant="step_size_plus_5")).engine("auto") == "torch"
 
 
-def test_wide_dense_products_stay_with_torch():
-    wide = {"name": "quadratic", "dimension": 80, "rotation": True}
+def test_wide_products_stay_with_torch():
     long = {"steps": 100_000, "replicas": 4096, "record": [1]}
-    assert prepare(spec_of(problem=wide, run=long)).engine("auto") == "torch"
-    assert prepare(spec_of(problem=wide, run=long)).engine("fused") == "fused"
+    checks = [{"theorem": "graph_spectrum"}]
+
+    def chosen(problem, gossip, engine="auto"):
+        nodes = [{"count": 4, "batch_size": "full"}]
+        method = "dsgd" if gossip == "matrix" else "hdo"
+        network = {"gossip": gossip}
+        spec = spec_of(problem=problem, nodes=nodes, network=network, method=method, checks=checks)
+        return prepare(spec.replace(run=long)).engine(engine)
+
+    def quadratic(d):
+        return {"name": "quadratic", "dimension": d, "rotation": True}
+
+    logistic = {"name": "logistic", "planted": {"rows": 40, "dimension": 5}}
+    assert [chosen(quadratic(d), "pair") for d in (80, 120)] == ["fused", "torch"]
+    assert chosen(quadratic(120), "pair", "fused") == "fused"
+    assert chosen(quadratic(120), "matrix") == "fused"
+    found = [chosen(logistic, gossip) for gossip in ("pair", "matching", "matrix")]
+    assert found == ["fused", "fused", "torch"]
+
+
+def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
+    """And told: of the protocol, of servers, of a transformer's passes; those at hand are not."""
+    server = {"clock": {"name": "fixed"}, "method": "ringleader"}
+    tokens = {"name": "brackets", "training": 40, "validation": 12, "shortest": 12, "longest": 14}
+    cases = [
+        {**TABLE, "name": "pair"},
+        {**TABLE, "name": "server", **server, "checks": [{"theorem": "server_moments"}]},
+        {
+            "name": "net",
+            "problem": {"name": "transformer", "data": tokens},
+            "nodes": [{"count": 2}],
+        },
+    ]
+    cases[2]["run"] = {"steps": 1, "replicas": 2}
+    known = ["run_pair"]
+    monkeypatch.setattr(sweep, "ready", lambda function: function in known)
+    monkeypatch.setattr(Case, "engine", lambda case, *_: "torch" if case.obstacle else "fused")
+    told = []
+    suite = parse({"suite": {"name": "kernels"}, "case": cases}, "here")
+    record = run_suite(suite, Options(out=tmp_path), lambda text, _: told.append(text))
+    assert [text for text in told if text.startswith("compiling")] == [
+        f"compiling the {title} kernel, once on this machine" for title in ("server", "transformer")
+    ]
+    assert record["provenance"]["compile_seconds"] > 0
+    for module, entry in ((server_kernels(), "run_server"), (passes(), "gradients")):
+        assert len(getattr(module, entry).signatures) == 1  # that of the run itself
+        assert ready(entry)
 
 
 def test_a_mutant_of_any_kind_needs_torch():

@@ -5,13 +5,10 @@ import pytest
 import torch
 from problems_cases import rows
 
-from hzbench.core.compiled import own_cache
+from hzbench.core import lanes
 from hzbench.problems.architecture import Architecture
 from hzbench.problems.dropout import Dropout
 from hzbench.problems.transformer import Transformer
-
-with own_cache():
-    from hzbench.core import lanes
 
 MODELS, EXAMPLES = 3, 37  # two groups of 16 and a part of one
 SIZES = {

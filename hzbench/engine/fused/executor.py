@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hzbench.core.compiled import own_cache, ready, table
+from hzbench.core.compiled import Kernel, table
 from hzbench.core.method import Method
 from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
 from hzbench.core.plan import Plan
@@ -85,17 +85,17 @@ def run_segments(
 @cache
 def kernels() -> Any:
     """The module of compiled entries."""
-    with own_cache():
-        from hzbench.engine.fused import kernels as module
+    from hzbench.engine.fused import kernels as module
+
     return module
 
 
-def compiled(protocol: str) -> bool:
-    """Whether this machine has the kernel of a protocol."""
-    return ready(f"run_{protocol}")
+def kernel_of(protocol: str) -> Kernel:
+    """The kernel of a protocol."""
+    return Kernel(protocol, f"run_{protocol}", partial(_compile, protocol))
 
 
-def compile_kernel(protocol: str) -> None:
+def _compile(protocol: str) -> None:
     """Compile the kernel of a protocol, about 20 s, by a run of no replicas."""
     kernel: Any = getattr(kernels(), f"run_{protocol}")
     own: tuple[Any, ...] = {

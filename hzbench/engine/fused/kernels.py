@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from hzbench.core.compiled import entry
 from hzbench.core.masked_lanes import fma, load, splat, store
 from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
 from hzbench.engine.fused.draws import draw_ahead
@@ -184,7 +185,7 @@ def pairs_ahead(ob, orc, k0, k1, pairs, r, start, stop, room):
     draw_ahead(ob, orc, k0, k1, 2 * (stop - start), room)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, stop):
     """Ticks start ... stop − 1 of replicas first ... last − 1, in the order of the plan."""
     d, ahead = x.shape[2], len(room.node) // 2
@@ -216,7 +217,7 @@ def nodes_ahead(ob, orc, k0, k1, start, t, n, room):
     draw_ahead(ob, orc, k0, k1, count, room)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def run_matching(
     ob, orc, up, partners, silent, idle, x, momentum, counts, room, first, last, start, stop
 ):
@@ -327,7 +328,7 @@ def steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, momentum, out, room):
         local_step(ob, orc, up, i, t, k0, k1, slot, at, base, i, momentum, out, room)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, start, stop):
     """Synchronous rounds: adapt-combine, combine-adapt or simultaneous."""
     n, d, other = x.shape[1], x.shape[2], room.other

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hzbench.core.compiled import own_cache, table
+from hzbench.core.compiled import Kernel, table
+from hzbench.core.objective import DIAGONAL, objective
 from hzbench.core.problem import Problem
 from hzbench.core.server import ServerPlan
-from hzbench.engine.fused.descriptors import CALLS, oracles_of
+from hzbench.engine.fused.descriptors import CALLS, empty_oracles_and_update, oracles_of
 from hzbench.engine.fused.executor import run_segments
 from hzbench.engine.fused.rooms import rooms
 from hzbench.engine.population import Population
@@ -66,6 +67,24 @@ def execute_server(
     )
 
 
+def server_kernel() -> Kernel:
+    """The kernel of servers."""
+    return Kernel("server", "run_server", _compile)
+
+
+def _compile() -> None:
+    """Compile it, about 20 s, by a run of no replicas."""
+    none, entries, oracles = (
+        np.zeros(0, np.int64),
+        np.zeros((0, 0, 1)),
+        empty_oracles_and_update()[0],
+    )
+    trace = Trace(none, none, none, none, none, none, np.zeros(0))
+    keys, room = np.zeros((0, 2), np.int64), rooms(1, oracles)()
+    form = objective(DIAGONAL)
+    kernels().run_server(form, oracles, keys, trace, entries, entries, room, 0, 0, 0, 0)
+
+
 def trace_of(plan: ServerPlan) -> tuple[Trace, int]:
     """What the kernel reads, and the number of slots: one an estimate that is still needed."""
     schedule, last = plan.schedule, last_uses(plan.schedule)
@@ -109,6 +128,6 @@ def _slots(versions: Any, last: Any) -> tuple[Any, int]:
 @cache
 def kernels() -> Any:
     """The module of the compiled entry."""
-    with own_cache():
-        from hzbench.engine.fused import server_kernels as module
+    from hzbench.engine.fused import server_kernels as module
+
     return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from hzbench.core.compiled import entry
 from hzbench.engine.fused.oracles import estimate
 from hzbench.engine.fused.vectors import set_line, step_along
 
@@ -18,7 +19,7 @@ def compute(ob, orc, trace, version, k0, k1, x, kept, room):
         set_line(factor, room.lines, line, d, kept, slot)
 
 
-@njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
+@entry
 def run_server(ob, orc, keys, trace, x, slots, room, first, last, start, stop):
     """Updates start ... stop − 1 of replicas first ... last − 1: x [R, 1, d], slots [R, C, d]."""
     d = x.shape[2]
