@@ -1,9 +1,9 @@
 """Vectors of 16 lanes for compiled code: each operation is one on all lanes, whatever a compiler.
 
 A kernel written with them computes 16 independent problems side by side. Nothing is reassociated,
-so the width of the machine's registers cannot change a bit. Of either floating-point type and always
-full: `masked_lanes` are eight float64 along one line, which may end within them; a type for both
-would need a width and a mask everywhere. Import inside functions.
+so the width of the machine's registers cannot change a bit. They are of either floating-point type
+and always full; `masked_lanes` are eight float64 along one line, which may end within them. One
+type for both would need a width and a mask everywhere. Import inside functions.
 """
 
 from __future__ import annotations
