@@ -137,7 +137,9 @@ def test_what_a_spec_has_otherwise_stands_under_changes(number):
         "with λ = 1e-4": any(spec.problem.get("regularization") for spec in suite.specs),
         "seeds instead of": seeds,
         "float64": any(spec.run.dtype == "float64" for spec in suite.specs),
-        "subset of 4000 + 1000": any("subset" in spec.problem["data"] for spec in suite.specs),
+        "subset of 4000 + 1000": any(
+            "subset" in spec.problem.get("data", "") for spec in suite.specs
+        ),
     }
     told = {words: any(words in each for each in suite.table.changes) for words in expected}
     assert told == expected
