@@ -28,16 +28,22 @@ _TIMES = (Word(0xD2E7470EE14C6C93), Word(0xCA5A826395121157))
 
 
 @njit(error_model="numpy", _nrt=False)
+def told(found, x):
+    """What was found from x, or nan where x is infinite or nan."""
+    return found + (x - x)
+
+
+@njit(error_model="numpy", _nrt=False)
 def exp(x, number):
-    """e^x of x <= 0, by a power of 2 and Taylor's series on ±ln(2)/2."""
-    x = larger(x, spread(number.lowest))
+    """e^x of x <= 0, by a power of 2 and Taylor's series on ±ln(2)/2; nan of nan."""
+    x = larger(spread(number.lowest), x)
     shifted = fma(x, spread(number.per_ln2), spread(number.magic))
     n = shifted - spread(number.magic)
     r = fma(n, spread(number.ln2_low), fma(n, spread(number.ln2_high), x))
     found = spread(number.taylor[0])
     for k in range(1, len(number.taylor)):
         found = fma(found, r, spread(number.taylor[k]))
-    return times_power(found, shifted)
+    return told(times_power(found, shifted), x)
 
 
 @njit(error_model="numpy", _nrt=False)
@@ -79,7 +85,10 @@ def affine_back(grad, source, s, back, rows, i, o, p, slope, w):
 
 @njit(error_model="numpy", _nrt=False)
 def norm(x, normal, n, deviation, r, out, d, rows, e, p, w, number):
-    """Normalise rows of x [rows, e]; keep them and 1/deviation, then scale and shift (at w)."""
+    """Normalise rows of x [rows, e]; keep them and 1/deviation, then scale and shift (at w).
+
+    A variance that overflows makes nan: 1/deviation would be 0, and hide it.
+    """
     share = spread(number.per_width)
     for t in range(rows):
         mean, variance = spread(number.zero), spread(number.zero)
@@ -88,7 +97,8 @@ def norm(x, normal, n, deviation, r, out, d, rows, e, p, w, number):
         for c in range(e):
             away = load(x, (t * e + c) * LANES) - mean
             variance = fma(share * away, away, variance)
-        inverse = spread(number.one) / root(variance + spread(number.epsilon))
+        deviance = told(variance, variance) + spread(number.epsilon)
+        inverse = spread(number.one) / root(deviance)
         store(deviation, r + t * LANES, inverse)
         for c in range(e):
             at = (t * e + c) * LANES
@@ -130,7 +140,7 @@ def dropped(source, s, out, d, rows, i, place, words, keeps, number):
         x = load(source, s + k * LANES)
         if keeps:
             at = (place + k) // LANES * LANES
-            x = where_bit(words, at, (place + k) % LANES, x * spread(number.per_kept))
+            x = x * where_bit(words, at, (place + k) % LANES, spread(number.per_kept))
         store(out, d + k * LANES, x)
 
 
@@ -139,8 +149,8 @@ def pass_share(share, place, words, keeps, number):
     """One share of attention, or its slope, with dropout."""
     if not keeps:
         return share
-    kept = where_bit(words, place // LANES * LANES, place % LANES, share)
-    return kept * spread(number.per_kept)
+    at = place // LANES * LANES
+    return share * where_bit(words, at, place % LANES, spread(number.per_kept))
 
 
 @njit(error_model="numpy", _nrt=False)

@@ -75,8 +75,8 @@ class Transformer(Architecture):
 
     @property
     def masks(self) -> int:
-        """How many numbers of an example dropout draws for."""
-        return self.layers * sum(self._places) if self.dropout else 0
+        """How many numbers of an example dropout draws for; 0 where 16 bits cannot drop any."""
+        return self.layers * sum(self._places) if self.kept_of_65536 < 1 << 16 else 0
 
     @property
     def _places(self) -> tuple[int, ...]:

@@ -117,7 +117,7 @@ def numbers(dtype: Any, size: Size, kept: float) -> Number:
     values = (
         0.0,
         1.0,
-        -1e30,
+        -math.inf,
         EPSILON,
         1.0 / size.width,
         1.0 / math.sqrt(size.width // size.heads),

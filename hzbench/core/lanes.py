@@ -143,7 +143,7 @@ def root(typing, a):
 
 @intrinsic
 def larger(typing, a, b):
-    """The larger of two (no lane may be nan)."""
+    """The larger of two; b where either is nan."""
     del typing
 
     def generate(context, builder, signature, values):
@@ -155,13 +155,13 @@ def larger(typing, a, b):
 
 @intrinsic
 def where_positive(typing, test, a):
-    """Return a where the test is above 0, else 0."""
+    """Return a where the test is above 0 or nan, else 0."""
     del typing
 
     def generate(context, builder, signature, values):
         del context, signature
         zero = ir.Constant(_vector(a.element), None)
-        return builder.select(builder.fcmp_ordered(">", values[0], zero), values[1], zero)
+        return builder.select(builder.fcmp_ordered("<=", values[0], zero), zero, values[1])
 
     return a(test, a), generate
 
@@ -225,7 +225,7 @@ def total(typing, a):
 
 @intrinsic
 def below(typing, a, b, c, d, chance):
-    """Bit 4 i + k: whether the k-th 16 bits of the i-th of four uint64 are below `chance`."""
+    """Bit 4 i + k: whether the k-th 16 bits of the i-th of four uint64 are below `chance` < 2¹⁶."""
     del typing
 
     def generate(context, builder, signature, values):

@@ -107,6 +107,18 @@ def test_one_estimate_shares_its_masks():
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_a_dropout_that_16_bits_cannot_draw_is_none():
+    with_, without, at = remade(dropout=7.6e-6), remade(), rows(2)
+    x = somewhere(with_, 2 * N)
+    sample = with_.sample(at, 3, 2)
+    assert sample.rows is None
+    slopes = with_.gradients(x, at.node, sample)
+    assert torch.equal(slopes, without.gradients(x, at.node, without.sample(at, 3, 2)))
+    u = points(with_, 2 * N, 2, 1, seed=2)
+    found = with_.directional_derivatives(x, u, at.node, sample)
+    torch.testing.assert_close(found[..., 0], (slopes * u[:, :, 0]).sum(-1), rtol=1e-9, atol=1e-11)
+
+
 def test_validation_the_objective_and_full_batches_drop_nothing():
     with_, without, at = remade(dropout=DROPOUT), remade(), rows(2)
     x = somewhere(with_, 2, N)

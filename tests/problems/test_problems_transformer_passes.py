@@ -120,3 +120,52 @@ def test_exponentials_are_those_of_numpy_to_a_few_units_in_the_last_place():
         each(x, numbers(dtype, size, 1.0), out)
         expected = np.exp(x.astype(np.longdouble))
         assert float(np.max(np.abs(out / expected - 1))) < 3 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(("dropout", "kept"), [(7.6e-6, 65536), (8e-6, 65535)])
+def test_the_least_dropout_of_16_bits_drops_nothing_or_one_coin_of_65536(dropout, kept):
+    """Of 65536 kept there are no masks: compiled coins are compared with 16 bits."""
+    transformer = network("figure 4", dropout=dropout)
+    assert transformer.kept_of_65536 == kept
+    assert (transformer.masks == 0) == (kept == 65536)
+    flat, *rest = given(transformer)
+    bare = transformer.gradients(flat, *rest)
+    if transformer.masks:
+        transformer = transformer.masked(coins(transformer))
+    expected = Architecture.gradients(transformer, flat, *rest)
+    found = transformer.gradients(flat, *rest)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+    assert float((found - bare).abs().max()) < 0.1 * float(bare.abs().max())
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nan_in_any_tensor_comes_out(dtype, dropout):
+    transformer = network("three heads")
+    flat, tokens, targets, weights = given(transformer)
+    flat, weights = flat.to(dtype), weights.to(dtype)
+    begins = np.cumsum([0, *transformer.tensors])
+    if dropout:
+        transformer = transformer.masked(coins(transformer))
+    for name, begin in zip(transformer.weights, begins, strict=False):
+        spoilt = flat.clone()
+        spoilt[:, begin + (transformer.width if name.startswith("embedding") else 0)] = torch.nan
+        seen = transformer.logits(transformer.parts(spoilt), tokens).isnan()
+        assert seen.any(), name
+        assert torch.equal(transformer.scores(spoilt, tokens).isnan(), seen), name
+        slopes = transformer.gradients(spoilt, tokens, targets, weights)
+        assert slopes.isnan().any(dim=1).all(), name
+
+
+def test_a_variance_that_overflows_comes_out():
+    """Of float32 numbers near 1e20: 1/deviation would be 0, and all entries of a row the shift."""
+    transformer = network("figure 4", dropout=0.0)
+    flat, tokens, targets, weights = given(transformer)
+    begins = dict(zip(transformer.weights, np.cumsum([0, *transformer.tensors]), strict=False))
+    for name in ("position.weight", "layers.0.self_attn.out_proj.bias", "layers.1.linear2.bias"):
+        large = flat.float()
+        large[:, begins[name]] = 1e20
+        assert transformer.scores(large, tokens).isnan().all()
+        slopes = transformer.gradients(large, tokens, targets, weights.float())
+        assert slopes.isnan().any(dim=1).all()
+        assert transformer.scores(large.double(), tokens).isfinite().all()
