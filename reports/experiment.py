@@ -16,6 +16,7 @@ from hzbench.reports.leaderboard import title
 from hzbench.reports.svg import SERIES
 
 Run = Mapping[str, Any]
+Answers = tuple[tuple[str, tuple[str, ...]], ...]
 NEAR = 0.1  # a run whose last value lies within this fraction takes part in the closer look
 MANY = 20  # record points from which on there is one
 WORDS = {"consistent": "seen", "violated": "opposite seen", "inconclusive": "undecided"}
@@ -24,6 +25,7 @@ ANSWERS = {
     "consistent": "Reproduces",
     "violated": "Does not reproduce (the opposite is seen, or another number)",
     "inconclusive": "Undecided by these runs",
+    "shortened": "Undecided: these runs end before the step that the paper speaks of",
 }
 
 
@@ -41,7 +43,12 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderingRow:
-    """One ordering of the table."""
+    """One ordering of the table.
+
+    Attributes:
+        thesis: whether the paper says it at large and not of this figure.
+        cut: what is seen at which step of how many where the runs are shortened, else empty.
+    """
 
     text: str
     source: str
@@ -54,6 +61,8 @@ class OrderingRow:
     p_value: float | None
     reason: str
     comparisons: tuple[Comparison, ...]
+    thesis: bool
+    cut: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +81,47 @@ class ReadingRow:
     outcome: str | None
     word: str
     p_value: float | None
+    cut: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Claims about the figure itself, or those of the paper at large."""
+
+    title: str
+    orderings: tuple[OrderingRow, ...]
+    readings: tuple[ReadingRow, ...] = ()
+
+    @property
+    def answers(self) -> Answers:
+        """What reproduces, what does not and what is undecided: claims of the paper by outcome."""
+        told = [(_filed(row), row.text + _there(row)) for row in self.orderings]
+        told += [
+            (_filed(row), f"{row.run}: {row.observable} {number(row.printed)}{_there(row)}")
+            for row in self.readings
+            if row.outcome is not None
+        ]
+        found = {
+            word: tuple(text for outcome, text in told if outcome == name)
+            for name, word in ANSWERS.items()
+        }
+        return tuple((word, texts) for word, texts in found.items() if texts)
+
+    @property
+    def seen(self) -> int:
+        """Orderings that are seen."""
+        return sum(row.outcome == "consistent" for row in self.orderings)
+
+
+def _filed(row: OrderingRow | ReadingRow) -> str | None:
+    return "shortened" if row.cut else row.outcome
+
+
+def _there(row: OrderingRow | ReadingRow) -> str:
+    """What is seen of a shortened run; of a number without that, at which step it is."""
+    if row.cut:
+        return f" ({row.cut})"
+    return f" at step {row.step}" if isinstance(row, ReadingRow) else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +139,18 @@ class Experiment:
     changes: tuple[str, ...] = ()
 
     @property
-    def answers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What reproduces, what does not and what is undecided: claims of the paper by outcome."""
-        told = [(row.outcome, row.text) for row in self.orderings]
-        told += [
-            (row.outcome, f"{row.run}: {row.observable} {number(row.printed)} at step {row.step}")
-            for row in self.readings
-            if row.outcome is not None
-        ]
-        found = {
-            word: tuple(text for outcome, text in told if outcome == name)
-            for name, word in ANSWERS.items()
-        }
-        return tuple((word, texts) for word, texts in found.items() if texts)
+    def parts(self) -> tuple[Part, ...]:
+        """What the paper says of the figure, then what it says at large; none that is empty."""
+        own = tuple(row for row in self.orderings if not row.thesis)
+        asked = tuple(row for row in self.orderings if row.thesis)
+        found = Part(title="", orderings=own, readings=self.readings)
+        thesis = Part(title="Also asked: the paper's thesis", orderings=asked)
+        return tuple(part for part in (found, thesis) if part.orderings or part.readings)
 
     @property
-    def seen(self) -> int:
-        """Orderings that are seen."""
-        return sum(row.outcome == "consistent" for row in self.orderings)
+    def shortened(self) -> bool:
+        """Whether runs end before what the paper speaks of."""
+        return any([row.cut for row in self.orderings] + [row.cut for row in self.readings])
 
     @property
     def judged(self) -> bool:
@@ -241,6 +285,20 @@ def _ordering(record: Mapping[str, Any], names: Mapping[str, str]) -> OrderingRo
         p_value=record.get("p_value"),
         reason=record["reason"],
         comparisons=tuple(_comparison(names.get(k, k), pair) for k, pair in pairs.items()),
+        thesis=bool(record.get("thesis")),
+        cut=cut(record, WORDS),
+    )
+
+
+def cut(record: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """What a shortened run shows instead: at step 5 of a run of 20 instead of 1000: seen."""
+    short = record.get("shortened")
+    if not short:
+        return ""
+    seen = f": {words[short['outcome']]}" if short["outcome"] else ""
+    return (
+        f"at step {record['step']} of a run of {short['last']} instead of {short['whole']} "
+        f"steps{seen}"
     )
 
 
@@ -294,5 +352,6 @@ def _reading(record: Mapping[str, Any], names: Mapping[str, str]) -> ReadingRow:
         tolerance=record.get("tolerance"),
         outcome=record.get("outcome"),
         word=READ.get(record.get("outcome") or "", ""),
+        cut=cut(record, READ),
         p_value=record.get("p_value"),
     )

@@ -91,12 +91,13 @@ def verdict_table(record: Mapping[str, Any]) -> None:
 
 def orderings(record: Mapping[str, Any]) -> None:
     """One line for each ordering, and each judged number, that the paper of a suite states."""
-    from hzbench.reports.experiment import READ, WORDS
+    from hzbench.reports.experiment import READ, WORDS, cut
 
     for each in record["orderings"]:
         word = WORDS[each["outcome"]]
         wide_console().print(
-            f"[bold]{word}[/]: {escape(each['text'])}; {escape(each['reason'])}",
+            f"[bold]{word}[/]: {'the thesis: ' * bool(each.get('thesis'))}{escape(each['text'])}; "
+            f"{escape(_at(cut(each, WORDS)))}{escape(each['reason'])}",
             soft_wrap=True,
             highlight=False,
         )
@@ -105,10 +106,15 @@ def orderings(record: Mapping[str, Any]) -> None:
             quantity = f"{each['run']}, {each['observable']} at step {each['step']}"
             wide_console().print(
                 f"[bold]{READ[each['outcome']]}[/]: {escape(quantity)} is {each['value']:.3g} "
-                f"within {each['tolerance']:.3g}; {escape(_interval(each))}",
+                f"within {each['tolerance']:.3g}; {escape(_at(cut(each, READ)))}"
+                f"{escape(_interval(each))}",
                 soft_wrap=True,
                 highlight=False,
             )
+
+
+def _at(shortened: str) -> str:
+    return f"{shortened}; " if shortened else ""
 
 
 def _interval(reading: Mapping[str, Any]) -> str:

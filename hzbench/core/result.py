@@ -10,13 +10,15 @@ Schema 1, every number JSON-able (non-finite numbers are null):
      "runs": [run, ...],
      "met": true|false,
      "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason",
+                    "shortened": null or {"last", "whole": steps of the run and of its file's,
+                    "outcome": what is seen at "step"; "outcome" is then inconclusive},
                     "p_value", "pairs": {other run: {"difference", "low", "high" (95 %),
                     "confirming", "against", "crossing": {"step", "low", "high"},
                     "predicted" (with predict): {"step", "at_step", "free_at_step",
                     "difference" and "noise_free" at steps 0 ... T}}}}],
      "readings": [{fields of the [[reading]] table, "step", "measured", "standard_error",
-                   "low", "high" (95 %, Student's t), and with a tolerance "level", "outcome",
-                   "p_value"}]}
+                   "low", "high" (95 %, Student's t), "shortened", and with a tolerance "level",
+                   "outcome", "p_value"; "reason" where shortened}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
            "labels": {"problem", "topology", "gossip", "method", "population", "estimators",

@@ -20,7 +20,8 @@ class OrderingTable(Table):
     """One [[ordering]]: `run` is below (above) every run of `than` after `at` of the steps.
 
     With `predict` the crossing is predicted too, from noise measured along noise-free descent: by
-    full gradients (true), or by that many data samples a node.
+    full gradients (true), or by that many data samples a node. With `thesis` it is what the paper
+    says at large and not of this figure.
     """
 
     text: str
@@ -31,6 +32,7 @@ class OrderingTable(Table):
     observable: str
     at: float = Field(1.0, gt=0, le=1)
     predict: bool | Annotated[int, Field(gt=0)] = False
+    thesis: bool = False
 
 
 class ReadingTable(Table):
@@ -92,25 +94,33 @@ def _unknown(
 
 
 def ordering_record(
-    table: OrderingTable, traces: Mapping[str, Trace], level: float
+    table: OrderingTable,
+    traces: Mapping[str, Trace],
+    level: float,
+    whole: int = 0,
 ) -> dict[str, Any]:
-    """One judged ordering of results.json."""
+    """One judged ordering of results.json; `whole`: the run's steps before it was shortened.
+
+    At step 0 all runs are the same, so that it is judged later, if there is a later record point.
+    """
     own = traces[table.run]
-    row = _row(own, table.at)
+    row = _row(own, table.at, least=1)
     sign = 1 if table.relation == "below" else -1
     others = {name: traces[name].columns[table.observable] for name in table.than}
     judged = judge_ordering(
         own.columns[table.observable], others, row, own.steps.astype(float), sign, level
     )
     step = int(own.steps[row])
-    found: dict[str, Any] = plain(
-        {**table.model_dump(), "step": step, "level": level, **plain(judged)}
-    )
+    record = {**table.model_dump(), "step": step, "level": level, **plain(judged)}
+    found: dict[str, Any] = plain(record | _shortened(record, own, whole))
     return found
 
 
 def reading_record(
-    table: ReadingTable, traces: Mapping[str, Trace], level: float
+    table: ReadingTable,
+    traces: Mapping[str, Trace],
+    level: float,
+    whole: int = 0,
 ) -> dict[str, Any]:
     """One printed number beside the measured one, judged where it has a tolerance."""
     trace = traces[table.run]
@@ -120,11 +130,28 @@ def reading_record(
     if table.tolerance is not None:
         judged = judge_reading(values, table.value, table.tolerance, level)
         record |= {"level": level, **plain(judged)}
-    found: dict[str, Any] = plain(record)
+    found: dict[str, Any] = plain(record | _shortened(record, trace, whole))
     return found
 
 
-def _row(trace: Trace, at: float) -> int:
-    """The record point nearest to that fraction of the run, the later one of two."""
+def _shortened(record: Mapping[str, Any], trace: Trace, whole: int) -> dict[str, Any]:
+    """What a run that ends before the paper's leaves of a verdict: it decides no claim of it."""
+    last = int(trace.steps[-1])
+    if last >= whole:
+        return {"shortened": None}
+    cut = {"last": last, "whole": whole, "outcome": record.get("outcome")}
+    if "outcome" not in record:
+        return {"shortened": cut}
+    seen = f"; at step {record['step']}: {record['reason']}" if record.get("reason") else ""
+    reason = f"the run ends at step {last} of {whole}, before what the paper speaks of{seen}"
+    return {"shortened": cut, "outcome": "inconclusive", "reason": reason}
+
+
+def _row(trace: Trace, at: float, least: int = 0) -> int:
+    """The record point nearest to that fraction of the run, the later one of two.
+
+    None before step `least`, unless the run ends before it.
+    """
     distance = np.abs(trace.steps - at * trace.steps[-1])
+    distance[trace.steps < min(least, trace.steps[-1])] = np.inf
     return int(np.flatnonzero(distance == distance.min())[-1])

@@ -54,7 +54,7 @@ def overridden(suite: Suite, texts: Sequence[str]) -> Suite:
             "changes": (*table.changes, *texts),
         }
     )
-    return replace(suite, table=named, specs=tuple(specs))
+    return replace(suite, table=named, specs=tuple(specs), whole=suite.steps())
 
 
 def _parsed(texts: Sequence[str]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def scaled(suite: Suite, factor: float) -> Suite:
             "changes": (*table.changes, told),
         }
     )
-    return replace(suite, table=named, specs=specs)
+    return replace(suite, table=named, specs=specs, whole=suite.steps())
 
 
 def _told(before: tuple[Spec, ...], after: tuple[Spec, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,12 +46,18 @@ class Suite:
         table: name, title, description and α.
         specs: one a run, grids expanded.
         orderings, readings: what a paper says of these runs.
+        whole: steps of every run as its file has them, by name, where the command line shortens.
     """
 
     table: SuiteTable
     specs: tuple[Spec, ...]
     orderings: tuple[OrderingTable, ...] = ()
     readings: tuple[ReadingTable, ...] = ()
+    whole: Mapping[str, int] = field(default_factory=dict)
+
+    def steps(self) -> Mapping[str, int]:
+        """Steps of every run before the command line changed them."""
+        return self.whole or {spec.name: spec.run.steps for spec in self.specs}
 
 
 def suite_names() -> list[str]:

@@ -124,8 +124,14 @@ def _said(
     found = {run["name"]: store.load(run["digest"]) for run in runs if run["name"] in asked}
     traces = {name: trace for name, trace in found.items() if trace is not None}
     return {
-        "orderings": [ordering_record(each, traces, level) for each in suite.orderings],
-        "readings": [reading_record(each, traces, level) for each in suite.readings],
+        "orderings": [
+            ordering_record(each, traces, level, suite.whole.get(each.run, 0))
+            for each in suite.orderings
+        ],
+        "readings": [
+            reading_record(each, traces, level, suite.whole.get(each.run, 0))
+            for each in suite.readings
+        ],
     }
 
 

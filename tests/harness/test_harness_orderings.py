@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.harness.override import overridden
 from hzbench.harness.run import run
 from hzbench.harness.scale import scaled
 from hzbench.harness.suite import load, parse
@@ -157,3 +158,53 @@ def test_scale_leaves_replicas_where_theory_is_judged():
     quick = load("quick")
     short = scaled(quick, 0.5)
     assert [s.run.replicas for s in short.specs] == [s.run.replicas for s in quick.specs]
+
+
+def judged_at(scale, tmp_path, settings=(), **changes):
+    suite = overridden(parse(table(**changes), "here"), settings)
+    return run_suite(scaled(suite, scale), Options(out=tmp_path))
+
+
+@pytest.mark.parametrize("run", ["fast", "slow"])
+def test_a_shortened_run_decides_nothing_of_the_paper(tmp_path, run):
+    """Neither that a claim holds nor that its opposite does; what is seen there is told."""
+    (other,) = {"fast", "slow"} - {run}
+    entry = table()["ordering"][0] | {"run": run, "than": [other], "at": 0.8}
+    entries = [entry, entry | {"at": 0.25}]
+    number = table()["reading"][0] | {"tolerance": 1e-3, "at": 1.0, "value": 9.0}
+    record = judged_at(0.5, tmp_path, ordering=entries, reading=[number, table()["reading"][0]])
+    there = "consistent" if run == "fast" else "violated"
+    late, early = record["orderings"]
+    assert (late["step"], early["step"]) == (10, 5)  # recorded every 5
+    for each in (late, early):
+        assert each["outcome"] == "inconclusive"
+        assert each["shortened"] == {"last": 10, "whole": 20, "outcome": there}
+        assert "the run ends at step 10 of 20" in each["reason"]
+        assert each["p_value"] < each["level"]
+    judged, told = record["readings"]
+    assert judged["outcome"] == "inconclusive"
+    assert judged["shortened"]["outcome"] == "violated"
+    assert told["shortened"] == {"last": 10, "whole": 20, "outcome": None}
+    assert "outcome" not in told
+
+
+def test_whole_and_longer_runs_decide(tmp_path):
+    for number, settings in enumerate(((), ("run.steps=40",))):
+        (ordering,) = judged_at(1.0, tmp_path / str(number), settings)["orderings"]
+        assert ordering["shortened"] is None
+        assert ordering["outcome"] == "consistent"
+    twice = judged_at(0.5, tmp_path, ("run.steps=30",))["orderings"]
+    assert twice[0]["shortened"]["whole"] == 20  # of the file, whatever shortens it twice
+    (cut,) = judged_at(1.0, tmp_path, ("run.steps=15",))["orderings"]
+    assert cut["shortened"]["last"] == 15
+
+
+def test_no_ordering_is_judged_at_the_start_where_all_are_the_same(tmp_path):
+    default = table()["default"] | {"run": RUN | {"record": [0, 10, 20]}}
+    entries = [table()["ordering"][0] | {"at": 0.1}]
+    number = table()["reading"][0] | {"at": 0.0}
+    record = judged_at(1.0, tmp_path, default=default, ordering=entries, reading=[number])
+    (ordering,), (reading,) = record["orderings"], record["readings"]
+    assert ordering["step"] == 10
+    assert ordering["outcome"] == "consistent"
+    assert reading["step"] == 0

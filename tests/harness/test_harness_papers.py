@@ -154,6 +154,12 @@ def test_a_suite_is_ready_without_files(number):
         assert "validation_loss" in case.observables
 
 
+@pytest.mark.parametrize("number", TABLE)
+def test_the_thesis_of_the_paper_is_no_claim_of_a_figure(number):
+    for each in load(f"hdo-paper/figure-{number}").orderings:
+        assert each.source.startswith("the paper's thesis" if each.thesis else f"figure {number}")
+
+
 def test_figure_3_says_which_file_it_misses(monkeypatch, tmp_path):
     suite = load("hdo-paper/figure-3")
     monkeypatch.delenv("HZBENCH_DATA", raising=False)
@@ -173,6 +179,8 @@ def test_a_shortened_figure_runs_to_its_orderings(tmp_path):
     record = run_suite(suite, Options(out=tmp_path))
     (found,) = record["orderings"]
     assert found["step"] == 3
+    assert found["outcome"] == "inconclusive"
+    assert (found["shortened"]["last"], found["shortened"]["whole"]) == (3, 1000)
     assert record["met"]
     for run in record["runs"]:
         mean = run["observables"]["validation_loss"]["mean"]

@@ -42,7 +42,7 @@ def results(tmp_path_factory):
 def test_rows_say_what_was_seen(results):
     found = experiment(results)
     assert [row.word for row in found.orderings] == ["opposite seen", "seen"]
-    assert found.seen == 1
+    assert found.parts[0].seen == 1
     assert found.orderings[0].comparisons[0].lasts == "not at the end"
     assert found.orderings[1].comparisons[0].lasts.startswith("from step 1 on")
     (reading,) = found.readings
@@ -68,7 +68,7 @@ def test_the_page_says_what_reproduces_and_under_which_change(results):
     suite = results["suite"] | {"changes": ["six seeds"]}
     record = results | {"readings": [judged], "suite": suite}
     found = experiment(record)
-    assert found.answers == (
+    assert found.parts[0].answers == (
         ("Reproduces", ("fast wins",)),
         ("Does not reproduce (the opposite is seen, or another number)", ("slow wins",)),
         ("Undecided by these runs", ("fast: objective gap 0.125 at step 20",)),
@@ -85,6 +85,46 @@ def test_what_the_command_line_changes_is_a_change_of_the_experiment():
     suite = parse(SUITE | {"suite": {**SUITE["suite"], "changes": ["six seeds"]}}, "here")
     told = scaled(overridden(suite, ["run.seed=5"]), 0.5).table.changes
     assert told == ("six seeds", "run.seed=5", "scale 0.5 (10 of 20 steps, 3 of 6 seeds)")
+
+
+def test_a_shortened_run_is_undecided_in_words(tmp_path):
+    number = SUITE["reading"][0] | {"tolerance": 0.01, "value": 9.0}
+    suite = scaled(parse(SUITE | {"reading": [number]}, "here"), 0.5)
+    results = run_suite(suite, Options(out=tmp_path))
+    found = experiment(results)
+    there = "at step 10 of a run of 10 instead of 20 steps"
+    assert found.parts[0].answers == (
+        (
+            "Undecided: these runs end before the step that the paper speaks of",
+            (
+                f"slow wins ({there}: opposite seen)",
+                f"fast wins ({there}: seen)",
+                f"fast: objective gap 9 ({there}: not seen)",
+            ),
+        ),
+    )
+    page = render(build(results))
+    assert "Does not reproduce" not in page
+    assert "0 of 2 orderings are seen" in page
+    assert "decides nothing of what the paper says of its whole runs" in page
+    assert page.count(f"{there}: opposite seen") == 2  # above and in the table
+
+
+def test_the_thesis_of_the_paper_has_its_own_heading(results):
+    slow, fast = results["orderings"]
+    found = experiment(results | {"orderings": [slow, fast | {"thesis": True}]})
+    own, asked = found.parts
+    assert [row.text for row in own.orderings] == ["slow wins"]
+    assert own.seen == 0
+    assert asked.answers == (("Reproduces", ("fast wins",)),)
+    page = render(build(results | {"orderings": [slow, fast | {"thesis": True}]}))
+    heading = "Also asked: the paper's thesis"
+    parts = page.replace("&#39;", "'").split(heading)
+    assert len(parts) == 3  # in the answers and in the table
+    assert "fast wins" not in parts[0]
+    assert "slow wins" not in parts[1].split("<table")[0]
+    assert "slow wins" not in parts[2]
+    assert heading not in render(build(results)).replace("&#39;", "'")
 
 
 def test_the_page_says_what_was_not_read_off(results):
