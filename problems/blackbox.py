@@ -135,13 +135,13 @@ def load(reference: str) -> Callable[..., Any]:
         UserMistakeError: there is no such file, module or function, or loading it fails.
     """
     home, _, name = reference.rpartition(":")
-    if not home or not name:
+    is_file = home.endswith(".py")
+    if not name or not (is_file or all(part.isidentifier() for part in home.split("."))):
         raise UserMistakeError(
             f"got function {reference!r}; expected 'file.py:name' or 'module:name'; write one"
         )
     try:
         with quiet():
-            is_file = home.endswith(".py")
             module = _from_file(Path(home)) if is_file else importlib.import_module(home)
     except KeyboardInterrupt:
         raise

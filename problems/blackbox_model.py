@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -47,11 +48,12 @@ class Caller:
             UserMistakeError: the function raises, returns another shape, or nan at a finite point.
         """
         extra = (node,) if self.per_node else ()
-        if self.batched:
-            found = self._checked(self._ask(points.copy(), extra), (len(points),), node)
-        else:
-            each = [self._checked(self._ask(x.copy(), extra), (), node) for x in points]
-            found = np.array(each, dtype=np.float64).reshape(len(points))
+        with quiet():
+            if self.batched:
+                found = self._checked(self._ask(points.copy(), extra), (len(points),), node)
+            else:
+                each = [self._checked(self._ask(x.copy(), extra), (), node) for x in points]
+                found = np.array(each, dtype=np.float64).reshape(len(points))
         bad = np.isnan(found) & np.isfinite(points).all(axis=1)
         if bad.any():
             raise UserMistakeError(
@@ -63,8 +65,7 @@ class Caller:
 
     def _ask(self, x: Array, extra: tuple[int, ...]) -> Any:
         try:
-            with quiet():
-                return self.function(x, *extra)
+            return self.function(x, *extra)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -79,9 +80,34 @@ class Caller:
         return returned_numbers(value, shape, where, ", or change `batched`")
 
 
-def quiet() -> AbstractContextManager[Any]:
-    """What a user's code prints goes to stderr: stdout is that of the command, and may be JSON."""
-    return redirect_stdout(sys.stderr)
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What a user's code writes goes to stderr: stdout is that of the command, and may be JSON.
+
+    Also what it, or a program that it starts, writes to the file of stdout itself.
+    """
+    _flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no such file
+        kept = None
+    try:
+        if kept is not None:
+            with suppress(OSError):
+                os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _flush()
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _flush() -> None:
+    """Write out what waits for the file of stdout."""
+    with suppress(AttributeError, OSError, ValueError):  # none, broken, or closed
+        sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
 def _shown(x: Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from typing import Any
 
@@ -26,7 +27,8 @@ def returned_numbers(value: Any, shape: tuple[int, ...], where: str, remedy: str
         remedy: what else to do where the shape differs.
 
     Raises:
-        UserMistakeError: None, text, dates, complex or too large numbers, or another shape.
+        UserMistakeError: None, text, dates, coroutines, complex or too large numbers, or another
+            shape.
     """
     wanted = f"shape {'×'.join(map(str, shape))}" if shape else "one number"
     try:
@@ -50,6 +52,9 @@ class _NoNumberError(Exception):
 def _real(value: Any) -> Array:
     if value is None:
         raise _NoNumberError("None", "end the function with return and its result")
+    if inspect.iscoroutine(value):
+        value.close()
+        raise _NoNumberError("a coroutine", "drop async, or run it to its end")
     if _is_masked(value):
         raise _NoNumberError("a masked value", "return its number, or inf where there is none")
     try:

@@ -1,6 +1,7 @@
 """A user's own function: values as it gives them, and one clear message for every way it fails."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ def longer(x): return numpy.longdouble("1e4000")
 def chatty(x): print("HELLO"); return 0.0
 def half(x): return fractions.Fraction(1, 2)
 def halves(points): return [fractions.Fraction(1, 2)] * len(points)
+async def later(x): return 1.0
 number = 3
 """
 
@@ -113,6 +115,7 @@ def test_values_are_those_of_the_function(mine):
         ("plain_imaginary", {}, "got a complex number from"),
         ("quoted", {}, "got a value of type str from"),
         ("date", {}, "got a value of type datetime64 from"),
+        ("later", {}, "got a coroutine from .*drop async"),
         ("silent", {}, "got None from .*end the function with return"),
         ("leaves", {}, "got SystemExit from .*: 5; expected a number"),
         ("odd", {}, "got BaseException from .*: odd; expected a number"),
@@ -162,6 +165,39 @@ def test_what_a_function_or_its_file_prints_goes_to_stderr(tmp_path, mine, capsy
     assert said.err.split() == ["LOADED"] + ["HELLO"] * 4
 
 
+def test_what_it_writes_to_the_file_of_stdout_goes_to_stderr(tmp_path, capfd):
+    """By the number of the file, by python's first stdout, and by a program that it starts."""
+    loud = tmp_path / "loud.py"
+    loud.write_text(
+        "import os, subprocess, sys\n"
+        "os.write(1, b'LOADED ')\n"
+        "def f(x):\n"
+        "    os.write(1, b'FILE ')\n"
+        "    sys.__stdout__.write('FIRST ')\n"
+        "    subprocess.run(['echo', 'PROGRAM'], check=True)\n"
+        "    return 0.0\n"
+        "def g(x): os.write(1, b'BEFORE '); raise ValueError\n",
+        encoding="utf-8",
+    )
+    call = build(f"{loud}:f", kinds=("zeroth",)).call
+    with pytest.raises(SpecError, match="ValueError"):
+        build(f"{loud}:g")
+    os.write(1, b"OURS")
+    said = capfd.readouterr()
+    assert said.out == "OURS"
+    assert sorted(said.err.split()) == ["BEFORE", "FILE", "FIRST", "LOADED", "LOADED", "PROGRAM"]
+    free = next_free()
+    call(np.zeros((2, 2)), 0)
+    assert next_free() == free
+
+
+def next_free():
+    """The least number that no open file has."""
+    number = os.dup(1)
+    os.close(number)
+    return number
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [("import sys; sys.exit(5)", "SystemExit: 5"), ("raise GeneratorExit", "GeneratorExit")],
@@ -191,6 +227,8 @@ def test_files_and_modules_that_are_not_there(tmp_path):
         (f"{tmp_path}/broken.py:f", "SyntaxError"),
         ("no_such_module:f", "ModuleNotFoundError"),
         ("justaname", "expected 'file.py:name'"),
+        ("../../etc/passwd:f", "expected 'file.py:name'"),
+        (".relative:f", "expected 'file.py:name'"),
     ):
         with pytest.raises(SpecError, match=text):
             build(reference)
