@@ -14,6 +14,7 @@ from hzbench.problems.labels import class_mistake
 from hzbench.problems.losses import Targets
 
 Array = NDArray[np.float64]
+_LARGEST = 1e70  # sums of products of four are finite
 
 
 def table_of(
@@ -45,7 +46,7 @@ def _table_of(
         features, targets = _several(features, targets, classes)
     elif kind == "signs" or (kind == "real" and known.labels):
         features, targets = _two(features, targets, classes)
-    for mistake in target_mistakes(kind, targets):
+    for mistake in size_mistakes(features, targets) or target_mistakes(kind, targets):
         raise UserMistakeError(mistake)
     return scaled(features, targets, kind) if standardize else (features, targets)
 
@@ -67,6 +68,18 @@ def _require_targets(name: str, labels: int | None, kind: Targets) -> None:
 def scaled(features: Array, targets: Array, kind: Targets) -> Table:
     """Standardized features, and real targets too."""
     return standardized(features), standardized(targets) if kind == "real" else targets
+
+
+def size_mistakes(features: Array, targets: Array) -> list[str]:
+    """Rows too large for squares of their gradients, |a_j|²(a_j'x − y_j)², and for a solver."""
+    rows = np.maximum(features.max(axis=1, initial=0.0), -features.min(axis=1, initial=0.0))
+    named = (("features", rows), ("targets", np.abs(targets)))
+    return [
+        f"got {name} up to {sizes.max():.3g} (the first beyond: row {int(bad.argmax())}); expected "
+        f"at most {_LARGEST:g}, whose squares a computer can sum; rescale them"
+        for name, sizes in named
+        if (bad := ~(sizes <= _LARGEST)).any()
+    ]
 
 
 def target_mistakes(kind: Targets, targets: Array) -> list[str]:

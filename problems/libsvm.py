@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +30,10 @@ from hzbench.problems.labels import class_mistake
 _MOST = 2**27  # numbers in a dense table: 1 GiB
 _CORRECT = "correct its targets, or take another file"
 _MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")  # how files of gzip, bzip2 and xz begin
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of byte order, in UTF-8 and UTF-16
+_OPENED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONG = 120
+_Lines = list[bytes]
 
 
 @register("data", "libsvm")
@@ -151,8 +158,44 @@ def _remedy(files: Sequence[Path], error: Exception) -> str:
     if "n_features" in str(error):
         return "raise features"
     if isinstance(error, (ValueError, OverflowError)) and not isinstance(error, UnicodeError):
-        return "correct that line (one target; whole indices from 1 on, ascending)"
+        with suppress(EOFError, OSError, zlib.error):  # a damaged archive holds no lines
+            return _correction(files)
     return "take the whole file"
+
+
+def _correction(files: Sequence[Path]) -> str:
+    """What to do about the first line that cannot be read."""
+    for path in files:
+        with _OPENED.get(path.suffix, open)(path, "rb") as file:
+            lines = list(file)
+        if lines and lines[0].startswith(_MARKS):
+            return f"save {path.name} as UTF-8 without the byte order mark that it begins with"
+        if not _is_read(lines):
+            number = _first_unread(lines) + 1
+            return (
+                f"correct line {number} of {path.name} (one target; whole indices from 1 on, "
+                "ascending)"
+            )
+    return "take other files"
+
+
+def _first_unread(lines: _Lines) -> int:
+    """The index of the first line that cannot be read, of lines that hold one."""
+    low, high = 0, len(lines)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _is_read(lines[low:middle]) else (low, middle)
+    return low
+
+
+def _is_read(lines: _Lines) -> bool:
+    from sklearn.datasets import load_svmlight_file
+
+    try:
+        load_svmlight_file(io.BytesIO(b"".join(lines)))
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _packed(files: Sequence[Path]) -> Path | None:

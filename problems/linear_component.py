@@ -23,7 +23,7 @@ from hzbench.problems.arrays import (
     raise_mistakes,
     when,
 )
-from hzbench.problems.data import scaled, table_of, target_mistakes
+from hzbench.problems.data import scaled, size_mistakes, table_of, target_mistakes
 from hzbench.problems.examples import Words, data_set
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
@@ -176,7 +176,7 @@ class LinearModelComponent(StartedComponent):
         rows, columns = len(self.features), last_length(self.features) or 0
         found += array_mistakes("features", self.features, (max(rows, 1), max(columns, 1)))
         found += array_mistakes("targets", self.targets, (max(rows, 1),))
-        return found or target_mistakes(self.target_kind, array(self.targets))
+        return found or self._row_mistakes(array(self.features), array(self.targets))
 
     def _size_mistakes(self, features: Array, dimension: int, nodes: int) -> list[str]:
         """Copies of the rows, points of the nodes, and of squared losses a d × d matrix a node."""
@@ -194,10 +194,12 @@ class LinearModelComponent(StartedComponent):
     def _read_mistakes(self) -> list[str]:
         """What is wrong with a named data set, or with drawn rows, for this loss."""
         try:
-            targets = self._table()[1]
+            return self._row_mistakes(*self._table())
         except UserMistakeError as error:
             return [str(error)]
-        return target_mistakes(self.target_kind, targets)
+
+    def _row_mistakes(self, features: Array, targets: Array) -> list[str]:
+        return size_mistakes(features, targets) or target_mistakes(self.target_kind, targets)
 
     def _partition_mistakes(self, targets: Array | None, placement: Placement) -> list[str]:
         try:

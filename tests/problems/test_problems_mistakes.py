@@ -140,6 +140,8 @@ BAD = [
     ("ridge", {"partition": "idd"}, ["did you mean 'iid'"]),
     ("ridge", {"data": "x", "partition": "idd"}, ["got data 'x'", "did you mean 'iid'"]),
     ("logistic", {"data": "diabetes"}, ["expected classes", "problem ridge"]),
+    ("ridge", {"features": ROWS, "targets": [0.0, 1e200] * 6}, ["targets up to 1e+200", "row 1"]),
+    ("huber", {"features": [[1e200]] * 4, "targets": [1.0] * 4}, ["features up to 1e+200"]),
     ("logistic", {"features": ROWS, "targets": [0.0, 1.0] * 6}, ["got the targets 0", "recode"]),
 ]
 REFUSED = [
