@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +15,12 @@ from hzbench.core.registry import register
 from hzbench.problems.arrays import when
 from hzbench.problems.convexity import least_of_rows
 from hzbench.problems.linear_component import LinearModelComponent
+from hzbench.problems.reference import certified
 from hzbench.problems.shares import Shares
 
 Array = NDArray[np.float64]
 _REFINEMENTS = 5
+_NOWHERE = "nowhere: the optimum is unknown"
 
 
 @register("problem", "ridge")
@@ -46,24 +49,29 @@ class RidgeComponent(LinearModelComponent):
     def solve(self, shares: Shares) -> tuple[Array, float, Constants]:
         """Optimum by one factorisation; noise and heterogeneity are those at the optimum."""
         penalty = self.regularization
-        optimum = _optimum(shares, penalty)
         convexity = _convexity(shares, penalty)
-        gradient = _gradient(shares, optimum, penalty)
+        found = certified(
+            lambda x: _value(shares, x, penalty),
+            lambda x: _gradient(shares, x, penalty),
+            _optimum(shares, penalty),
+            convexity,
+            "linear solve",
+        )
+        known = found.optimum.size > 0
         largest = float(shares.curvatures.max()) + penalty
         lengths = (shares.features[np.unique(shares.flat)] ** 2).sum(axis=1)
-        certificate = float(gradient @ gradient) / (2 * convexity)
         shared = len(shares.distinct) == 1
         constants = Constants(
             smoothness=largest,
             sample_smoothness=float(lengths.max()) + penalty,
             strong_convexity=convexity,
             polyak_lojasiewicz=convexity,
-            noise=tuple(map(float, _noise(shares, optimum))),
-            noise_holds="at the optimum",
-            heterogeneity=_heterogeneity(shares, optimum, penalty),
-            heterogeneity_holds="everywhere" if shared else "at the optimum",
+            noise=_noise(shares, found.optimum) if known else (nan,) * len(shares.members),
+            noise_holds="at the optimum" if known else _NOWHERE,
+            heterogeneity=_heterogeneity(shares, found.optimum, penalty),
+            heterogeneity_holds="everywhere" if shared else "at the optimum" if known else _NOWHERE,
             hessian_lipschitz=0.0,
-            minimum=_value(shares, optimum, penalty),
+            minimum=found.value,
             how={
                 "smoothness": f"largest eigenvalue of the nodes' Hessians: {shares.how_largest}",
                 "sample_smoothness": "exact: largest |a|² + λ",
@@ -72,10 +80,10 @@ class RidgeComponent(LinearModelComponent):
                 "noise": "exact, from the rows",
                 "heterogeneity": "exact, from the rows",
                 "hessian_lipschitz": "exact: the Hessian is constant",
-                "minimum": f"linear solve; f(x) − f* ≤ |∇f(x)|²/(2μ) = {certificate:.1g}",
+                "minimum": found.how,
             },
         )
-        return optimum, certificate, constants
+        return found.optimum, found.gap, constants
 
 
 def _convexity(shares: Shares, penalty: float) -> float:
@@ -118,15 +126,18 @@ def _value(shares: Shares, x: Array, penalty: float) -> float:
     return float(0.5 * shares.row_weights @ residual**2 + 0.5 * penalty * x @ x)
 
 
-def _noise(shares: Shares, x: Array) -> Array:
-    """Trace of the covariance of a_j (a_j'x − y_j) over M_i, shape [n]."""
+def _noise(shares: Shares, x: Array) -> tuple[float, ...]:
+    """Trace of the covariance of a_j (a_j'x − y_j) over M_i, one a node."""
     slopes = (shares.features @ x - shares.targets)[:, None] * shares.features
-    return shares.per_node(np.array([slopes[rows].var(axis=0).sum() for rows in shares.distinct]))
+    each = np.array([slopes[rows].var(axis=0).sum() for rows in shares.distinct])
+    return tuple(map(float, shares.per_node(each)))
 
 
 def _heterogeneity(shares: Shares, x: Array, penalty: float) -> float:
-    """(1/n) Σ|∇f_i(x) − ∇f(x)|²; 0 when all nodes hold the same rows."""
+    """(1/n) Σ|∇f_i(x) − ∇f(x)|²; 0 when all nodes hold the same rows, nan for no x."""
     if len(shares.distinct) == 1:
         return 0.0
+    if not x.size:
+        return nan
     gradients = shares.second_moments @ x - shares.cross_moments + penalty * x
     return float(((gradients - gradients.mean(axis=0)) ** 2).sum(axis=1).mean())

@@ -241,7 +241,7 @@ class LinearModel(RowProblem):
     @property
     def _exact(self) -> bool:
         """Whether f is a quadratic, known from its optimum."""
-        return self._squared and self.penalty is None
+        return self._squared and self.penalty is None and self.optimum.size > 0
 
     def _penalty(self, points: Tensor) -> Tensor:
         smooth = self._ridge(points)

@@ -92,6 +92,27 @@ def test_ridge_far_below_the_rounding_of_its_hessian_is_solved(seed):
     assert problem.constants.minimum == pytest.approx(value, rel=1e-9)
 
 
+@pytest.mark.parametrize(("penalty", "known"), [(1e-14, True), (1e-20, False)])
+def test_ridge_tells_no_minimum_that_its_gradient_cannot_certify(penalty, known):
+    """Two equal columns: μ = λ, and rounding of ∇f alone leaves |∇f|²/(2λ) above 1e-9."""
+    random = np.random.default_rng(0)
+    rows, y = random.standard_normal((9, 4)), random.standard_normal(9)
+    rows[:, 3] = rows[:, 2]
+    keys = {"features": rows, "targets": y, "regularization": penalty, "standardize": False}
+    problem = make("ridge", kinds=("first",) * 3, **keys)
+    c = problem.constants
+    assert c.strong_convexity == penalty
+    assert bool(problem.optimum.size) is known
+    assert np.isfinite([c.minimum, problem.certificate, c.heterogeneity, *c.noise]).all() == known
+    assert c.how["minimum"].startswith("linear solve; " if known else "unknown: linear solve ended")
+    x = random.standard_normal((2, 4))
+    plain = 0.5 * ((rows @ x.T - y[:, None]) ** 2).mean(0) + 0.5 * penalty * (x**2).sum(1)
+    slope = ((rows @ x.T - y[:, None]).T @ rows) / 9 + penalty * x
+    points = torch.from_numpy(x)
+    assert problem.objective(points).numpy() == pytest.approx(plain, rel=1e-12)
+    assert problem.objective_gradient(points).numpy() == pytest.approx(slope, rel=1e-10)
+
+
 def _exact_ridge(rows, y, penalty):
     """Gauss elimination in fractions."""
     a = [[Fraction(v) for v in row] for row in rows.tolist()]
