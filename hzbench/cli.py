@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         print(f"hzbench: {error}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
-        told = f"{error or 'out of memory'}; expected a run that fits this machine"
+        told = f"{str(error) or 'out of memory'}; expected a run that fits this machine"
         print(f"hzbench: got {told}; take fewer nodes, dimensions or replicas", file=sys.stderr)
         sys.exit(2)
     except HzbenchError as error:

@@ -26,6 +26,8 @@ from hzbench.theory.hybrid_pools import (
 
 Pool = Literal["gradients", "helpers", "all"]
 LEAST_GAIN = 1.01  # speed-up from which joining is worth a word
+_MOST = {"first": 10**6, "zeroth": 10**6, "dimension": 10**12, "samples": 10**12}
+_MOST_RATIO = 1e100  # σ²/ε beyond which doubles lose what is compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +64,11 @@ class PoolQuestion:
             UserMistakeError: every number out of range, in one message.
         """
         counts = {"first": self.first, "zeroth": self.zeroth, "dimension": self.dimension}
-        counts |= {"samples": min(self.samples, default=0)}
+        counts |= {"samples": max(self.samples) if min(self.samples, default=0) > 0 else 0}
         found = [
-            f"got {name} = {value}; expected a whole number from 1 on; correct it"
+            f"got {name} = {value}; expected a whole number from 1 to {_MOST[name]:,}; correct it"
             for name, value in counts.items()
-            if value < 1
+            if not 1 <= value <= _MOST[name]
         ]
         names = ("target", "gradient_cost", "function_cost")
         wrong = [f"{name} = {getattr(self, name):g}" for name in names if not self._sound(name)]
@@ -77,6 +79,11 @@ class PoolQuestion:
             for name in ("noise", "heterogeneity")
             if not 0 <= getattr(self, name) < inf
         ]
+        if not found and not max(self.noise, self.heterogeneity) <= _MOST_RATIO * self.target:
+            found.append(
+                f"got noise = {self.noise:g}, heterogeneity = {self.heterogeneity:g} at target = "
+                f"{self.target:g}; expected at most {_MOST_RATIO:g} times the target; correct them"
+            )
         if self.noise == 0 < self.heterogeneity:
             found.append(
                 "got noise = 0 with heterogeneity; expected noise above 0 there, since the rule "
@@ -122,7 +129,7 @@ class PoolOption:
         speed_up: of the best pool at the target with these weights over the gradients alone, by
             equilibrium times min_m [τ_(m) + (Σ_{i<=m} 1/(τ_i ν_i))⁻¹]; at least 1; different data:
             nan.
-        pool: who takes part in it.
+        pool: who takes part in it; different data: none.
         straggler_from: n from which the slowest worker should leave gradients, if it is slower
             than the next by 1/c at least (P3); same data: nan.
     """
@@ -138,7 +145,7 @@ class PoolOption:
     helps_from: int
     alone_from: float
     speed_up: float
-    pool: Pool
+    pool: Pool | None
     straggler_from: float
 
 
@@ -182,11 +189,11 @@ def _option(question: PoolQuestion, m: int) -> PoolOption:
         throughput=x,
         ratio_equal=pool_time_ratio(x, factor),
         ratio_weighted=pool_time_ratio(x, factor, best_weight(factor)),
-        weight=ratio / (factor * ratio + found.growth),
+        weight=ratio / noisy if (noisy := factor * ratio + found.growth) else 1 / factor,
         helps_from=max(1, floor(c * question.first * (factor - 2)) + 1),
-        alone_from=zeroth_order_alone(found.growth, c),
+        alone_from=float(f"{zeroth_order_alone(found.growth, c):.12g}"),  # 18, not 17.999…
         speed_up=float("nan") if different else speed_up,
-        pool=pool,
+        pool=None if different else pool,
         straggler_from=_whole(straggler_switch(factor, c, ratio)) if different else float("nan"),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hzbench.reports import svg
+from hzbench.reports.axes import power_of_ten
 from hzbench.reports.benchmarks import BenchmarkRow
 from hzbench.reports.figures import page_style, page_svg
 
@@ -51,6 +52,7 @@ def draw_growth(growth: Sequence[tuple[str, Mapping[int, float]]], prefix: str) 
         prefix: for the ids; unique on the page.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     with page_style():
         figure = Figure(figsize=(ACROSS / 2, 2.6), layout="constrained")
@@ -64,4 +66,7 @@ def draw_growth(growth: Sequence[tuple[str, Mapping[int, float]]], prefix: str) 
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set(xlabel="nodes", ylabel="seconds")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(power_of_ten)
+            axis.set_minor_formatter(NullFormatter())
         return page_svg(figure, prefix, "seconds against the number of nodes")

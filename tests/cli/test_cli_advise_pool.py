@@ -129,3 +129,32 @@ def test_every_wrong_number_comes_in_one_message():
         PoolQuestion(first=1, zeroth=0, dimension=2, target=-1, heterogeneity=-3.0)
     with pytest.raises(UserMistakeError, match="got noise = 0 with heterogeneity"):
         PoolQuestion(first=1, zeroth=1, dimension=2, noise=0.0, heterogeneity=1.0)
+
+
+def test_exact_helpers_weigh_as_much_as_gradients():
+    """d = 1: a sphere vector is ±1, so ω = 0 and κ = 1."""
+    option = advise_pool(PoolQuestion(first=1, zeroth=1, dimension=1, noise=0.0)).options[0]
+    assert option.growth == 0
+    assert option.weight == 1
+    assert (option.pool, option.speed_up) == ("helpers", 1.5)  # 2 s against 3 s, both exact
+
+
+def test_limits_are_told_without_rounding_and_other_data_have_no_pool():
+    alike = advise_pool(PoolQuestion(**{**GAUSSIAN, "zeroth": 18, "noise": 0.0, "samples": (2,)}))
+    assert alike.options[0].alone_from == math.inf
+    numbers = {**GAUSSIAN, "zeroth": 18, "noise": 0.0, "difference": "forward", "dimension": 2}
+    assert advise_pool(PoolQuestion(**numbers)).options[0].alone_from == 6.0  # c = 2/3, ω = 3
+    apart = PoolQuestion(zeroth=20, heterogeneity=1.0, **GAUSSIAN)
+    assert {option.pool for option in advise_pool(apart).options} == {None}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({"zeroth": 10**12}, "zeroth = 1000000000000; expected a whole number from 1 to 1,000,000"),
+        ({"zeroth": 4, "noise": 1e300, "target": 1e-300}, "expected at most 1e\\+100 times"),
+    ],
+)
+def test_numbers_beyond_arithmetic_are_mistakes(numbers, told):
+    with pytest.raises(UserMistakeError, match=told):
+        PoolQuestion(**GAUSSIAN, **numbers)
