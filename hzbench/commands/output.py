@@ -97,7 +97,7 @@ def orderings(record: Mapping[str, Any]) -> None:
         word = WORDS[each["outcome"]]
         wide_console().print(
             f"[bold]{word}[/]: {'the thesis: ' * bool(each.get('thesis'))}{escape(each['text'])}; "
-            f"{escape(_at(cut(each, WORDS)))}{escape(each['reason'])}",
+            f"{escape(each['reason'])}",
             soft_wrap=True,
             highlight=False,
         )
@@ -106,15 +106,15 @@ def orderings(record: Mapping[str, Any]) -> None:
             quantity = f"{each['run']}, {each['observable']} at step {each['step']}"
             wide_console().print(
                 f"[bold]{READ[each['outcome']]}[/]: {escape(quantity)} is {each['value']:.3g} "
-                f"within {each['tolerance']:.3g}; {escape(_at(cut(each, READ)))}"
-                f"{escape(_interval(each))}",
+                f"within {each['tolerance']:.3g}; {escape(_interval(each))}"
+                f"{escape(_at(cut(each, READ)))}",
                 soft_wrap=True,
                 highlight=False,
             )
 
 
 def _at(shortened: str) -> str:
-    return f"{shortened}; " if shortened else ""
+    return f", {shortened}" if shortened else ""
 
 
 def _interval(reading: Mapping[str, Any]) -> str:

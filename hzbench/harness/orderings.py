@@ -142,8 +142,8 @@ def _shortened(record: Mapping[str, Any], trace: Trace, whole: int) -> dict[str,
     cut = {"last": last, "whole": whole, "outcome": record.get("outcome")}
     if "outcome" not in record:
         return {"shortened": cut}
-    seen = f"; at step {record['step']}: {record['reason']}" if record.get("reason") else ""
-    reason = f"the run ends at step {last} of {whole}, before what the paper speaks of{seen}"
+    seen = f"; at step {record['step']} {record['reason']}" if record.get("reason") else ""
+    reason = f"the run ends at step {last} of {whole}{seen}"
     return {"shortened": cut, "outcome": "inconclusive", "reason": reason}
 
 
