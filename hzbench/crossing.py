@@ -55,6 +55,11 @@ class Predicted:
         """Both."""
         return self.free + self.noise
 
+    @property
+    def small(self) -> bool:
+        """Whether noise stays small enough for its leading order: below the largest loss."""
+        return bool(np.abs(self.noise).max() <= np.abs(self.free).max())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Crossing:
@@ -64,11 +69,14 @@ class Crossing:
         difference: own loss minus the other's at steps 0 ... T.
         noise_free: what the mean step sizes alone make of it.
         step: from which on the own loss is lower (or above) to the end; nan: not at the end.
+        small: whether noise stays within its leading order; else `difference` and `step` are those
+            of the mean step sizes alone.
     """
 
     difference: Array
     noise_free: Array
     step: float
+    small: bool
 
 
 def predict_crossings(orderings: Sequence[dict[str, Any]], specs: Sequence[Spec]) -> None:
@@ -128,12 +136,14 @@ def predicted(specs: Sequence[Spec], batch_size: BatchSize = "full") -> list[Pre
 
 def compare(own: Predicted, other: Predicted, relation: str = "below") -> Crossing:
     """When the mean loss of `own` falls below (rises above) that of `other` for good."""
-    difference = own.loss - other.loss
+    free, small = own.free - other.free, own.small and other.small
+    difference = own.loss - other.loss if small else free
     sign = 1 if relation == "below" else -1
     return Crossing(
         difference=difference,
-        noise_free=own.free - other.free,
+        noise_free=free,
         step=settles(sign * difference, np.arange(float(len(difference)))),
+        small=small,
     )
 
 
@@ -268,7 +278,7 @@ def _measure(landscape: Landscape, x: Tensor, step: int) -> tuple[Any, ...]:
         one = landscape.products(x, left, step)
         two = one if left is right and landscape.exact else landscape.products(x, right, step + 1)
         first = float(((left * two).sum(1) + (one * right).sum(1)).mean()) / 2
-        second = float((one * two).sum(1).mean())
+        second = max(0.0, float((one * two).sum(1).mean()))  # tr(H²Q); sampled, it may fall below
         curvature.append(first)
         decay.append(second / first if first > 0 else 0.0)  # where f bends down, noise stays
     square, noise = float((pair[0] * pair[1]).sum()), float(samples.square().sum(1).mean())

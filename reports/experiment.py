@@ -317,6 +317,11 @@ def _predicted(found: Mapping[str, Any] | None) -> str:
     """What measured noise says of the same, in words."""
     if found is None:
         return ""
+    if not found.get("small", True):
+        return (
+            f"predicted by step sizes alone: {_from(found['step'])}, difference "
+            f"{number(found['at_step'])}; noise is beyond its leading order here"
+        )
     return (
         f"predicted: {_from(found['step'])}, difference {number(found['at_step'])} (of it "
         f"{number(found['free_at_step'])} by step sizes alone)"

@@ -87,6 +87,7 @@ def excess(
         w+ = μ w + (1 − μ) η (a x + ξ), x+ = mix(x − w+): with S = E|x|², C = E<x, w>, V = E|w|² and
         h = (1 − μ) η̄a, V+ = μ²V + 2μh C + h²S + (1 − μ)² E|ηξ|², S+ = c(S − 2(μC + hS) + V+) and
         C+ = c(μC + hS − V+); c serves both, since partners are uniform and deviations sum to 0.
+        h is at most 1: a larger ratio of measured traces is no mode of a path that descends.
 
     Source:
         own derivation (D1 along a path, with the curvature of every shape of noise).
@@ -112,7 +113,7 @@ def excess(
     power = np.zeros_like(curvature)  # [3, T], sum over nodes of η_i² tr(H c_Q Q)
     for i, law in enumerate(laws):
         power += steps[:, i] ** 2 * curvature * shares[law]
-    drift = (1.0 - momentum) * eta * decay
+    drift = np.minimum((1.0 - momentum) * eta * decay, 1.0)  # at most forgotten within a step
     part = 0.5 / n**2 * np.array([[1.0], [n - 1.0]])  # at the mean iterate, and on top of it
     found = np.zeros((2, total + 1))
     S, C, V = np.zeros((3, 2, len(SHAPES)))

@@ -8,7 +8,7 @@ from hzbench.core.problem import Placement
 from hzbench.core.registry import find
 from hzbench.core.spec import Spec
 from hzbench.core.structure import DifferenceLaw, GradientLaw
-from hzbench.crossing import Landscape, compare, follow, predicted
+from hzbench.crossing import Landscape, Predicted, compare, follow, predicted
 from hzbench.harness.build import build_problem, step_sizes
 from hzbench.harness.run import predict
 from hzbench.harness.setting import setting_of
@@ -218,3 +218,15 @@ def test_the_order_of_two_populations_follows():
     exact = [v["objective_gap"] + 0.5 * curvature * v["consensus_potential"] for v in values]
     assert np.sign(found.difference[-1]) == np.sign(exact[0][-1] - exact[1][-1])
     assert np.abs(found.noise_free).max() == 0.0
+    assert found.small
+
+
+def test_noise_beyond_its_leading_order_leaves_the_step_sizes_alone():
+    falls = np.array([1.0, 0.5, 0.25])
+    calm = Predicted(free=falls, noise=np.array([0.0, 0.0, 0.1]))
+    wild = Predicted(free=falls + np.array([0.0, 0.1, 0.1]), noise=np.array([0.0, 1.0, 1e40]))
+    found = compare(wild, calm)
+    assert not found.small
+    assert (found.difference == found.noise_free).all()
+    assert np.isnan(found.step)
+    assert compare(calm, wild).step == 1
