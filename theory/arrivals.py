@@ -19,13 +19,28 @@ MOST_ARRIVALS = 1_000_000  # beyond those that so many updates can take
 _FIRST = 8
 
 
-@lru_cache(maxsize=4)
 def history(clock: ClockFacts, server: ServerFacts, updates: int) -> History:
     """The first K updates of a server on a clock.
 
     Raises:
         NeverError: there are not that many, or not within `MOST_ARRIVALS` arrivals.
     """
+    found = _found(clock, server, updates)
+    if isinstance(found, NeverError):
+        raise NeverError(str(found))
+    return found
+
+
+@lru_cache(maxsize=4)
+def _found(clock: ClockFacts, server: ServerFacts, updates: int) -> History | NeverError:
+    """The history, or why there is none: sought once, however many theorems ask."""
+    try:
+        return _history(clock, server, updates)
+    except NeverError as error:
+        return error
+
+
+def _history(clock: ClockFacts, server: ServerFacts, updates: int) -> History:
     chains, taking_part = Chains(clock), participants(clock, server)
     _all_finish(chains, taking_part)
     if server.rule == "collect":

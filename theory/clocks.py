@@ -113,6 +113,15 @@ class Chains:
         """V_i(t) of a worker whose speed changes in time: its jobs by then, without links."""
         return self._work(worker)[0](time)
 
+    def least_time(self, worker: int, jobs: int) -> Time:
+        """No sooner can a worker have done so many jobs; the mean time where times are drawn."""
+        law = self.facts.law
+        if law == "fixed":
+            return jobs * self._ticks[worker]
+        if law in ("exponential", "uniform"):
+            return jobs * float(job_seconds(self.facts)[worker])
+        return self._work(worker)[1](jobs)
+
     def _work(self, worker: int) -> tuple[Callable[[Any], Time], Callable[[Any], Time]]:
         """V and its inverse."""
         facts, job = self.facts, computing_seconds(self.facts)[worker]

@@ -53,12 +53,15 @@ def collect_round(
         last = [own[-1] for own in times.values() if len(own) == count]
         known = inf if server.idles else min(last, default=-inf)
         order: list[int] = []
-        counts = dict.fromkeys(taking_part, 0)
+        counts, missing = dict.fromkeys(taking_part, 0), set(taking_part)
         for time, i in arrivals:
             if time > known:
                 break
             order.append(i)
             counts[i] += 1
+            missing.discard(i)
+            if missing and server.collection != "sum":
+                continue
             if _complete(server, list(counts.values())):
                 return Round(end=time, order=tuple(order))
         if known in (inf, -inf) or count * len(taking_part) > MOST_ARRIVALS:
@@ -67,11 +70,12 @@ def collect_round(
 
 
 def _complete(server: ServerFacts, counts: list[int]) -> bool:
-    """Whether a round with so many arrivals a worker is complete, in exact arithmetic."""
+    """Whether a round with so many arrivals a worker, none missing unless all are summed, is done.
+
+    In exact arithmetic.
+    """
     if server.collection == "sum":
         return sum(counts) >= server.batch
-    if min(counts) == 0:
-        return False
     return server.collection == "all" or _harmonic_reaches(counts, server.batch)
 
 

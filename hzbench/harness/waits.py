@@ -38,9 +38,10 @@ def _mistakes(spec: Spec, setting: Setting) -> list[str]:
             f"slowest of {setting.nodes} workers takes about {float(slowest):.3g} s); expected at "
             f"most {PATIENCE}; ask for fewer arrivals a round, or let the slowest worker be faster"
         ]
-    if total > MOST_ARRIVALS:
+    most = min(MOST_ARRIVALS, PATIENCE * setting.steps)
+    if total > most:
         return [
             f"run.steps: got {setting.steps} updates that take {total:.3g} arrivals or more; "
-            f"expected at most {MOST_ARRIVALS}; take fewer steps, or fewer arrivals a round"
+            f"expected at most {most}; take fewer steps, or fewer arrivals a round"
         ]
     return []
