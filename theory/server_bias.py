@@ -11,6 +11,7 @@ from hzbench.core.structure import GeneralizedLinear, Quadratic
 from hzbench.theory.arrivals import history
 from hzbench.theory.dynamics import quadratic_parts, unique_minimiser
 from hzbench.theory.server_history import NeverError
+from hzbench.theory.server_limit import shares as shares_in_the_limit
 from hzbench.theory.server_schedule import bin_sums
 from hzbench.theory.stacks import minimiser
 
@@ -29,7 +30,9 @@ def server_bias(setting: Setting, target: float | None = None) -> tuple[float, s
     """The part of |∇f|² that no small step size removes, and why it is there.
 
     Setting and assumptions: quadratics and squared losses; any rule and clock of a server. The
-    share p_i of worker i in the weights is counted over the later half of 2000 updates.
+    share p_i of worker i in the weights is exact for vanilla ASGD on a fixed clock, and elsewhere
+    counted over the later half of 2000 updates, which is right up to one update a worker, and up to
+    chance where times are drawn.
 
     Formula:
         |∇f(x_p)|² with x_p = (Σ p_i A_i)⁻¹ Σ p_i b_i; common A: |Σ (p_i − 1/n) b_i|². Vanilla
@@ -77,16 +80,24 @@ def _pull(setting: Setting, shares: Array) -> tuple[float, float] | None:
         return None
     settled = np.linalg.solve(pulled, shares @ b)
     own = A @ settled - b  # ∇f_i(x_p)
-    bias, error = float(np.sum(own.mean(0) ** 2)), _count_error(len(b))
+    bias, error = float(np.sum(own.mean(0) ** 2)), _count_error(setting)
     if bias <= max(error**2 * float((own**2).sum(1).max()), 1e-18):
         bias = 0.0
     start = mean @ (setting.problem.initial[0] - minimiser(A, b))
     return bias, float(start @ start)
 
 
-def _count_error(workers: int) -> float:
-    """Σ |error of p_i|, where each worker's count is right up to one."""
-    return workers / (UPDATES - UPDATES // 2)
+def _count_error(setting: Setting) -> float:
+    """Σ |error of p_i|: that of rounding, or each worker's count is right up to one."""
+    return 1e-12 if _known(setting) else setting.nodes / (UPDATES - UPDATES // 2)
+
+
+def _known(setting: Setting) -> bool:
+    """Whether p_i ∝ η_i/τ_i exactly: vanilla ASGD on a fixed clock."""
+    server, clock = setting.server, setting.clock
+    if server is None or clock is None:
+        return False
+    return server.rule == "asgd" and server.adaptive == "none" and clock.law == "fixed"
 
 
 def _unequal(shares: Array, have: str = "have") -> str:
@@ -99,7 +110,7 @@ def _unequal(shares: Array, have: str = "have") -> str:
 def _unknown(setting: Setting, shares: Array) -> str:
     """What can be said where no number is known."""
     heterogeneity = setting.problem.constants.heterogeneity
-    if heterogeneity == 0 or np.abs(shares - 1 / len(shares)).sum() <= _count_error(len(shares)):
+    if heterogeneity == 0 or np.abs(shares - 1 / len(shares)).sum() <= _count_error(setting):
         return ""
     have = "may have" if isnan(heterogeneity) else "have"
     return (
@@ -112,6 +123,8 @@ def worker_shares(setting: Setting) -> Array | None:
     """p_i, the share of worker i in all weights times step sizes, shape [n]; None if not known."""
     if setting.clock is None or setting.server is None:
         return None
+    if _known(setting):
+        return shares_in_the_limit(setting)
     try:
         told = history(setting.clock, setting.server, UPDATES)
     except NeverError:

@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_theory_server_moments import GRADIENTS, given
-from theory_servers import ASGD, MALENIA, MINIBATCH, RENNALA, RINGLEADER, RINGMASTER, TABLE, clock
+from theory_servers import (
+    ASGD,
+    FASTEST,
+    MALENIA,
+    MINIBATCH,
+    RENNALA,
+    RINGLEADER,
+    RINGMASTER,
+    TABLE,
+    clock,
+)
 from theory_settings import quadratic
 
 from hzbench.core.structure import Quadratic
@@ -40,10 +50,38 @@ def test_equal_weights_have_no_bias(server):
 
 def test_shares_by_hand():
     """ASGD: 1/τ over Σ 1/τ; a smaller step size of one worker counts."""
-    assert worker_shares(case_of(ASGD)) == pytest.approx(np.array([4, 2, 1]) / 7, abs=1e-3)
+    assert worker_shares(case_of(ASGD)) == pytest.approx(np.array([4, 2, 1]) / 7, rel=1e-14)
     halved = worker_shares(case_of(ASGD, step_sizes=np.array([1.0, 2.0, 4.0])))
-    assert halved == pytest.approx(1 / 3, abs=1e-3)
+    assert halved == pytest.approx(1 / 3, rel=1e-14)
+    assert worker_shares(case_of(FASTEST)) == pytest.approx(np.array([2, 1, 0]) / 3, rel=1e-14)
     assert worker_shares(case_of(RENNALA)) == pytest.approx([0.8, 0.2, 0.0])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_asgd_on_a_fixed_clock_has_the_exact_bias(scale):
+    """Pulls of 0.1/0.7 and 0.15/0.9: shares 6/13 and 7/13, so (b_1 − b_2)²/26²; however small."""
+    form = Quadratic(
+        hessians=np.ones((2, 1, 1)),
+        linear=scale * np.array([[1.0], [-1.0]]),
+        noise=np.zeros((2, 1, 1)),
+    )
+    case = given(form, GRADIENTS, ASGD, clock(0.7, 0.9), 5, step_sizes=np.array([0.1, 0.15]))
+    case = replace(case, nodes=2)
+    assert worker_shares(case) == pytest.approx([6 / 13, 7 / 13], rel=1e-14)
+    assert server_bias(case)[0] == pytest.approx((scale / 13) ** 2, rel=1e-12)
+
+
+def test_a_bias_too_small_to_count_is_told():
+    """Speeds of 1 and 1.0001: no count of 2000 updates tells those from equal ones."""
+    case = case_of(ASGD, tau=(1, 1, 1.0001))
+    bias, _ = server_bias(case)
+    form = case.problem.structure
+    p = np.array([1, 1, 1 / 1.0001])
+    p /= p.sum()
+    x = np.linalg.solve(np.einsum("n,nkl->kl", p, form.hessians), p @ form.linear)
+    slope = form.hessians.mean(0) @ x - form.linear.mean(0)
+    assert bias == pytest.approx(slope @ slope, rel=1e-6)
+    assert 0 < bias < 1e-6
 
 
 def test_equal_data_or_speeds_have_no_bias():
@@ -64,7 +102,7 @@ def test_a_target_below_the_bias_is_never_reached():
         case = given(form, GRADIENTS, ASGD, clock(1, 2, 4), 5, step_sizes=np.full(3, 0.1))
         case = replace(case, problem=replace(case.problem, initial=np.full((3, 1), start)))
         bias, plain = server_bias(case)
-        assert bias == pytest.approx((9 / 7) ** 2, rel=5e-3)
+        assert bias == pytest.approx((9 / 7) ** 2, rel=1e-12)
         assert bool(plain) == told
         assert server_bias(case, 2.0) == (bias, plain)
         assert server_bias(case, 0.5)[1].startswith("E|∇f|² = 0.5 is never reached: workers have")
