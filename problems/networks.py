@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from math import inf
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +21,12 @@ from hzbench.problems.architecture import Architecture
 from hzbench.problems.arrays import Array, raise_mistakes, when
 from hzbench.problems.convolutional import Convolutional
 from hzbench.problems.examples import Examples, data_set, load_examples
+from hzbench.problems.network_mistakes import (
+    image_mistakes,
+    number_mistakes,
+    size_mistakes,
+    width_mistakes,
+)
 from hzbench.problems.network_model import NetworkProblem
 from hzbench.problems.partition import partition_from, share_out
 from hzbench.problems.perceptron import Activation, Perceptron
@@ -84,7 +89,7 @@ class NetworkComponent(ProblemComponent):
             return found + unfit
         try:
             architecture = self.network(examples)
-            large = _size_mistakes(architecture.dimension, placement)
+            large = size_mistakes(architecture.dimension, placement)
             read = self.weights and not large
             return found + (self.pretrained(architecture).mistakes() if read else large)
         except UserMistakeError as error:
@@ -157,8 +162,8 @@ class MultilayerPerceptron(NetworkComponent):
     def fit_mistakes(self, examples: Examples) -> list[str]:
         """Tokens instead of numbers, or no hidden layer."""
         return [
-            *_width_mistakes("hidden", self.hidden, "problem multinomial has none"),
-            *_number_mistakes(self.label, examples),
+            *width_mistakes("hidden", self.hidden, "problem multinomial has none"),
+            *number_mistakes(self.label, examples),
         ]
 
     def network(self, examples: Examples) -> Perceptron:
@@ -194,9 +199,9 @@ class ConvolutionalNetwork(NetworkComponent):
 
     def fit_mistakes(self, examples: Examples) -> list[str]:
         """No images, too small ones, or a layer without width."""
-        found = _width_mistakes("channels", self.channels, "problem mlp has none")
-        found += _width_mistakes("hidden", self.hidden) if self.hidden else []
-        found += _image_mistakes(self.label, examples)
+        found = width_mistakes("channels", self.channels, "problem mlp has none")
+        found += width_mistakes("hidden", self.hidden) if self.hidden else []
+        found += image_mistakes(self.label, examples)
         side, least = min(examples.shape[1:], default=0), 2 ** len(self.channels)
         return found or when(
             side < least,
@@ -252,7 +257,7 @@ class ResNet18(NetworkComponent):
     def fit_mistakes(self, examples: Examples) -> list[str]:
         """No images, or nothing to freeze."""
         return [
-            *_image_mistakes(self.label, examples),
+            *image_mistakes(self.label, examples),
             *when(
                 self.normalization == "frozen" and not self.weights,
                 "got normalization 'frozen' without weights; expected a file with running_mean and "
@@ -359,46 +364,3 @@ def _constants(shares: Shares) -> Constants:
         )
         | ({"heterogeneity": "all nodes hold the same rows"} if alike else {}),
     )
-
-
-def _width_mistakes(key: str, widths: tuple[int, ...], otherwise: str = "") -> list[str]:
-    """Widths below 1, or none where one is needed."""
-    if not widths:
-        return [f"got {key} = []; expected at least one width; add one ({otherwise})"]
-    return when(
-        min(widths) < 1,
-        f"got {key} = {list(widths)}; expected widths of 1 or more; raise {min(widths)}",
-    )
-
-
-def _number_mistakes(label: str, examples: Examples) -> list[str]:
-    return when(
-        bool(examples.vocabulary),
-        f"got data of tokens; expected numbers, which problem {label} reads; take problem "
-        "transformer, or data digits",
-    )
-
-
-def _image_mistakes(label: str, examples: Examples) -> list[str]:
-    shape = "×".join(map(str, examples.shape))
-    return _number_mistakes(label, examples) or when(
-        len(examples.shape) != 3,
-        f"got data of shape {shape}; expected images, channels × height × width; take problem mlp, "
-        "or data digits",
-    )
-
-
-def _size_mistakes(dimension: int, placement: Placement) -> list[str]:
-    """A start of all nodes that does not fit into memory."""
-    needed = 8 * dimension * placement.nodes
-    return when(
-        needed > _memory(),
-        f"got d = {dimension} parameters at {placement.nodes} nodes, which take "
-        f"{needed / 2**30:.3g} GiB; expected less than the {_memory() / 2**30:.3g} GiB of this "
-        "machine; take narrower layers or fewer nodes",
-    )
-
-
-@cache
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

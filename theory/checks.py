@@ -4,7 +4,7 @@ A theorem lists all its assumptions in a fixed order, computes values only if ev
 raises on no valid setting: what cannot be computed is an assumption that fails, with its numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,19 @@ _COMMON = {"GradientLaw", "DifferenceLaw"}
 def assume(text: str, holds: bool, detail: str = "") -> Assumption:
     """An assumption with the result of its check (a numpy bool becomes a plain one)."""
     return Assumption(text=text, holds=bool(holds), detail=detail)
+
+
+def of_both(
+    setting: Setting, needed: Callable[[Setting], Sequence[Assumption]]
+) -> list[Assumption]:
+    """What a theorem needs of a run, then of its reference population, which takes one line."""
+    other = setting.reference
+    listed = [*needed(setting), assume("there is a reference population", other is not None)]
+    if other is not None:
+        failed = [each for each in needed(other) if not each.holds]
+        detail = f"{failed[0].text}: {failed[0].detail}" if failed else ""
+        listed.append(assume("the reference fulfils the same assumptions", not failed, detail))
+    return listed
 
 
 def buildable(text: str, build: Callable[[], object]) -> Assumption:

@@ -9,7 +9,7 @@ from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
 from hzbench.core.structure import CoordinateLaw, DifferenceLaw, GradientLaw, Quadratic
-from hzbench.theory.checks import assume, conclude, is_quadratic
+from hzbench.theory.checks import assume, conclude, is_quadratic, of_both
 from hzbench.theory.dynamics import quadratic_parts
 from hzbench.theory.hybrid_pools import noise_factors
 from hzbench.theory.paces import job_seconds
@@ -110,15 +110,9 @@ def _ratio(setting: Setting) -> float:
 
 def _assumptions(setting: Setting) -> tuple[Assumption, ...]:
     """Those of both pools, and those of the comparison; the second need the first."""
-    other = setting.reference
-    listed = [*_of_pool(setting), assume("there is a reference population", other is not None)]
-    if other is not None:
-        failed = [each for each in _of_pool(other) if not each.holds]
-        detail = f"{failed[0].text}: {failed[0].detail}" if failed else ""
-        listed.append(assume("the reference fulfils the same assumptions", not failed, detail))
-    if not all(each.holds for each in listed):
+    listed, other = of_both(setting, _of_pool), setting.reference
+    if other is None or not all(each.holds for each in listed):
         return (*listed, assume("noise decides", False, "not checked"))
-    assert other is not None
     return (*listed, *_comparable(setting, other))
 
 

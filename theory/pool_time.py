@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import register
 from hzbench.core.setting import Setting
-from hzbench.theory.checks import assume, conclude
+from hzbench.theory.checks import assume, conclude, of_both
 from hzbench.theory.dynamics import quadratic_parts
 from hzbench.theory.hybrid_pools import noise_factors, straggler_switch, zeroth_order_alone
 from hzbench.theory.paces import job_seconds
@@ -78,16 +78,9 @@ def pool_time_order(setting: Setting) -> Prediction:
 
 def _assumptions(setting: Setting, found: list[float]) -> tuple[Assumption, ...]:
     """Those of both pools, then those of the comparison; the exact values go to `found`."""
-    other = setting.reference
-    listed = [*moment_assumptions(setting)]
-    listed.append(assume("there is a reference population", other is not None))
-    if other is not None:
-        failed = [each for each in moment_assumptions(other) if not each.holds]
-        detail = f"{failed[0].text}: {failed[0].detail}" if failed else ""
-        listed.append(assume("the reference fulfils the same assumptions", not failed, detail))
-    if not all(each.holds for each in listed):
+    listed, other = of_both(setting, moment_assumptions), setting.reference
+    if other is None or not all(each.holds for each in listed):
         return (*listed, assume("both end at one time, apart", False, "not checked"))
-    assert other is not None
     mine, theirs = (float(server_history(each).times[-1]) for each in (setting, other))
     together = abs(mine - theirs) <= _TOGETHER * max(mine, theirs)
     found += [float(observables(each)[0]["gradient_norm"][-1]) for each in (setting, other)]

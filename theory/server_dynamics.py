@@ -32,9 +32,9 @@ from hzbench.theory.noise_laws import noise_law
 from hzbench.theory.oracles import constant_bias
 from hzbench.theory.schedules import schedule_shape
 from hzbench.theory.server_history import History
-from hzbench.theory.server_moments import Forms, Moments, moments
+from hzbench.theory.server_moments import Forms, Moments, Registers, moments
 from hzbench.theory.server_program import Program, program
-from hzbench.theory.server_scalars import scalar_moments
+from hzbench.theory.server_scalars import ScalarRegisters
 from hzbench.theory.server_schedule import server_assumptions, server_history
 from hzbench.theory.stacks import is_diagonal, minimiser
 
@@ -229,9 +229,9 @@ def observables(setting: Setting) -> tuple[Values, Values]:
     form = choose_form(setting)
     model, wanted = build_model(setting, form), set(setting.record)
     constant = form != "general" and all(isinstance(law, GradientLaw) for law in setting.laws)
-    recursion = scalar_moments if constant else moments
-    run = recursion(model.forms, compiled(setting), model.start)
-    rows = [_observe(model, now) for k, now in enumerate(run) if k in wanted]
+    kind, run = ScalarRegisters if constant else Registers, compiled(setting)
+    found = moments(kind(model.forms, run.registers, model.start), run)
+    rows = [_observe(model, now) for k, now in enumerate(found) if k in wanted]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     spread = values.pop("spread")
     return values, {} if form == "rotated" else {"mean_iterate": spread}

@@ -6,6 +6,7 @@ has the covariances that its linear part gives, and its own noise is added to it
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,17 @@ class Moments:
     covariance: Array
 
 
-def moments(forms: Forms, run: Program, start: Array) -> Iterator[Moments]:
+class Recursion(Protocol):
+    """Registers that a program moves; the first holds x^0."""
+
+    def read(self, register: int) -> Moments:
+        """The moments of one register."""
+
+    def advance(self, step: Step) -> None:
+        """One update and the arrivals before it."""
+
+
+def moments(registers: Recursion, run: Program) -> Iterator[Moments]:
     """The moments of x^0, x^1, ..., x^K.
 
     Formula:
@@ -51,11 +62,9 @@ def moments(forms: Forms, run: Program, start: Array) -> Iterator[Moments]:
         one number for every estimate ever made.
 
     Args:
-        forms: what estimates are.
+        registers: as many as the run has, at their start.
         run: the compiled run.
-        start: x^0, shape [C, p].
     """
-    registers = Registers(forms, run.registers, start)
     yield registers.read(0)
     for step in run.steps:
         registers.advance(step)

@@ -5,35 +5,18 @@ in one basis: every coordinate is a scalar, and the noise of an estimate does no
 is taken. All coordinates lie side by side, last, so that a register is one line of memory.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.theory.affine_system import Integers
 from hzbench.theory.server_moments import Forms, Moments
-from hzbench.theory.server_program import Gather, Program, Step
+from hzbench.theory.server_program import Gather, Step
 
 Array = NDArray[np.float64]
 
 
-def scalar_moments(forms: Forms, run: Program, start: Array) -> Iterator[Moments]:
-    """The moments of x^0, x^1, ..., x^K; see `server_moments.moments`.
-
-    Args:
-        forms: what estimates are, p = 1; their noise is that of gradients.
-        run: the compiled run.
-        start: x^0, shape [C, 1].
-    """
-    registers = _Registers(forms, run.registers, start)
-    yield registers.read(0)
-    for step in run.steps:
-        registers.advance(step)
-        yield registers.read(step.new)
-
-
-class _Registers:
-    """Mean [S, C] and covariance [S, S, C] of S registers."""
+class ScalarRegisters:
+    """Mean [S, C] and covariance [S, S, C] of S registers, p = 1; noise is that of gradients."""
 
     def __init__(self, forms: Forms, count: int, start: Array) -> None:
         self.hessians = np.ascontiguousarray(forms.hessians[:, :, 0, 0].T)
