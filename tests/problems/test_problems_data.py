@@ -117,7 +117,7 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(monkeypatch):
 def test_mnist_is_read_as_written(folder, inside, packed):
     files = MNIST_FILES
     if packed:
-        files = {f"{name}.gz": gzip.compress(content) for name, content in files.items()}
+        files = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items()}
     folder(files, inside)
     found = load_examples(ANY_MNIST)
     assert found.shape == (1, 28, 28)
@@ -185,7 +185,7 @@ def test_every_damage_of_an_idx_file_is_named(folder, name, content, words):
 
 @pytest.mark.parametrize("cut", [0, 5, 20, -3])
 def test_a_truncated_gzip_file_is_named(folder, cut):
-    packed = {f"{name}.gz": gzip.compress(content) for name, content in MNIST_FILES.items()}
+    packed = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in MNIST_FILES.items()}
     name = "train-labels-idx1-ubyte.gz"
     folder(packed | {name: packed[name][:cut]})
     text = refused(ANY_MNIST)
