@@ -185,7 +185,9 @@ def test_every_damage_of_an_idx_file_is_named(folder, name, content, words):
 
 @pytest.mark.parametrize("cut", [0, 5, 20, -3])
 def test_a_truncated_gzip_file_is_named(folder, cut):
-    packed = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in MNIST_FILES.items()}
+    packed = {
+        f"{name}.gz": gzip.compress(content, mtime=0) for name, content in MNIST_FILES.items()
+    }
     name = "train-labels-idx1-ubyte.gz"
     folder(packed | {name: packed[name][:cut]})
     text = refused(ANY_MNIST)

@@ -52,7 +52,12 @@ def test_a_libsvm_file_is_read_as_written(folder, packed):
         (LINES.decode().encode("utf-16"), "real", {}, ["; save tiny as UTF-8 without"]),
         (b"1 1:1e71\n2 1:3\n", "real", {}, ["features up to 1e+71", "row 0", "; rescale"]),
         (b"1 1:1\n-1e200 1:3\n", "real", {}, ["targets up to 1e+200", "row 1", "; rescale"]),
-        (gzip.compress(LINES, mtime=0), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
+        (
+            gzip.compress(LINES, mtime=0),
+            "real",
+            {},
+            ["(tiny is compressed and does not end", "; unpack it"],
+        ),
         (bz2.compress(LINES), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
         (lzma.compress(LINES), "real", {}, ["(tiny is compressed and does not end", "; unpack it"]),
         (b"\x01" * 999, "real", {}, ["...); expected lines"]),
