@@ -36,6 +36,7 @@ LADDER = {
 }
 COMPILED = (
     "core.masked_lanes",
+    "core.lane_functions",
     "core.philox",
     "engine.fused.draws",
     "engine.fused.vectors",

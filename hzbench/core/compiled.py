@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (
     "core/inverse_normal.py",
+    "core/lane_functions.py",
     "core/masked_lanes.py",
     "core/philox.py",
     "core/objective.py",

@@ -182,6 +182,45 @@ def fma(typing_context, a, b, c):
 
 
 @intrinsic
+def pack(typing_context, a, b, c, d, e, f, g, h):
+    """Eight numbers, one a lane."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        found = ir.Constant(_VECTOR, ir.Undefined)
+        for k, (each, given) in enumerate(zip(arguments, signature.args, strict=True)):
+            number = context.cast(builder, each, given, types.float64)
+            found = builder.insert_element(found, number, ir.IntType(32)(k))
+        return found
+
+    return LANES(a, b, c, d, e, f, g, h), generate
+
+
+@intrinsic
+def lane(typing_context, values, index):
+    """One of the eight numbers."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        number = context.cast(builder, arguments[1], signature.args[1], types.int32)
+        return builder.extract_element(arguments[0], number)
+
+    return types.float64(values, index), generate
+
+
+@intrinsic
+def where_less(typing_context, a, b, x, y):
+    """Return x in lanes where a < b, y in the others and where a or b is nan."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        del context, signature
+        return builder.select(builder.fcmp_ordered("<", *arguments[:2]), *arguments[2:])
+
+    return LANES(a, b, x, y), generate
+
+
+@intrinsic
 def total(typing_context, values):
     """((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))."""
     del typing_context
@@ -195,6 +234,24 @@ def total(typing_context, values):
         return builder.extract_element(found, ir.IntType(32)(0))
 
     return types.float64(values), generate
+
+
+@intrinsic
+def totals(typing_context, a, b, c, d, e, f, g, h):
+    """`total` of each of eight, one a lane, with the same additions."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        del context, signature
+        found = [arguments[k] for k in (0, 4, 2, 6, 1, 5, 3, 7)]
+        for half in (4, 2, 1):  # two become one, whose sums stand side by side
+            lower = [k for k in range(2 * WIDTH) if k % (2 * half) < half]
+            masks = [_numbers(k + shift for k in lower) for shift in (0, half)]
+            pairs = zip(found[:half], found[half:], strict=True)
+            found = [builder.fadd(*(builder.shuffle_vector(*p, m) for m in masks)) for p in pairs]
+        return found[0]
+
+    return LANES(a, b, c, d, e, f, g, h), generate
 
 
 @intrinsic
@@ -323,19 +380,6 @@ def root(typing_context, values):
         return _call(builder, "llvm.sqrt.v8f64", _VECTOR, arguments)
 
     return LANES(values), generate
-
-
-@intrinsic
-def store_words(typing_context, array, index, words):
-    """Eight integers to array[index] on."""
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        pointer = _pointer(context, builder, signature, *arguments[:2], lanes=_INTEGERS)
-        builder.store(arguments[2], pointer, align=8)
-        return context.get_dummy_value()
-
-    return types.void(array, index, words), generate
 
 
 @intrinsic
