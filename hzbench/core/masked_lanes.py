@@ -221,6 +221,19 @@ def where_less(typing_context, a, b, x, y):
 
 
 @intrinsic
+def any_less(typing_context, a, b):
+    """Whether a < b in some lane."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        del context, signature
+        octet = builder.bitcast(builder.fcmp_ordered("<", *arguments), ir.IntType(8))
+        return builder.icmp_unsigned("!=", octet, ir.IntType(8)(0))
+
+    return types.boolean(a, b), generate
+
+
+@intrinsic
 def total(typing_context, values):
     """((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))."""
     del typing_context
@@ -334,52 +347,27 @@ def store_interleaved(typing_context, array, index, w0, w1, w2, w3):
     return types.void(array, index, w0, w1, w2, w3), generate
 
 
-@intrinsic
-def bits_of(typing_context, values):
-    """The bits of eight numbers."""
-    del typing_context
+def _of_one(result: Any, emit: Any, title: str) -> Any:
+    """A function of eight lanes, of one instruction."""
 
-    def generate(context, builder, signature, arguments):
-        del context, signature
-        return builder.bitcast(arguments[0], _INTEGERS)
+    def typed(typing_context, values):
+        del typing_context
 
-    return WORDS(values), generate
+        def generate(context, builder, signature, arguments):
+            del context, signature
+            return emit(builder, arguments[0])
 
+        return result(values), generate
 
-@intrinsic
-def from_bits(typing_context, words):
-    """The numbers with these bits."""
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        del context, signature
-        return builder.bitcast(arguments[0], _VECTOR)
-
-    return LANES(words), generate
+    typed.__doc__ = title
+    return intrinsic(typed)
 
 
-@intrinsic
-def to_lanes(typing_context, words):
-    """Eight integers, of either sign, as numbers."""
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        del context, signature
-        return builder.sitofp(arguments[0], _VECTOR)
-
-    return LANES(words), generate
-
-
-@intrinsic
-def root(typing_context, values):
-    """Square roots."""
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        del context, signature
-        return _call(builder, "llvm.sqrt.v8f64", _VECTOR, arguments)
-
-    return LANES(values), generate
+bits_of = _of_one(WORDS, lambda b, x: b.bitcast(x, _INTEGERS), "The bits of eight numbers.")
+from_bits = _of_one(LANES, lambda b, x: b.bitcast(x, _VECTOR), "The numbers with these bits.")
+to_lanes = _of_one(LANES, lambda b, x: b.sitofp(x, _VECTOR), "Eight signed integers as numbers.")
+root = _of_one(LANES, lambda b, x: _call(b, "llvm.sqrt.v8f64", _VECTOR, [x]), "Square roots.")
+absolute = _of_one(LANES, lambda b, x: _call(b, "llvm.fabs.v8f64", _VECTOR, [x]), "Without signs.")
 
 
 @intrinsic

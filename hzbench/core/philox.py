@@ -12,6 +12,7 @@ from numba import njit
 
 from hzbench.core.compiled import entry
 from hzbench.core.inverse_normal import CENTRE, MIDDLE, P_TAIL, Q_TAIL, SHIFT, P, Q
+from hzbench.core.lane_functions import log_series
 from hzbench.core.masked_lanes import (
     bits_of,
     fma,
@@ -35,15 +36,8 @@ SLACK = 40  # what `fill_words` may write beyond the words wanted
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _SIGN = np.uint64(1 << 63)
-# fdlibm's logarithm: two parts of ln 2, and the odd and even coefficients of its series
+# ln 2 in two parts, as fdlibm's logarithm has it
 _LN2 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
-_ODD = (
-    6.666666666666735130e-01,
-    2.857142874366239149e-01,
-    1.818357216161805012e-01,
-    1.479819860511658591e-01,
-)
-_EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
 
 
 @njit(inline="always")
@@ -246,9 +240,5 @@ def minus_log(x):
     )
     f = from_bits(low) - splat(1.0)
     half, s = splat(0.5) * f * f, f / (splat(2.0) + f)
-    z = s * s
-    w = z * z
-    even = w * (splat(_EVEN[0]) + w * (splat(_EVEN[1]) + w * splat(_EVEN[2])))
-    odd = z * (splat(_ODD[0]) + w * (splat(_ODD[1]) + w * (splat(_ODD[2]) + w * splat(_ODD[3]))))
-    rest = half - s * (half + (even + odd)) - power * splat(_LN2[1])
+    rest = half - s * (half + log_series(s * s)) - power * splat(_LN2[1])
     return rest - f - power * splat(_LN2[0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from hzbench.core.lane_functions import exp, logistic_slopes
+from hzbench.core.lane_functions import exp, logistic_changes, logistic_slopes
 from hzbench.core.masked_lanes import lane, load, pack, store, total, totals
 
 TINY = 5e-324
@@ -96,6 +96,75 @@ def test_slopes_of_a_run_that_diverged(y):
     out = np.empty(3)
     slopes(np.array([np.inf, -np.inf, np.nan]), np.full(3, y), out)
     np.testing.assert_array_equal(-y * out, [0.0, 1.0, np.nan] if y > 0 else [1.0, 0.0, np.nan])
+
+
+@njit(error_model="numpy")
+def changes(m, delta, y, out):
+    for k in range(0, len(m), 8):
+        n = len(m) - k
+        found = logistic_changes(load(m, (k,), n), load(delta, (k,), n), load(y, (k,), n))
+        store(out, (k,), n, found)
+
+
+def change(m, delta, y):
+    """By lanes, for columns of one length."""
+    m, delta, y = (np.array(each, dtype=float) for each in np.broadcast_arrays(m, delta, y))
+    out = np.empty(len(m))
+    changes(m, delta, y, out)
+    return out
+
+
+def exact_change(m, delta, y):
+    ratio = (1 + mpmath.exp(-y * (m + delta))) / (1 + mpmath.exp(-y * m))
+    return mpmath.log(ratio)
+
+
+def points(largest, count=2400):
+    """Margins and steps that are not above `largest`, half of the steps small."""
+    random = np.random.default_rng(5)
+    m = random.choice([-1.0, 1.0], count) * 2.0 ** random.uniform(-20, 9, count)
+    small = largest * 2.0 ** -random.uniform(0, 40, count // 2)
+    delta = np.concatenate([small, random.uniform(0, largest, count - count // 2)])
+    return m, delta * random.choice([-1.0, 1.0], count), random.choice([-1.0, 1.0], count)
+
+
+@pytest.mark.parametrize("largest", [0.3465, 0.4, 3.0, 400.0])
+def test_changes_of_the_logistic_loss(largest):
+    """Steps above ½ ln 2, in lanes with smaller ones: m + δ is rounded and 1 − e^−|δ| >= 0.29."""
+    m, delta, y = points(largest)
+    with mpmath.workdps(400):
+        exact = np.array(
+            [float(exact_change(*map(mpmath.mpf, row))) for row in zip(m, delta, y, strict=True)]
+        )
+    found = ulps(change(m, delta, y), exact)
+    near = np.abs(delta) < 0.3465
+    assert found[near].max() <= 4
+    assert (found <= 10 + 3.5 * np.abs(m + delta)).all()
+    print(
+        largest,
+        found[near].max(),
+        (found / (10 + 3.5 * np.abs(m + delta))).max(),
+        found[np.abs(m) < 3].max(),
+    )
+
+
+def test_a_change_does_not_depend_on_its_neighbours():
+    m, delta, y = points(1.0, 800)
+    alone = np.concatenate([change(*row) for row in zip(m[:, None], delta, y, strict=True)])
+    assert (alone == change(m, delta, y)).all()
+
+
+def test_changes_of_a_run_that_diverged():
+    """Of infinite margins the limit; nan where the loss has none."""
+    inf, nan = np.inf, np.nan
+    m = [nan, 0.0, inf, -inf, -inf, 0.0, 0.0, -inf, 5.0, -5.0, 0.0, 1e300]
+    delta = [0.1, nan, 0.1, 0.1, 3.0, inf, -inf, inf, 1e308, 1e308, 0.0, -1e308]
+    ln2, small = np.log(2.0), np.log1p(np.exp(-5.0))
+    expected = [nan, nan, 0, -0.1, -3, -ln2, inf, nan, -small, -5 - small, 0, 1e308 - 1e300]
+    np.testing.assert_allclose(change(m, delta, 1.0), expected, rtol=1e-15)
+    np.testing.assert_array_equal(
+        change(m, delta, 1.0), change(np.negative(m), np.negative(delta), -1.0)
+    )
 
 
 @njit(error_model="numpy")
