@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core import streams
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -123,7 +125,7 @@ class _Logistic(Loss):
     def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
         grow = -y * delta
         near = ((-y * m).sigmoid() * grow.clamp(-1.0, 1.0).expm1()).log1p()
-        if m.device.type == "cpu" and bool((grow.abs() <= 1.0).all()):
+        if streams.on_host(m) and bool((grow.abs() <= 1.0).all()):
             return near  # another device would have to be waited for
         far = self.value(m + delta, y) - self.value(m, y)
         return near.where(grow.abs() <= 1.0, far)

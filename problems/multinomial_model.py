@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from hzbench.core import streams
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.row_model import Array, RowProblem, RowSample, of_node, weighted_covariance
 
@@ -242,7 +243,7 @@ def _change(z: Tensor, steps: Tensor, targets: Tensor) -> Tensor:
     apart = steps - _picked(steps, targets)[..., None]
     near = (z.softmax(-1) * apart.clamp(-1.0, 1.0).expm1()).sum(-1).log1p()
     small = (apart.abs() <= 1.0).all(-1)
-    if bool(small.all()):
+    if streams.on_host(small) and bool(small.all()):
         return near
     margins = z - _picked(z, targets)[..., None]
     return near.where(small, (margins + apart).logsumexp(-1) - margins.logsumexp(-1))

@@ -74,6 +74,11 @@ class Rows:
         )
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether compiled code reads its numbers, and whether to ask for one costs nothing."""
+    return tensor.device.type == "cpu"
+
+
 def replica_keys(seed: int, replicas: range) -> Tensor:
     """Philox keys of the replicas, int64, shape [R, 2]."""
     import torch
@@ -124,7 +129,7 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
 
     first, last = offset // 4, (offset + count + 3) // 4
     out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
-    fill = _fill_compiled if out.device.type == "cpu" else _fill
+    fill = _fill_compiled if on_host(out) else _fill
     fill(rows, purpose, first, out)
     shift = offset - 4 * first
     return out.flatten(1)[:, shift : shift + count]
@@ -196,7 +201,7 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """
     import torch
 
-    if rows.node.device.type != "cpu":
+    if not on_host(rows.node):
         return inverse_normal(words(rows, purpose, count, offset))
     module, out = _compiled(), np.empty((len(rows), count))
     part = np.empty(2 * module.CHUNK + module.SLACK, dtype=np.uint64)
@@ -210,7 +215,7 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
     import torch
 
     size = (count + 31) // 32
-    if rows.node.device.type == "cpu":
+    if on_host(rows.node):
         module, out = _compiled(), np.empty((len(rows), count))
         part = np.empty(size + module.SLACK, dtype=np.uint64)
         module.sign_rows(*_addresses(rows), int(purpose), part, out)

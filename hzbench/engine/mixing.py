@@ -1,12 +1,13 @@
 """Mixing: what the verb `mix` does in a round, for rows in the order of their nodes.
 
 All replicas share one product with W: a dense matrix for small networks, lines for large or sparse
-ones, on iterates [n, R d]. Links that fail give every replica a matrix of its own.
+ones, on iterates [n, R d]. Links that fail, or a coin, give every replica a matrix of its own.
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,16 +26,29 @@ class Mixing:
 
     def __init__(self, plan: Plan, like: Tensor) -> None:
         self.plan, self.like = plan, like
+        self.drawn = plan.links is not None or plan.exchanges is not None
+        self.told = self.drawn and type(plan) is not Plan  # who extends a plan has W of his own
         self.known: dict[int, tuple[Tensor, Tensor | int]] = {}
 
-    def of_step(self, step: int) -> tuple[Tensor | None, Tensor | int]:
-        """W of a step ([n, n], [R, n, n] or lines; None: the identity); its links, int or [R]."""
-        plan = self.plan
-        if step < plan.silent:
+    def phase(self, step: int) -> int:
+        """Which W of those that come round again a step has; −1: the identity, for silence."""
+        if step < self.plan.silent:
+            return -1
+        period = self.plan.matrix is not None and self.plan.matrix.ndim == 3
+        return step % len(self.plan.matrix) if period else 0  # type: ignore[arg-type]
+
+    def of_step(self, step: int, now: Tensor) -> tuple[Tensor | None, Tensor | int]:
+        """W of a step ([n, n], [R, n, n] or lines; None: the identity); its links, int or [R].
+
+        Arguments:
+            step: which says the phase.
+            now: the same number on the device, [], which says the links and the coin.
+        """
+        phase = self.phase(step)
+        if phase < 0:
             return None, 0
-        if plan.links is not None or plan.exchanges is not None:
-            return self.drawn(step)
-        phase = step % len(plan.matrix) if plan.matrix is not None and plan.matrix.ndim == 3 else 0
+        if self.drawn:
+            return self.of_draws(step, now)
         if phase not in self.known:
             self.known[phase] = self.fixed(step)
         return self.known[phase]
@@ -52,11 +66,58 @@ class Mixing:
                 found = found.to_sparse_csr()
         return found, int(weights - own)
 
-    def drawn(self, step: int) -> tuple[Tensor, Tensor]:
+    def of_draws(self, step: int, now: Tensor) -> tuple[Tensor, Tensor]:
         """W and links of a step, of every replica."""
-        matrix = self.tensor(self.plan.mixing(step))
+        matrix = self.tensor(self.plan.mixing(step)) if self.told else self.made(step, now)
         own = (matrix.diagonal(dim1=-2, dim2=-1) != 0).sum(-1)
         return matrix, (matrix != 0).sum((-2, -1)) - own
+
+    def made(self, step: int, now: Tensor) -> Tensor:
+        """`Plan.mixing` on the device, [R, n, n]: from tables of all steps that went there once."""
+        import torch
+
+        base = self.bases[self.phase(step)]
+        matrix = base.expand(self.plan.replicas, -1, -1)
+        if self.plan.links is not None:
+            up = self.links.index_select(1, now.view(1))[:, 0]
+            kept = base.where(up[:, self.edge.clamp_min(0)] | (self.edge < 0), 0.0)
+            matrix = kept + torch.diag_embed((base - kept).sum(-1))
+        if self.plan.exchanges is not None:
+            coin = self.exchanges.index_select(1, now.view(1))[:, 0]
+            one = torch.eye(self.plan.nodes, dtype=base.dtype, device=base.device)
+            matrix = matrix.where(coin[:, None, None], one)
+        return matrix.to(self.like.dtype)
+
+    @cached_property
+    def bases(self) -> Tensor:
+        """W of every phase before links fail, float64 [P, n, n]."""
+        assert self.plan.matrix is not None
+        return self.table(self.plan.matrix.reshape(-1, self.plan.nodes, self.plan.nodes))
+
+    @cached_property
+    def links(self) -> Tensor:
+        """Which links are up, bool [R, T, E]."""
+        return self.table(self.plan.links)
+
+    @cached_property
+    def exchanges(self) -> Tensor:
+        """Whether a round exchanges, bool [R, T]."""
+        return self.table(self.plan.exchanges)
+
+    @cached_property
+    def edge(self) -> Tensor:
+        """The number of the link that an entry of W needs; −1: none that fails; [n, n]."""
+        assert self.plan.edges is not None
+        i, j = self.plan.edges.T
+        found = np.full((self.plan.nodes, self.plan.nodes), -1)
+        found[i, j] = found[j, i] = np.arange(len(i))
+        return self.table(found)
+
+    def table(self, values: object) -> Tensor:
+        """The values on the device, in their own dtype."""
+        import torch
+
+        return torch.as_tensor(values, device=self.like.device)
 
     def tensor(self, matrix: object) -> Tensor:
         """The matrix on the device, in the dtype of the run."""

@@ -34,6 +34,14 @@ def rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:
             yield Round(replica=replica, node=node, step=np.full(node.shape, step), partner=None)
 
 
+def together(plan: Plan) -> bool:
+    """Whether all nodes take part in every round, so that rounds differ by their step alone."""
+    if plan.partners is None:
+        return plan.protocol == "matrix"
+    idle = plan.partners[:, plan.silent :] == np.arange(plan.nodes)
+    return plan.idle_steps or not idle.any()
+
+
 def depths(pairs: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     """Dependency depth of every tick, from 0: pairs [R, T, 2] -> [R, T]."""
     replicas, ticks, _ = pairs.shape

@@ -3,23 +3,23 @@
 State is held flat in the order of the nodes, [n·R, d], so that all replicas share one product with
 W and a group's rows lie side by side; a round gathers the rows that take part, lets the method do
 its algebra on them, and scatters the result. The executor owns loops, counting and segments; a
-method writes none of these. Nothing within a segment asks the device for a number: addresses go
-there for many rounds at once, and what else a round must know is read from the plan.
+method writes none of these. Nothing within a segment asks the device for a number; on CUDA, rounds
+of all nodes are replayed (`engine/graphs.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from hzbench.core.method import Method, Verb
+from hzbench.core.method import Local, Method, Verb
 from hzbench.core.plan import Plan, Round
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
-from hzbench.core.streams import Purpose, Rows, masks
+from hzbench.core.streams import Purpose, masks
+from hzbench.engine.batches import Batch, Batches
+from hzbench.engine.graphs import Replay
 from hzbench.engine.mixing import Mixing, multiply
 from hzbench.engine.population import Population
 from hzbench.engine.rounds import rounds
@@ -80,10 +80,10 @@ def execute(
         problem, population, method: what is computed.
         recorder: who looks.
     """
-    _Run(plan, start, problem, population, method).go(recorder)
+    Execution(plan, start, problem, population, method).go(recorder)
 
 
-class _Run:
+class Execution:
     """The mutable state of one execution."""
 
     def __init__(
@@ -105,20 +105,56 @@ class _Run:
             name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
             for name in COUNTERS
         }
-        self.keys = plan.keys.to(x.device)
         self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
         self.mixing = Mixing(plan, x)
-        self.all: Rows | None = None
+        self.batches = Batches(plan, population, x.device)
 
     def go(self, recorder: Recorder) -> None:
         """All segments between boundaries."""
         step = 0
+        replay = self.replay() if self.repeats and recorder.watch is None else None
         for boundary in recorder.boundaries:
-            for window in _windows(rounds(self.plan, step, boundary)):
-                for each, addresses in zip(window, self.addresses(window), strict=True):
-                    self.run_round(each, *addresses, recorder)
+            if replay is not None:
+                replay.run(step, boundary)
+            else:
+                self.segment(step, boundary, recorder.watch)
             step = boundary
             recorder.record(self.state(step))
+
+    def segment(self, start: int, stop: int, watch: Callable[[Event], None] | None) -> None:
+        """Steps start ... stop − 1, round by round."""
+        for window in _windows(rounds(self.plan, start, stop)):
+            for each, batch in zip(window, self.batches.of_window(window), strict=True):
+                self.run_round(each, batch, watch)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether rounds can be captured: on CUDA, of all nodes, with a W the device can make."""
+        return self.arrays["x"].is_cuda and self.batches.together and not self.mixing.told
+
+    def replay(self) -> Replay:
+        """Rounds by CUDA graphs, of a state that stays where it is from now on."""
+        return Replay(self.round_in_place, self.mixing.phase, self.hold())
+
+    def hold(self) -> Tensor:
+        """Give every array a place of its own for `round_in_place`; the step, int64 []."""
+        import torch
+
+        self.arrays = {name: array.clone() for name, array in self.arrays.items()}
+        self.now = torch.zeros((), dtype=torch.int64, device=self.arrays["x"].device)
+        return self.now
+
+    def round_in_place(self, step: int) -> None:
+        """The round of all nodes at step `now`, which moves on; `step` says its phase alone."""
+        new = self.advance(self.batches.of_all(self.now), step, [])
+        held = {array.untyped_storage().data_ptr() for array in self.arrays.values()}
+        moved = {k: new[k] for k in new if new[k] is not self.arrays[k]}
+        for name, value in moved.items():
+            if value.untyped_storage().data_ptr() in held:  # an old array under another name
+                moved[name] = value.clone()
+        for name, value in moved.items():
+            self.arrays[name].copy_(value)
+        self.now.add_(1)
 
     def state(self, step: int) -> State:
         """The current state as a record."""
@@ -129,66 +165,34 @@ class _Run:
         """A view [R, n, k] of an array [n·R, k]."""
         return array.view(self.plan.nodes, self.plan.replicas, -1).transpose(0, 1)
 
-    def addresses(self, window: list[Round]) -> Iterator[tuple[Rows, Tensor | None]]:
-        """The addresses of some rounds on the device, and the partners: one copy for all."""
-        import torch
-
-        if window[0].partner is None:
-            for each in window:
-                yield self.all_rows(each), None
-            return
-        columns = zip(*((e.replica, e.node, e.step, e.partner) for e in window), strict=True)
-        table = np.stack([np.concatenate(column) for column in columns])
-        sizes = [len(each.node) for each in window]
-        for part in torch.split(torch.from_numpy(table).to(self.keys.device), sizes, dim=1):
-            replica, node, step, partner = part
-            rows = Rows(keys=self.keys[replica], replica=replica, node=node, step=step)
-            yield rows, partner
-
-    def all_rows(self, each: Round) -> Rows:
-        """The addresses of a round of all nodes, which differ from another's by the step alone."""
-        import torch
-
-        if self.all is None:
-            device = self.keys.device
-            replica, node = (torch.from_numpy(a).to(device) for a in (each.replica, each.node))
-            keys = self.keys[replica]
-            self.all = Rows(keys=keys, replica=replica, node=node, step=node)
-        return replace(self.all, step=torch.full_like(self.all.node, int(each.step[0])))
-
-    def run_round(
-        self, each: Round, rows: Rows, partner: Tensor | None, recorder: Recorder
-    ) -> None:
-        """Gather, advance, scatter."""
-        index = None if self.everyone(each) else self.place(rows)
-        local = {k: a if index is None else a[index] for k, a in self.arrays.items()}
-        if self.method.mask_size:
-            mask = masks(rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
-            local["mask"] = mask.to(local["x"].dtype)
-        step_size = self.step_sizes[rows.step, rows.node][:, None]
-        gradients: list[Tensor] = []
-        before = self.arrays["x"]
-        if recorder.watch and index is not None:
+    def run_round(self, each: Round, batch: Batch, watch: Callable[[Event], None] | None) -> None:
+        """Advance, scatter; let who watches look."""
+        before, place = self.arrays["x"], batch.place
+        if watch and place is not None:
             before = before.clone()  # which is written into
-        new = self.method.advance(
-            local, self.gradient(each, rows, gradients), self.mix(each, rows, partner), step_size
-        )
+        gradients: list[Tensor] = []
+        new = self.advance(batch, int(each.step[0]), gradients)
         for name, value in new.items():
-            if index is None:
+            if place is None:
                 self.arrays[name] = value
             else:
-                self.arrays[name].index_copy_(0, index, value)
-        if recorder.watch:
-            self.show(recorder.watch, each, before, gradients, step_size)
+                self.arrays[name].index_copy_(0, place, value)
+        if watch:
+            self.show(watch, each, before, gradients, self.step_size(batch))
 
-    def everyone(self, each: Round) -> bool:
-        """Whether all rows take part, in the order of the arrays: nothing is gathered then."""
-        matching = self.plan.protocol == "matching" and len(each.node) == len(self.arrays["x"])
-        return each.partner is None or matching
+    def advance(self, batch: Batch, step: int, gradients: list[Tensor]) -> Local:
+        """The new arrays of the rows that take part; `step` says which W, the batch all else."""
+        place = batch.place
+        local = {k: a if place is None else a[place] for k, a in self.arrays.items()}
+        if self.method.mask_size:
+            mask = masks(batch.rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
+            local["mask"] = mask.to(local["x"].dtype)
+        verbs = self.gradient(batch, gradients), self.mix(batch, step)
+        return self.method.advance(local, *verbs, self.step_size(batch))
 
-    def place(self, rows: Rows) -> Tensor:
-        """Where the rows lie in the arrays, [B]."""
-        return rows.node * self.plan.replicas + rows.replica
+    def step_size(self, batch: Batch) -> Tensor:
+        """η of every row, [B, 1]."""
+        return self.step_sizes[batch.rows.step, batch.rows.node][:, None]
 
     def show(
         self,
@@ -212,15 +216,14 @@ class _Run:
             )
         )
 
-    def gradient(self, each: Round, rows: Rows, seen: list[Tensor]) -> Verb:
+    def gradient(self, batch: Batch, seen: list[Tensor]) -> Verb:
         """The verb `gradient` for these rows; counts oracle calls, keeps what estimators keep."""
-        shares = self.population.shares(each.node)
+        rows, place = batch.rows, slice(None) if batch.place is None else batch.place
         keeps = self.memory.shape[1] > 0
-        place = self.place(rows) if keeps else slice(len(rows))
 
         def verb(x: Tensor) -> Tensor:
-            memory = self.memory[place]
-            estimate = self.population.estimate(self.problem, x, rows, memory, shares)
+            memory = self.memory[place if keeps else slice(len(rows))]
+            estimate = self.population.estimate(self.problem, x, rows, memory, batch.shares)
             if keeps and estimate.memory is not None:
                 self.memory[place] = estimate.memory
             for name, calls in estimate.calls.items():
@@ -230,12 +233,13 @@ class _Run:
 
         return verb
 
-    def mix(self, each: Round, rows: Rows, partner: Tensor | None) -> Verb:
+    def mix(self, batch: Batch, step: int) -> Verb:
         """The verb `mix` for these rows; counts floats sent."""
         import torch
 
+        rows, partner = batch.rows, batch.partner
         if partner is None:
-            matrix, links = self.mixing.of_step(int(each.step[0]))
+            matrix, links = self.mixing.of_step(step, rows.step[0])
 
             def average(y: Tensor) -> Tensor:
                 self.counters["floats_sent"] += self.method.floats(y.shape[1]) * links

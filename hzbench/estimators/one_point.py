@@ -6,10 +6,12 @@ first one has no previous query and makes one, at the start: with its own vector
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from hzbench.core import streams
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.problem import Kind, Problem
 from hzbench.core.registry import register
@@ -19,6 +21,7 @@ from hzbench.estimators.directions import DIRECTIONS
 from hzbench.estimators.zeroth_order import evaluate
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -47,19 +50,25 @@ class OnePoint(Estimator):
 
     def estimate(self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize) -> Estimate:
         """Average m values: x [B, d] -> G [B, d]."""
-        import torch
-
-        m, queries = self.samples, self.queries(x)
-        u = self.draw(rows, len(queries), problem.dimension).to(x.dtype)
-        points = torch.stack(queries, dim=1)[:, :, None] + self.smoothing * u
-        sample = problem.sample(rows, batch_size, len(queries))
-        values = evaluate(problem, points, rows, sample)  # [B, queries, m]
-        calls = m * len(queries) * problem.batch_cost(rows.node, batch_size)
+        queries = self.queries(x)
+        u, values = self.query(problem, queries, rows, batch_size)
+        calls = self.samples * len(queries) * problem.batch_cost(rows.node, batch_size)
         return Estimate(
-            gradient=self.gradient(u[:, 0], values[:, 0] - values[:, 1:].sum(1)),
+            gradient=self.gradient(u, values[:, 0] - values[:, 1:].sum(1)),
             calls={"function_calls": calls},
             memory=values[:, 0] if self.memory_size else None,
         )
+
+    def query(
+        self, problem: Problem, at: list[Tensor], rows: Rows, batch_size: BatchSize
+    ) -> tuple[Tensor, Tensor]:
+        """The vectors around the first centre [B, m, d], the values of all queries [B, q, m]."""
+        import torch
+
+        u = self.draw(rows, len(at), problem.dimension).to(at[0].dtype)
+        points = torch.stack(at, dim=1)[:, :, None] + self.smoothing * u
+        sample = problem.sample(rows, batch_size, len(at))
+        return u[:, 0], evaluate(problem, points, rows, sample)
 
     def gradient(self, u: Tensor, value: Tensor) -> Tensor:
         """(1/m) Σ_k u_k value_k/ν: u [B, m, d], value [B, m] -> G [B, d]."""
@@ -110,25 +119,33 @@ class ResidualFeedback(OnePoint):
 
     def queries(self, x: Tensor) -> list[Tensor]:
         """This iterate and the previous one."""
-        previous = x.new_tensor(self.previous).expand_as(x) if self.previous else x
-        return [x, previous]
+        if not self.previous:
+            return [x, x]
+        return [x, _point(self.previous, x.dtype, x.device).expand_as(x)]
 
     def recall(
         self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
     ) -> Estimate:
-        """From the memory where there is one; a first estimate where there is none yet."""
-        first = memory.isnan().any(1)
-        if bool(first.all()):
-            return self.estimate(problem, x, rows, batch_size)
-        u = self.draw(rows, 1, problem.dimension)[:, 0].to(x.dtype)
-        sample = problem.sample(rows, batch_size, 1)
-        values = evaluate(problem, (x[:, None] + self.smoothing * u)[:, None], rows, sample)[:, 0]
-        gradient = self.gradient(u, values - memory)
-        calls = self.samples * problem.batch_cost(rows.node, batch_size)
-        if bool(first.any()):
-            index = first.nonzero()[:, 0]
-            begun = self.estimate(problem, x[index], rows.take(index), batch_size)
-            assert begun.memory is not None
-            gradient[index], values[index] = begun.gradient, begun.memory
-            calls[index] = begun.calls["function_calls"]
-        return Estimate(gradient=gradient, calls={"function_calls": calls}, memory=values)
+        """From the memory where there is one, from a query of its own where there is none yet.
+
+        Where to ask whether a row has none would mean to wait, all of them make that query.
+        """
+        first = memory.isnan().any(1, keepdim=True)
+        alone = streams.on_host(x) and not bool(first.any())
+        queries = self.queries(x)[: 1 if alone else 2]
+        u, values = self.query(problem, queries, rows, batch_size)
+        previous = memory if alone else values[:, 1].where(first, memory)
+        cost = self.samples * problem.batch_cost(rows.node, batch_size)
+        return Estimate(
+            gradient=self.gradient(u, values[:, 0] - previous),
+            calls={"function_calls": cost * (1 + first[:, 0].long())},
+            memory=values[:, 0],
+        )
+
+
+@lru_cache(maxsize=16)
+def _point(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A point [d] that goes to the device once."""
+    import torch
+
+    return torch.tensor(numbers, dtype=dtype, device=device)

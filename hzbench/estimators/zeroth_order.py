@@ -207,9 +207,9 @@ def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
 
     size = max(1, _IN_CACHE // (gradient.shape[1] + m))
     found = torch.empty_like(gradient)
-    for part in torch.split(torch.arange(len(gradient), device=gradient.device), size):
-        here = slice(int(part[0]), int(part[-1]) + 1)
-        found[here] = _collapsed(gradient[here], rows.take(part), m)
+    for start in range(0, len(gradient), size):
+        here = slice(start, start + size)
+        found[here] = _collapsed(gradient[here], rows.take(here), m)
     return found
 
 

@@ -7,9 +7,10 @@ a copy back) raises, wherever it is. What was drawn on the host would show as a 
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
-from engine_cells import CELLS, cell_spec
+from engine_cells import CELLS, PROBLEMS, cell_spec
 from engine_reference import HYBRID, spec_of
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -19,13 +20,13 @@ from hzbench.estimators.first_order import Gradient
 from hzbench.harness.build import build, build_plan
 from hzbench.harness.simulate import simulate
 
+FULL = [c for c in CELLS if c[0] != "quadratic" and c[1] == "gradient"]
+"""Full batches of data that differ by node: how many rows each node has is not known."""
 SOME = [
     c
     for c in CELLS
-    if c[2] == "pair" or c[:2] in {("logistic", "minibatch"), ("quadratic", "sphere")}
+    if c[2] == "pair" or c[:2] in {("logistic", "minibatch"), ("quadratic", "sphere")} or c in FULL
 ]
-ASKS = [c for c in CELLS if c[0] != "quadratic" and c[1] == "gradient"]
-"""Full batches of data that differ by node: how many rows each node has decides their product."""
 
 
 class Traffic(TorchDispatchMode):
@@ -75,7 +76,7 @@ def few_steps(*cell):
     return cell_spec(*cell, run={"steps": 4, "replicas": 2})
 
 
-@pytest.mark.parametrize(("problem", "estimator", "protocol"), [c for c in SOME if c not in ASKS])
+@pytest.mark.parametrize(("problem", "estimator", "protocol"), SOME)
 def test_a_segment_takes_at_most_one_copy_and_no_answer(problem, estimator, protocol):
     spec = few_steps(problem, estimator, protocol)
     assert copies(spec) == [0 if protocol == "matrix" else 1]
@@ -85,13 +86,25 @@ def test_a_segment_takes_at_most_one_copy_and_no_answer(problem, estimator, prot
 def test_nor_do_hybrid_populations_with_momentum(gossip):
     name = "dsgd" if gossip == "matrix" else "hdo"
     spec = spec_of(HYBRID, gossip, {"name": name, "momentum": 0.3}, steps=6)
-    assert copies(spec, (1, 3, 6)) == ([0, 0] if gossip == "matrix" else [1, 1])
+    assert copies(spec, (1, 3, 6)) == ([1, 1] if gossip == "pair" else [0, 0])
 
 
-@pytest.mark.parametrize(("problem", "estimator", "protocol"), ASKS)
-def test_full_batches_of_data_ask_how_rows_share_out(problem, estimator, protocol):
-    with pytest.raises((RuntimeError, NotImplementedError), match=r"unique|item"):
-        copies(few_steps(problem, estimator, protocol))
+@pytest.mark.parametrize(
+    "network", [{"link_failure": 0.4}, {"exchange_probability": 0.5}, {"silent_rounds": 2}]
+)
+def test_links_and_coins_go_there_once(network):
+    spec = spec_of(HYBRID, "matrix", "dsgd", steps=6, network={"graph": "ring", **network})
+    assert copies(spec, (3, 4, 6)) == [0, 0]
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "ridge", "logistic"])
+def test_nor_do_matrices_of_the_nodes_and_estimators_that_remember(problem):
+    residual = {"name": "residual_feedback", "samples": 2, "previous": (1.0, 0.0, 0.0, 0.0, 2.0)}
+    own = np.eye(5) + np.ones((5, 5)) * np.arange(5)[:, None, None]
+    table = {"name": "quadratic", "hessians": own} if problem == "quadratic" else PROBLEMS[problem]
+    for nodes in ({"batch_size": "full"}, {"batch_size": 2, "estimator": residual}):
+        spec = cell_spec(table, nodes, "pair", run={"steps": 4, "replicas": 2})
+        assert copies(spec) == [1]
 
 
 ANSWERS = {

@@ -5,7 +5,9 @@ import pytest
 import torch
 from engine_reference import EXACT, execute_spec, spec_of
 
-from hzbench.harness.build import build
+from hzbench.engine.mixing import Mixing
+from hzbench.harness.build import build, build_plan
+from hzbench.mutants.gossip import DroppedLinkWeight
 
 ETA = 0.21
 NODES = [{**EXACT, "count": 6}]
@@ -131,3 +133,35 @@ def test_failing_links_in_single_precision_stay_single():
     )
     recorder, _ = execute_spec(spec)
     assert recorder.states[3]["x"].dtype == torch.float32
+
+
+NETWORKS = [
+    {"graph": "complete", "link_failure": 0.4},
+    {"graph": "star", "exchange_probability": 0.4, "silent_rounds": 2},
+    {"graph": "ring", "link_failure": 0.3, "exchange_probability": 0.5},
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_device_makes_the_matrices_of_the_plan(network):
+    """From tables of links and coins, at a step that is a number there; silent rounds have none."""
+    spec = spec_of([{**EXACT, "count": 9}], "matrix", "dsgd", steps=8, network=network)
+    plan = build_plan(build(spec), range(3))
+    mixing = Mixing(plan, torch.zeros(1, dtype=torch.float64))
+    for step in range(8):
+        matrix, links = mixing.of_step(step, torch.tensor(step))
+        if step < plan.silent:
+            assert (matrix, links) == (None, 0)
+            continue
+        expected = plan.mixing(step)
+        np.testing.assert_allclose(matrix.numpy(), expected, rtol=0, atol=1e-15)
+        off = (expected != 0) & ~np.eye(9, dtype=bool)
+        assert links.tolist() == off.sum((1, 2)).tolist()
+
+
+def test_a_plan_that_is_extended_says_its_matrices_itself():
+    spec = spec_of(NODES, "matrix", "dsgd", network={"graph": "ring", "link_failure": 0.4})
+    plan = DroppedLinkWeight().plan(build_plan(build(spec), range(3)))
+    matrix, _ = Mixing(plan, torch.zeros(1, dtype=torch.float64)).of_step(4, torch.tensor(4))
+    assert (matrix.numpy() == plan.mixing(4)).all()
+    assert (matrix.sum(-1) < 0.99).any()
