@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hzbench.core.errors import HzbenchError, UserMistakeError
+from hzbench.core.machine import threads
 from hzbench.problems.folder import use_folder
 
 app = typer.Typer(
@@ -208,6 +209,7 @@ def report(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: a mistake of the user's is one message and exit code 2, never a traceback."""
     try:
+        threads()  # before numba reads it
         app(args=arguments)
     except UserMistakeError as error:
         print(f"hzbench: {error}", file=sys.stderr)

@@ -14,9 +14,9 @@ from hzbench.commands.output import print_json
 from hzbench.core import registry
 from hzbench.core.prediction import Prediction
 from hzbench.core.server import ServerMethod
+from hzbench.harness.prepare import Case
+from hzbench.harness.prepare import predict as predict_one
 from hzbench.harness.results import prediction_record
-from hzbench.harness.run import Case
-from hzbench.harness.run import predict as predict_one
 from hzbench.harness.server import schedule_of, schedule_record
 from hzbench.harness.setting import method_of
 from hzbench.harness.suite import load

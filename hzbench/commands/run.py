@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
-from hzbench.harness.engines import checked_engine
+from hzbench.harness.engines import checked_device, checked_engine
 from hzbench.harness.override import overridden
 from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
@@ -140,28 +140,8 @@ def options_of(
     check_writable(out)
     return Options(
         out=out,
-        device=resolve_device(device),
+        device=checked_device(device),
         workers=workers or os.cpu_count() or 1,
         fresh=fresh,
         engine=checked_engine(engine),
     )
-
-
-def resolve_device(device: str) -> str:
-    """The torch device that a name means here."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserMistakeError(
-            f"got device {device!r}; expected auto, cpu or cuda; take one of these"
-        )
-    if device == "cpu":
-        return device
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise UserMistakeError(
-            "got device 'cuda', but torch sees no CUDA device; expected one; use --device cpu, or "
-            "install a CUDA build of torch"
-        )
-    return "cpu"

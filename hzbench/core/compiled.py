@@ -1,16 +1,19 @@
 """Compiled code: loaded when it is first used, and compiled once a machine.
 
-numba's own cache looks at the file of a function alone, so it would keep one whose helpers have
-changed. Here the source of all compiled modules names the folder of the cache.
+numba's own cache looks at the file of a function alone, its path and its time, so it would keep one
+whose helpers have changed and make another for every checkout. Here the source of all compiled
+modules, numba's version and the processor name the folder of the cache, and nothing else counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,21 +55,52 @@ def entry(function: Callable[..., Any]) -> Any:
     """
     import numba
 
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder())
+    before = numba.config.CACHE_LOCATOR_CLASSES
+    numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{Place.__name__}"
     try:
         how = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
         return how(function)
     finally:
-        numba.config.CACHE_DIR = before
+        numba.config.CACHE_LOCATOR_CLASSES = before
+
+
+class Place:
+    """Where numba keeps one entry: what it calls a locator, by the names that it asks for."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> Place:
+        """The place of a function."""
+        del file
+        return cls(function.__code__.co_firstlineno)
+
+    def ensure_cache_path(self) -> None:
+        """Nothing to do: `folder` has seen to it."""
+
+    def get_cache_path(self) -> str:
+        """The folder of what has been compiled."""
+        return str(folder())
+
+    def get_source_stamp(self) -> str:
+        """The same for ever: another source has another folder."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """What tells functions of one name apart."""
+        return str(self.line)
 
 
 @cache
 def folder() -> Path:
     """Where the compiled functions of this source lie; a temporary folder if nowhere else."""
+    from llvmlite.binding import get_host_cpu_name
+
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     files = [file for pattern in _SOURCES for file in sorted(_PACKAGE.glob(pattern))]
-    source = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    made_by = f"numba {version('numba')} for {get_host_cpu_name()}".encode()
+    source = hashlib.sha256(b"\0".join([made_by, *(f.read_bytes() for f in files)])).hexdigest()
     found = Path(base) / "hzbench" / source[:16]
     try:
         found.mkdir(parents=True, exist_ok=True)
@@ -78,7 +112,8 @@ def folder() -> Path:
 
 def ready(function: str) -> bool:
     """Whether a function has been compiled on this machine."""
-    return any(folder().glob(f"**/*.{function}-*.nbi"))
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    return any(folder().glob(f"*.{function}-*.{python}*.nbi"))
 
 
 def table(values: object, kind: type = np.float64) -> NDArray[Any]:

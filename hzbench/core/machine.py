@@ -4,6 +4,9 @@ import ctypes
 import os
 import sys
 
+from hzbench.core.errors import UserMistakeError
+
+THREADS = "NUMBA_NUM_THREADS"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt in the GNU C library
 _KEPT = 1 << 30
 
@@ -11,6 +14,21 @@ _KEPT = 1 << 30
 def memory() -> int:
     """Bytes of memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def threads() -> int:
+    """Threads of this process: NUMBA_NUM_THREADS if set (workers have one each), else all cores.
+
+    Raises:
+        UserMistakeError: it is set to something else than a number from 1 on, as numba wants it.
+    """
+    told = os.environ.get(THREADS, "").strip()
+    if told and not (told.isascii() and told.isdigit() and int(told)):
+        raise UserMistakeError(
+            f"got {THREADS}={told!r} in the environment; expected a whole number from 1 on; "
+            "correct or unset it"
+        )
+    return int(told or os.cpu_count() or 1)
 
 
 def settle() -> None:

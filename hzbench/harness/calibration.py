@@ -15,7 +15,7 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.prediction import Prediction
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import OK
-from hzbench.harness.run import Case
+from hzbench.harness.prepare import Case
 from hzbench.harness.simulate import simulate
 from hzbench.harness.suite import Suite
 from hzbench.harness.sweep import Report, Submit, cost, here, one_thread, prepare_all, worker_pool

@@ -20,7 +20,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.spec import Spec
 from hzbench.core.structure import GradientLaw, Quadratic
 from hzbench.harness.contest_question import Curves, Question
-from hzbench.harness.run import predict
+from hzbench.harness.prepare import predict
 from hzbench.harness.server import schedule_until
 from hzbench.harness.setting import method_of, setting_of
 

@@ -1,4 +1,4 @@
-"""Engines: who executes a run, the torch executor or the fused kernels.
+"""Engines: who executes a run, the torch executor or the fused kernels, and on which device.
 
 They read the same plans and draws and agree to rounding (about 1e-15 relative), so the choice is
 not part of a spec. It is part of a run's name in the store, and depends on nothing but the spec:
@@ -45,6 +45,30 @@ def checked_engine(name: str) -> Asked:
             f"got engine {name!r}; expected one of {', '.join(ENGINES)}; take one of these"
         )
     return found
+
+
+def checked_device(device: str) -> str:
+    """The torch device that a name means here.
+
+    Raises:
+        UserMistakeError: there is none.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserMistakeError(
+            f"got device {device!r}; expected auto, cpu or cuda; take one of these"
+        )
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UserMistakeError(
+            "got device 'cuda', but torch sees no CUDA device; expected one; use --device cpu, or "
+            "install a CUDA build of torch"
+        )
+    return "cpu"
 
 
 def why_not_fused(parts: Components, observables: Sequence[str]) -> str | None:

@@ -10,8 +10,8 @@ from typing import Any
 from hzbench.core import registry
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import CheckTable, Spec
+from hzbench.harness.prepare import Case, prepare
 from hzbench.harness.results import commit, now
-from hzbench.harness.run import Case, prepare
 from hzbench.harness.store import writable
 from hzbench.harness.suite import Suite
 from hzbench.harness.sweep import Options, Report, execute_all, prepare_all

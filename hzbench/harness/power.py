@@ -21,7 +21,8 @@ from scipy import stats
 
 from hzbench.core.trace import Trace
 from hzbench.harness.mutation import Planted, mutated
-from hzbench.harness.run import Case, verdict_of
+from hzbench.harness.prepare import Case
+from hzbench.harness.run import verdict_of
 from hzbench.harness.simulate import simulate
 from hzbench.harness.sweep import Report, Submit, cost, here, one_thread, worker_pool
 from hzbench.judge.statistics import clopper_pearson

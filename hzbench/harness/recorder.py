@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STRATA = 128  # a path average looks at one uniform step in each of min(T, 128) strata
 _COORDINATES = 1 << 17  # numbers of the iterates that invariants are computed of at once
-INVARIANTS = ("pair_disagreement", "mass_residual", "idle_change")
+INVARIANTS = frozenset(("pair_disagreement", "mass_residual", "idle_change"))
 SHIFT = "mean_shift"
 TICKS = "probe_sums"
 

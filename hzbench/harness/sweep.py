@@ -17,18 +17,20 @@ from typing import Any
 
 from hzbench.core.compiled import Kernel, ready
 from hzbench.core.errors import HzbenchError, SpecError, told_once
+from hzbench.core.machine import THREADS as NUMBA
 from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.executor import kernel_of
 from hzbench.engine.fused.server import server_kernel
 from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
+from hzbench.harness.prepare import Case, prepare, refuse_engine
 from hzbench.harness.results import run_record, suite_record
-from hzbench.harness.run import Case, execute_case, prepare, refuse_engine
+from hzbench.harness.run import execute_case
 from hzbench.harness.store import Store, writable
 from hzbench.harness.suite import Suite
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", NUMBA)
 _ROWS = 20  # what a vector costs on a problem made of data rows, against a closed form
 _meter: Any = None  # of a worker
 Report = Callable[[str, float], None]

@@ -21,7 +21,8 @@ from hzbench.core.plan import Plan
 from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
 from hzbench.harness.build import step_sizes
-from hzbench.harness.run import ALPHA, Result, prepare, verdict_of
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import ALPHA, Result, verdict_of
 from hzbench.harness.simulate import simulate
 from hzbench.testing.laws import CheckFailed
 

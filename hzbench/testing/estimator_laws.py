@@ -24,7 +24,8 @@ from hzbench.core import registry
 from hzbench.core.estimator import Estimator
 from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
-from hzbench.harness.run import ALPHA, execute_case, prepare
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import ALPHA, execute_case
 from hzbench.testing.checking import ESTIMATOR_PROBLEM, MEANS, MOMENTS, paragraph
 from hzbench.testing.laws import CheckFailed, addresses, build_problem, require
 

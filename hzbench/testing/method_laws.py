@@ -25,7 +25,8 @@ from hzbench.core.normal_form import component_of
 from hzbench.core.server import ServerMethod
 from hzbench.core.setting import NetworkFacts, Protocol
 from hzbench.core.spec import Spec
-from hzbench.harness.run import ALPHA, execute_case, prepare
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import ALPHA, execute_case
 from hzbench.harness.setting import network_facts
 from hzbench.harness.simulate import simulate
 from hzbench.testing.checking import paragraph

@@ -78,7 +78,8 @@ class RunItem(pytest.Item):
 
     def runtest(self) -> None:
         """Simulate and judge."""
-        from hzbench.harness.run import execute_case, prepare
+        from hzbench.harness.prepare import prepare
+        from hzbench.harness.run import execute_case
         from hzbench.testing.checking import paragraph
         from hzbench.testing.laws import CheckFailed
 

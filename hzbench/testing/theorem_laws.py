@@ -18,7 +18,8 @@ from hzbench.core.prediction import Prediction
 from hzbench.core.spec import Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
-from hzbench.harness.run import ALPHA, Case, prepare, verdict_of
+from hzbench.harness.prepare import Case, prepare
+from hzbench.harness.run import ALPHA, verdict_of
 from hzbench.harness.simulate import simulate
 from hzbench.testing.laws import CheckFailed, require
 from hzbench.testing.settings import SETTINGS

@@ -139,8 +139,8 @@ def measured(x, problem):
 def test_metrics_inside_the_run(benchmark):
     """What the default record points cost: a run with them over the same run without."""
     from hzbench.core.plan import BLOCK
+    from hzbench.harness.prepare import prepare
     from hzbench.harness.recorder import BlockRecorder
-    from hzbench.harness.run import prepare
 
     problem = {"name": "quadratic", "dimension": 20, "heterogeneity": 0.5, "noise": 0.1}
     run = Run(problem, [{"count": 16}], {"graph": "ring", "gossip": "pair"}, "hdo", 4000, BLOCK)

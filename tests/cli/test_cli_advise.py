@@ -11,7 +11,7 @@ import hzbench
 from hzbench.commands.advise import curves
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import Spec
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.pilot import question_of
 from hzbench.planner import Question, advise
 

@@ -11,7 +11,7 @@ from hzbench.core.lines import DENSE_NODES, lines_of
 from hzbench.core.spec import Spec
 from hzbench.harness import simulate as simulation
 from hzbench.harness.build import build
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 from hzbench.topology.weights import Lazy, MaxDegree, Metropolis
 

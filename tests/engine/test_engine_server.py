@@ -10,7 +10,8 @@ from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
 from hzbench.engine.server_executor import execute_server
 from hzbench.harness.build import build, build_server_plan
-from hzbench.harness.run import execute_case, prepare
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import execute_case
 from hzbench.harness.simulate import simulate
 
 ZEROTH = {"name": "zeroth_order", "directions": "sphere", "samples": 2}

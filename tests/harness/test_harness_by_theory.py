@@ -8,7 +8,7 @@ from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build
 from hzbench.harness.by_theory import with_parameters
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 
 METHODS = {
     "ringmaster": {"delay_threshold": "theory"},

@@ -11,7 +11,7 @@ from hzbench.core.spec import Spec
 from hzbench.core.streams import Rows, replica_keys
 from hzbench.estimators.zeroth_order import ZerothOrder
 from hzbench.harness.build import build_problem
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 
 MUTANTS = registry.entries("mutant")

@@ -8,13 +8,15 @@ import torch
 
 from hzbench.core.compiled import ready
 from hzbench.core.errors import SpecError, UserMistakeError
+from hzbench.core.machine import threads
 from hzbench.core.mutant import Mutant
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.server import kernels as server_kernels
 from hzbench.harness import sweep
 from hzbench.harness.build import build
 from hzbench.harness.engines import why_not_fused
-from hzbench.harness.run import Case, execute_case, prepare, run
+from hzbench.harness.prepare import Case, prepare
+from hzbench.harness.run import execute_case, run
 from hzbench.harness.simulate import simulate
 from hzbench.harness.store import Store, run_digest
 from hzbench.harness.suite import parse
@@ -173,6 +175,39 @@ TABLE = {
 def test_an_unknown_engine_is_named():
     with pytest.raises(UserMistakeError, match="got engine 'fuse'; expected one of auto"):
         run(spec_of(), engine="fuse")
+
+
+@pytest.mark.parametrize("device", ["tpu", "mps", "cuda:x"])
+def test_an_unknown_device_is_named(device):
+    with pytest.raises(UserMistakeError, match=f"got device '{device}'; expected auto, cpu or"):
+        run(spec_of(), device=device)
+
+
+def test_no_cuda_is_a_mistake_with_a_way_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserMistakeError, match="got device 'cuda', but torch sees no CUDA device"):
+        run(spec_of(), device="cuda")
+
+
+@pytest.mark.parametrize("told", ["abc", "0", "-1", "1.5"])
+def test_a_senseless_number_of_threads_is_a_mistake(monkeypatch, told):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", told)
+    with pytest.raises(UserMistakeError, match=f"got NUMBA_NUM_THREADS='{told}'.*from 1 on"):
+        threads()
+    monkeypatch.setenv("NUMBA_NUM_THREADS", " 3 ")
+    assert threads() == 3
+
+
+def test_a_spec_without_checks_can_be_taken_by_kernels():
+    """Its checks look at every step only where torch has to take it anyway."""
+    case = prepare(spec_of(checks=[]))
+    names = {check.theorem for check in case.checks}
+    assert "quadratic_dynamics" in names
+    assert "step_invariants" not in names
+    assert case.engine("fused") == "fused"
+    nodes = [{"count": 2, "estimator": "coordinate_difference"}]
+    other = prepare(spec_of(checks=[], nodes=nodes))
+    assert "step_invariants" in {check.theorem for check in other.checks}
 
 
 def test_servers_have_both_engines():

@@ -8,7 +8,8 @@ from hzbench.core.errors import SpecError
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build, build_plan
-from hzbench.harness.run import prepare, run
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import run
 from hzbench.harness.simulate import simulate
 from hzbench.topology.fastest_mixing import FastestMixing
 

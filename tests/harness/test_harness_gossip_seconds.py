@@ -11,7 +11,7 @@ from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, Rows, uniforms
 from hzbench.harness.build import build, build_plan
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 
 SECONDS = [1.0, 2.0, 4.0, 1.5]

@@ -7,7 +7,7 @@ from hzbench.core.errors import SpecError
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 
 METHODS = {

@@ -10,7 +10,7 @@ from hzbench.core.spec import Spec
 from hzbench.estimators import zeroth_order
 from hzbench.harness.build import build
 from hzbench.harness.measurable import validated
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 from hzbench.reports.curves import panels
 from hzbench.testing.laws import addresses

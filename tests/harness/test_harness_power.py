@@ -12,7 +12,8 @@ from hzbench.core.spec import Spec
 from hzbench.harness import power
 from hzbench.harness.mutation import Planted, mutated, unplanted
 from hzbench.harness.power import Candidate, candidates, chosen, first, measure
-from hzbench.harness.run import execute_case, prepare
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import execute_case
 from hzbench.harness.simulate import simulate
 from hzbench.harness.suite import load, parse
 

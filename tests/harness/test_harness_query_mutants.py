@@ -5,7 +5,7 @@ import pytest
 
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 
 QUADRATIC = {"name": "quadratic", "dimension": 3, "noise": 0.3, "initial": 2.0}

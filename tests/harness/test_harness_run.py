@@ -9,9 +9,10 @@ from hzbench.core.plan import Round
 from hzbench.core.spec import Spec
 from hzbench.core.trace import Trace
 from hzbench.engine.torch_executor import Event
+from hzbench.harness.prepare import prepare
 from hzbench.harness.recorder import STRATA, invariant_residuals, probe_steps
 from hzbench.harness.results import run_record, summary
-from hzbench.harness.run import execute_case, prepare
+from hzbench.harness.run import execute_case
 from hzbench.harness.simulate import simulate
 
 BASE = {
@@ -57,7 +58,7 @@ def test_run_stores_and_reuses_when_asked(tmp_path):
 
 def test_without_checks_every_theorem_that_applies_is_one():
     found = {check.theorem for check in prepare(spec_of()).checks}
-    assert {"quadratic_dynamics", "step_invariants", "graph_spectrum"} <= found
+    assert {"quadratic_dynamics", "graph_spectrum"} <= found
     assert not {"least_squares_dynamics", "estimator_moments"} & found
     assert {c.theorem for c in prepare(spec_of(method="probe")).checks} >= {"estimator_moments"}
 

@@ -7,7 +7,8 @@ import pytest
 
 from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
-from hzbench.harness.run import execute_case, prepare
+from hzbench.harness.prepare import prepare
+from hzbench.harness.run import execute_case
 from hzbench.harness.simulate import simulate
 from hzbench.harness.store import Store
 from hzbench.judge.sequential import look_levels, look_sizes

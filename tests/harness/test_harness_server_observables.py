@@ -5,7 +5,7 @@ import pytest
 
 from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
 
 TIMED = ("elapsed_seconds", "largest_delay", "least_harmonic_batch")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hzbench.core import registry
-from hzbench.harness.run import predict, prepare
+from hzbench.harness.prepare import predict, prepare
 from hzbench.harness.suite import load
 
 ORDER = (

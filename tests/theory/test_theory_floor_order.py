@@ -12,7 +12,7 @@ from theory_settings import NetworkFacts, ScheduleFacts, setting, zeroth
 from hzbench.core.constants import Constants
 from hzbench.core.spec import Spec
 from hzbench.core.structure import GeneralizedLinear, GradientLaw
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.theory.estimator_bounds import row_bias_bound
 from hzbench.theory.floor_order import estimate_noise, floors, noise_floor_order
 

@@ -13,7 +13,7 @@ from theory_settings import setting, zeroth
 
 from hzbench.core.constants import Constants
 from hzbench.core.structure import GeneralizedLinear, Quadratic
-from hzbench.harness.run import prepare
+from hzbench.harness.prepare import prepare
 from hzbench.harness.suite import load
 from hzbench.theory.hdo_errata import (
     hdo_fixed_point,

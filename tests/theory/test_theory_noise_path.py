@@ -10,7 +10,7 @@ from hzbench.core.spec import Spec
 from hzbench.core.structure import DifferenceLaw, GradientLaw
 from hzbench.crossing import Landscape, Predicted, compare, follow, predicted
 from hzbench.harness.build import build_problem, step_sizes
-from hzbench.harness.run import predict
+from hzbench.harness.prepare import predict
 from hzbench.harness.setting import setting_of
 from hzbench.judge.ordering import settles
 from hzbench.theory.noise_path import Path, excess

@@ -5,7 +5,7 @@ import pytest
 
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build_problem
-from hzbench.harness.run import predict
+from hzbench.harness.prepare import predict
 from hzbench.harness.setting import reference_spec, setting_of
 from hzbench.theory.pool_time import rule_of
 

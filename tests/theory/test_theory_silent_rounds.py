@@ -7,7 +7,8 @@ from hzbench.core import registry
 from hzbench.core.errors import SpecError
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build, build_plan, build_problem
-from hzbench.harness.run import predict, prepare, run
+from hzbench.harness.prepare import predict, prepare
+from hzbench.harness.run import run
 from hzbench.harness.setting import setting_of
 from hzbench.harness.simulate import simulate
 

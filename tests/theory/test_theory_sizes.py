@@ -18,7 +18,7 @@ from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.structure import Quadratic
-from hzbench.harness.run import predict, prepare
+from hzbench.harness.prepare import predict, prepare
 from hzbench.theory import stacks
 
 SECONDS = 60.0  # a busy core; alone each takes a few
@@ -86,7 +86,7 @@ def test_no_raw_memory_error(monkeypatch):
         np.empty((2**20, 2**20, 2**10))
 
     entry = SimpleNamespace(target=greedy)
-    monkeypatch.setattr("hzbench.harness.run.registry.find", lambda *_: entry)
+    monkeypatch.setattr("hzbench.harness.prepare.registry.find", lambda *_: entry)
     given = setting(shared(3, 2), (FIRST,) * 3, network=NetworkFacts())
     with pytest.raises(UserMistakeError, match=r"n = 3, d = 2.*unable to allocate.*take fewer"):
         predict("quadratic_dynamics", given)

@@ -7,7 +7,6 @@ replica, its bits are the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hzbench.core.compiled import Kernel, table
+from hzbench.core.machine import threads
 from hzbench.core.method import Method
 from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
 from hzbench.core.plan import Plan
@@ -107,11 +107,6 @@ def _compile(protocol: str) -> None:
     oracles, update = empty_oracles_and_update()
     room = rooms(1, oracles)()
     kernel(objective(DIAGONAL), oracles, update, *own, *state, room, 0, 0, 0, 0)
-
-
-def threads() -> int:
-    """Threads of this process: NUMBA_NUM_THREADS if set (workers have one each), else all cores."""
-    return int(os.environ.get("NUMBA_NUM_THREADS", "") or os.cpu_count() or 1)
 
 
 def _segment(
