@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import print_json, progress, wide_console
+from hzbench.core.machine import cores
 from hzbench.harness.calibration import Amount, study
 from hzbench.harness.store import writable
 from hzbench.harness.suite import load
@@ -24,7 +24,7 @@ def calibrate(target: str, out: Path, workers: int, amount: Amount, *, as_json: 
     folder = writable(out / suite.table.name)
     began = time.perf_counter()
     with progress(Console(stderr=True), f"{suite.table.name} calibration") as report:
-        record = study(suite, amount, workers or os.cpu_count() or 1, report)
+        record = study(suite, amount, workers or cores(), report)
     record["seconds"] = round(time.perf_counter() - began, 1)
     save_json(folder / "calibrate.json", record)
     if as_json:

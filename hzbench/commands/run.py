@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
+from hzbench.core.machine import cores
 from hzbench.harness.engines import checked_device, checked_engine
 from hzbench.harness.override import overridden
 from hzbench.harness.scale import scaled
@@ -141,7 +141,7 @@ def options_of(
     return Options(
         out=out,
         device=checked_device(device),
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or cores(),
         fresh=fresh,
         engine=checked_engine(engine),
     )

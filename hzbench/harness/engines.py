@@ -8,6 +8,7 @@ not on the machine, the workers or what has been compiled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import Literal
 
@@ -15,6 +16,7 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.core.mutant import Mutant
 from hzbench.core.objective import DENSE, DIAGONAL
 from hzbench.core.server import ServerMethod
+from hzbench.core.spec import NodeGroup
 from hzbench.engine.fused.support import obstacle, oracle_obstacle
 from hzbench.harness.build import Components
 from hzbench.harness.recorder import INVARIANTS
@@ -24,8 +26,11 @@ Engine = Literal["torch", "fused"]
 Asked = Literal["torch", "fused", "auto"]
 ENGINES: tuple[Asked, ...] = ("auto", "torch", "fused")
 
-WORTH = 60.0  # seconds in the torch executor from which kernels pay even if they must be compiled
-_NANOSECONDS = 150.0, 1.2  # of one vector in the torch executor, and of each coordinate (measured)
+WORTH = 30.0  # seconds in the torch executor from which kernels pay even if they must be compiled
+# Nanoseconds in the torch executor, of one and of each of its coordinates (measured, one core).
+_VECTOR = 150.0, 1.2
+_ROW = 15.0, 3.0  # of data, gathered for a minibatch
+_PAIRS = 2.2  # how many times as long as in a round a node's step takes among pairs
 _WIDEST = {  # dimension up to which kernels beat torch's matrix products (measured, one core)
     "one Hessian": {"pair": 100, "matching": 100, "matrix": 1000, "server": 64},
     "own Hessians": {"pair": 300, "matching": 100, "matrix": 100, "server": 64},
@@ -88,12 +93,22 @@ def pays(parts: Components) -> bool:
     d, groups = parts.problem.dimension, parts.spec.nodes
     if d > _widest(parts):
         return False
-    vectors = sum(g.count * (2 + 2 * int(g.estimator.get("samples", 0))) for g in groups)
     few = parts.spec.network.gossip in ("pair", "server")
-    acting = 2 / parts.spec.node_count if few else 1
-    nanoseconds = vectors * acting * (_NANOSECONDS[0] + _NANOSECONDS[1] * d)
+    acting = _PAIRS * 2 / parts.spec.node_count if few else 1
     ticks = parts.spec.run.replicas * parts.spec.run.steps
-    return ticks * nanoseconds * 1e-9 >= WORTH
+    return ticks * acting * sum(map(partial(_nanoseconds, parts), groups)) * 1e-9 >= WORTH
+
+
+def _nanoseconds(parts: Components, group: NodeGroup) -> float:
+    """What one step of all nodes of a group takes in the torch executor, roughly."""
+    d, samples = parts.problem.dimension, int(group.estimator.get("samples", 0))
+    rows = 0.0
+    if parts.problem.compiled().kind > DENSE:  # type: ignore[attr-defined]
+        fresh = group.estimator.get("data") == "fresh"
+        rows = 0 if group.batch_size == "full" else group.batch_size * (samples if fresh else 1)
+    costs = (_VECTOR, _ROW)
+    vector, row = (fixed + each * d for fixed, each in costs)
+    return group.count * ((2 + 2 * samples) * vector + rows * row)
 
 
 def _widest(parts: Components) -> float:

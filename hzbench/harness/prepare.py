@@ -11,11 +11,12 @@ import numpy as np
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.lines import DENSE_NODES
+from hzbench.core.machine import memory
 from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import Entry
 from hzbench.core.setting import Setting
 from hzbench.core.spec import CheckTable, Spec
-from hzbench.harness.build import build, build_problem
+from hzbench.harness.build import Components, build, build_problem
 from hzbench.harness.by_theory import with_parameters
 from hzbench.harness.engines import (
     Asked,
@@ -26,6 +27,7 @@ from hzbench.harness.engines import (
 from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.recorder import INVARIANTS
 from hzbench.harness.setting import method_of, reference_spec, setting_of
+from hzbench.harness.simulate import bytes_of_a_replica
 from hzbench.harness.waits import refuse_waits
 
 FEWER = "nodes, dimensions or replicas"
@@ -78,6 +80,7 @@ def prepare(spec: Spec) -> Case:
     clean = spec.model_copy(update={"mutant": None})
     with within_memory(f"{clean.node_count} nodes", FEWER):
         parts = build(clean)
+    _refuse_draws(parts)
     run_parts = parts if spec.mutant is None else build(spec)
     reference = build_problem(reference_spec(clean)) if clean.versus else None
     others = (build(reference_spec(clean)),) if clean.versus else ()
@@ -102,6 +105,21 @@ def prepare(spec: Spec) -> Case:
         obstacle=obstacle,
         pays=obstacle is None and pays(parts),
     )
+
+
+def _refuse_draws(parts: Components) -> None:
+    """Raise if what a replica draws before it runs exceeds the memory; replicas run in parts."""
+    needed = bytes_of_a_replica(parts, "fused")
+    if needed > memory():
+        spec, links = parts.spec, len(parts.network.edges)
+        raise SpecError(
+            [
+                f"run.steps: got {spec.run.steps} steps of {spec.node_count} nodes with {links} "
+                f"links; what one replica holds and draws would take {needed / 2**30:.3g} GiB; "
+                f"expected less than the {memory() / 2**30:.3g} GiB of this machine; take fewer"
+            ],
+            f"spec {spec.name!r}",
+        )
 
 
 def refuse_engine(cases: Sequence[Case], engine: Asked, device: str) -> None:

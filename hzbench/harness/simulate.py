@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.machine import memory, settle
+from hzbench.core.machine import settle, share
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import BLOCK, Plan, blocks
 from hzbench.core.probe import PROBES
@@ -35,7 +35,6 @@ from hzbench.harness.used_points import POINT, UsedPoints
 
 HELD = {"torch": 12, "fused": 3}
 """Arrays of the size of the iterates that an engine holds at its peak, roughly (measured)."""
-MEMORY_SHARE = 0.25  # of the machine, for one worker's replicas
 REUSED = 1 << 25  # bytes of an array up to which malloc reuses memory; fresh pages cost 4 times
 DIFFERENCES = {
     "objective_gap_difference": "objective_gap",
@@ -177,11 +176,20 @@ def fitting(parts: Components, engine: Engine) -> int:
     They fit a fraction of the memory; in torch, whose arithmetic makes many temporaries, an array
     is no larger than what malloc reuses.
     """
-    spec, n = parts.spec, parts.spec.node_count
-    drawn = {"pair": 8 * spec.run.steps, "matching": 2 * n * spec.run.steps, "matrix": 0}
-    numbers = HELD[engine] * n * parts.problem.dimension + drawn[spec.network.gossip]
-    reused = REUSED // (8 * n * parts.problem.dimension) if engine == "torch" else BLOCK
-    return max(1, min(BLOCK, reused, int(MEMORY_SHARE * memory() / (8 * numbers))))
+    n, d = parts.spec.node_count, parts.problem.dimension
+    reused = REUSED // (8 * n * d) if engine == "torch" else BLOCK
+    return max(1, min(BLOCK, reused, int(share() / bytes_of_a_replica(parts, engine))))
+
+
+def bytes_of_a_replica(parts: Components, engine: Engine) -> float:
+    """What one replica holds, roughly: arrays of iterates, and its draws of who meets whom."""
+    spec, n, network = parts.spec, parts.spec.node_count, parts.network
+    links = len(network.edges) if network.link_failure else 0
+    coins = network.exchange_probability < 1
+    tables = 2 * n**2 if engine == "torch" and (links or coins) else 0  # W of one round
+    drawn = {"pair": 8.0, "matching": 2.0 * n, "matrix": (links + coins) / 8, "server": 0.0}
+    held = HELD[engine] * n * parts.problem.dimension
+    return 8 * (held + tables + drawn[spec.network.gossip] * spec.run.steps)
 
 
 def _part(

@@ -18,6 +18,7 @@ from typing import Any
 from hzbench.core.compiled import Kernel, ready
 from hzbench.core.errors import HzbenchError, SpecError, told_once
 from hzbench.core.machine import THREADS as NUMBA
+from hzbench.core.machine import WORKERS
 from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.executor import kernel_of
@@ -257,7 +258,7 @@ def worker_pool(workers: int, meter: Any = None) -> ProcessPoolExecutor:
     """
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(os.getpid(), meter)
+        workers, mp_context=context, initializer=_start, initargs=(os.getpid(), meter, workers)
     )
 
 
@@ -277,14 +278,15 @@ def _metered(index: int, case: Case, level: float, options: Options) -> dict[str
     return _one(case, level, options, tell)
 
 
-def _start(parent: int, meter: Any) -> None:
-    """Pin threads, and leave when the parent is gone (a spawned worker would outlive it)."""
+def _start(parent: int, meter: Any, workers: int) -> None:
+    """Pin threads, share memory, and leave when the parent is gone (a worker would outlive it)."""
     import threading
 
     import torch
 
     global _meter  # noqa: PLW0603  (what a process inherits)
     _meter = meter
+    os.environ[WORKERS] = str(workers)
     torch.set_num_threads(1)
 
     def watch() -> None:

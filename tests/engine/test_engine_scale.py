@@ -1,11 +1,14 @@
 """Networks too large for a matrix, and blocks too large for the memory."""
 
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pytest
 import torch
 from engine_cells import assert_both_engines_agree
 
+from hzbench.core import machine
 from hzbench.core.errors import SpecError
 from hzbench.core.lines import DENSE_NODES, lines_of
 from hzbench.core.spec import Spec
@@ -103,8 +106,60 @@ def test_a_block_in_parts_gives_the_same_numbers(engine, gossip, monkeypatch):
 def test_a_fraction_of_the_memory_bounds_the_replicas(monkeypatch):
     parts = build(large(8))
     assert simulation.fitting(parts, "torch") == 256
-    monkeypatch.setattr(simulation, "memory", lambda: 4 * 8 * 12 * 8 * 3 * 10)
+    monkeypatch.setattr(simulation, "share", lambda: 8 * 12 * 8 * 3 * 10)
     assert simulation.fitting(parts, "torch") == 10
     assert simulation.fitting(parts, "fused") == 40
-    monkeypatch.setattr(simulation, "memory", lambda: 1)
+    monkeypatch.setattr(simulation, "share", lambda: 1)
     assert simulation.fitting(parts, "fused") == 1
+
+
+def failing(**run):
+    network = {"graph": "complete", "gossip": "matrix", "link_failure": 0.1}
+    problem = {"name": "quadratic", "dimension": 3}
+    table = {"problem": problem, "nodes": [{"count": 64}], "network": network}
+    return Spec.parse(table | {"method": "dsgd", "run": run})
+
+
+def test_links_that_fail_count_among_what_a_replica_holds(monkeypatch):
+    """64·63/2 links of one byte a step, and the iterates; torch also makes W of a round."""
+    parts = build(failing(steps=2000, replicas=256))
+    links, iterates = 2016 * 2000, 8 * 64 * parts.problem.dimension
+    assert simulation.bytes_of_a_replica(parts, "fused") == links + 3 * iterates
+    assert simulation.bytes_of_a_replica(parts, "torch") == links + 12 * iterates + 16 * 64**2
+    monkeypatch.setattr(simulation, "share", lambda: 10 * (links + 3 * iterates))
+    assert simulation.fitting(parts, "fused") == 10
+
+
+def test_draws_of_one_replica_beyond_the_memory_are_a_mistake_before_the_run(monkeypatch):
+    monkeypatch.setattr("hzbench.harness.prepare.memory", lambda: 10**6)
+    with pytest.raises(SpecError, match=r"got 1000 steps .* 2016 links; .* take fewer"):
+        prepare(failing(steps=1000, replicas=2))
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("0::/jobs/7", "jobs/7/memory.max"),
+        ("0::/jobs/7", "jobs/memory.max"),
+        ("3:memory:/jobs/7", "memory/jobs/7/memory.limit_in_bytes"),
+        ("0::/gone", "memory.max"),
+    ],
+)
+def test_a_control_group_limits_the_memory(line, file, tmp_path, monkeypatch):
+    """Containers and batch systems give a process less than the machine has."""
+    known = machine.memory()
+    read = Path.read_text
+    lines = f"12:cpu:/other\n{line}\n"
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr(
+        Path, "read_text", lambda p, **how: lines if p.name == "cgroup" else read(p, **how)
+    )
+    assert machine.memory() == known
+    limit = tmp_path / file
+    limit.parent.mkdir(parents=True, exist_ok=True)
+    limit.write_text("max\n")
+    assert machine.memory() == known
+    limit.write_text("123456\n")
+    assert machine.memory() == 123456
+    monkeypatch.setenv("HZBENCH_WORKERS", "4")
+    assert machine.share() == 123456 // 8

@@ -84,6 +84,21 @@ def test_auto_takes_kernels_for_long_runs_alone():
     assert prepare(spec_of(run=long, mutant="step_size_plus_5")).engine("auto") == "torch"
 
 
+@pytest.mark.parametrize(("batch", "expected"), [(1, "torch"), (64, "fused")])
+def test_auto_counts_the_rows_of_a_minibatch(batch, expected):
+    """A step of 64 rows takes torch fourteen times as long as one of a row."""
+    logistic = {"name": "logistic", "planted": {"rows": 2000, "dimension": 20}}
+    spec = spec_of(
+        problem=logistic,
+        nodes=[{"count": 16, "batch_size": batch}],
+        network={"graph": "ring", "gossip": "matrix"},
+        method="dsgd",
+        checks=[{"theorem": "graph_spectrum"}],
+        run={"steps": 4000, "replicas": 640, "record": [1]},
+    )
+    assert prepare(spec).engine("auto") == expected
+
+
 def test_wide_products_stay_with_torch():
     long = {"steps": 100_000, "replicas": 4096, "record": [1]}
     checks = [{"theorem": "graph_spectrum"}]
