@@ -11,7 +11,6 @@ from hzbench.theory.clocks import Chains, Time, finite, merged
 from hzbench.theory.server_history import History, NeverError
 
 MOST_ARRIVALS = 1_000_000
-_FIRST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +45,14 @@ def collect_round(
     Raises:
         NeverError: it does not end within `MOST_ARRIVALS` arrivals.
     """
-    count = 1 if server.idles else _FIRST
+    lengths = dict.fromkeys(taking_part, 1)
+    times = {i: finite(chains, i, start, jobs[i], 1) for i in taking_part}
     while True:
-        times = {i: finite(chains, i, start, jobs[i], count) for i in taking_part}
-        arrivals = merged(times, chains.exact)
-        last = [own[-1] for own in times.values() if len(own) == count]
-        known = inf if server.idles else min(last, default=-inf)
+        last = {i: own[-1] for i, own in times.items() if len(own) == lengths[i]}
+        known = inf if server.idles else min(last.values(), default=inf)
         order: list[int] = []
         counts, missing = dict.fromkeys(taking_part, 0), set(taking_part)
-        for time, i in arrivals:
+        for time, i in merged(times, chains.exact):
             if time > known:
                 break
             order.append(i)
@@ -62,21 +60,23 @@ def collect_round(
             missing.discard(i)
             if missing and server.collection != "sum":
                 continue
-            if _complete(server, list(counts.values())):
+            if _complete(server, counts, len(order)):
                 return Round(end=time, order=tuple(order))
-        if known in (inf, -inf) or count * len(taking_part) > MOST_ARRIVALS:
+        if known == inf or len(order) > MOST_ARRIVALS:
             raise NeverError(f"a round is not complete after {len(order)} arrivals")
-        count *= 2
+        for i in [i for i, end in last.items() if end - start <= 2 * (known - start)]:
+            lengths[i] *= 2
+            times[i] = finite(chains, i, start, jobs[i], lengths[i])
 
 
-def _complete(server: ServerFacts, counts: list[int]) -> bool:
+def _complete(server: ServerFacts, counts: dict[int, int], arrivals: int) -> bool:
     """Whether a round with so many arrivals a worker, none missing unless all are summed, is done.
 
     In exact arithmetic.
     """
     if server.collection == "sum":
-        return sum(counts) >= server.batch
-    return server.collection == "all" or _harmonic_reaches(counts, server.batch)
+        return arrivals >= server.batch
+    return server.collection == "all" or _harmonic_reaches(list(counts.values()), server.batch)
 
 
 def _harmonic_reaches(counts: list[int], batch: int) -> bool:

@@ -19,6 +19,7 @@ from theory_servers import (
 from theory_settings import quadratic
 
 from hzbench.core.structure import Quadratic
+from hzbench.theory.arrivals import history
 from hzbench.theory.server_bias import server_bias, worker_shares
 from hzbench.theory.server_dynamics import server_moments
 
@@ -45,16 +46,16 @@ def test_equal_weights_have_no_bias(server):
     case = case_of(server, step=0.04, steps=1000)
     assert server_bias(case) == (0.0, "")
     assert server_moments(case).values["gradient_norm"][0] < 1e-9
-    assert worker_shares(case) == pytest.approx(1 / 3)
+    assert worker_shares(case)[0] == pytest.approx(1 / 3)
 
 
 def test_shares_by_hand():
     """ASGD: 1/τ over Σ 1/τ; a smaller step size of one worker counts."""
-    assert worker_shares(case_of(ASGD)) == pytest.approx(np.array([4, 2, 1]) / 7, rel=1e-14)
-    halved = worker_shares(case_of(ASGD, step_sizes=np.array([1.0, 2.0, 4.0])))
+    assert worker_shares(case_of(ASGD))[0] == pytest.approx(np.array([4, 2, 1]) / 7, rel=1e-14)
+    halved, _ = worker_shares(case_of(ASGD, step_sizes=np.array([1.0, 2.0, 4.0])))
     assert halved == pytest.approx(1 / 3, rel=1e-14)
-    assert worker_shares(case_of(FASTEST)) == pytest.approx(np.array([2, 1, 0]) / 3, rel=1e-14)
-    assert worker_shares(case_of(RENNALA)) == pytest.approx([0.8, 0.2, 0.0])
+    assert worker_shares(case_of(FASTEST))[0] == pytest.approx(np.array([2, 1, 0]) / 3, rel=1e-14)
+    assert worker_shares(case_of(RENNALA))[0] == pytest.approx([0.8, 0.2, 0.0], abs=1e-15)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
@@ -67,7 +68,7 @@ def test_asgd_on_a_fixed_clock_has_the_exact_bias(scale):
     )
     case = given(form, GRADIENTS, ASGD, clock(0.7, 0.9), 5, step_sizes=np.array([0.1, 0.15]))
     case = replace(case, nodes=2)
-    assert worker_shares(case) == pytest.approx([6 / 13, 7 / 13], rel=1e-14)
+    assert worker_shares(case)[0] == pytest.approx([6 / 13, 7 / 13], rel=1e-14)
     assert server_bias(case)[0] == pytest.approx((scale / 13) ** 2, rel=1e-12)
 
 
@@ -124,3 +125,35 @@ def test_a_bias_without_a_number():
     assert server_bias(case_with(0.0, ASGD))[1] == ""
     assert server_bias(case_with(1.0, RINGLEADER))[1] == ""
     assert server_bias(case_with(1.0, ASGD, (1, 1, 1)))[1] == ""
+
+
+@pytest.mark.parametrize("batch", [100, 4000])
+def test_rounds_of_memoryless_workers_are_counted_to_within_their_error(batch):
+    """Restarts cost such workers nothing, so arrivals are a Poisson process: shares are 1/τ."""
+    server = replace(RENNALA, batch=batch)
+    case = replace(case_of(server), clock=clock(1, 2, 4, law="exponential", seed=5))
+    shares, error = worker_shares(case)
+    assert np.abs(shares - np.array([4, 2, 1]) / 7).sum() < 3 * error
+    assert 0 < error < 0.15
+
+
+def test_long_rounds_are_not_counted_one_by_one(monkeypatch):
+    """Of 10⁵ estimates and more; one is enough where all are alike, none with equal weights."""
+    asked = []
+
+    def counting(clock, server, updates):
+        asked.append(updates * max(1, server.batch))
+        return history(clock, server, updates)
+
+    monkeypatch.setattr("hzbench.theory.server_bias.history", counting)
+    shares, _ = worker_shares(case_of(replace(RENNALA, batch=100_000)))
+    served = sorted((t * j, i) for i, t in enumerate((1, 2, 4)) for j in range(1, 10**5 // t + 1))
+    counted = np.bincount([i for _, i in served[: 10**5]])
+    assert shares == pytest.approx(counted / 10**5, abs=1e-12)
+    slow = replace(RENNALA, batch=10_000)
+    worker_shares(replace(case_of(slow), clock=clock(1, 2, 4, law="uniform", spread=0.5)))
+    assert max(asked) <= 100_000
+    for server in (MALENIA, RINGLEADER, TABLE, MINIBATCH):
+        case = replace(case_of(server), clock=clock(1, 2, 40_000, law="exponential"))
+        assert worker_shares(case)[0] == pytest.approx(1 / 3)
+    assert len(asked) == 2
