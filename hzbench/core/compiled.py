@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable
@@ -74,6 +75,7 @@ class Place:
     def from_function(cls, function: Callable[..., Any], file: str) -> Place:
         """The place of a function."""
         del file
+        drop_damaged(function.__qualname__)
         return cls(function.__code__.co_firstlineno)
 
     def ensure_cache_path(self) -> None:
@@ -101,19 +103,43 @@ def folder() -> Path:
     files = [file for pattern in _SOURCES for file in sorted(_PACKAGE.glob(pattern))]
     made_by = f"numba {version('numba')} for {get_host_cpu_name()}".encode()
     source = hashlib.sha256(b"\0".join([made_by, *(f.read_bytes() for f in files)])).hexdigest()
-    found = Path(base) / "hzbench" / source[:16]
+    own = Path(tempfile.gettempdir()) / f"hzbench-{os.getuid()}"
+    return next(
+        filter(_usable, (top / source[:16] for top in (Path(base) / "hzbench", own))), None
+    ) or Path(tempfile.mkdtemp(prefix="hzbench-"))
+
+
+def _usable(found: Path) -> bool:
+    """Whether a folder is there, or could be made, that this user owns and may write to."""
     try:
-        found.mkdir(parents=True, exist_ok=True)
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=found):
-            return found
+            return found.stat().st_uid == os.getuid()  # what others wrote is never loaded
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="hzbench-"))
+        return False
+
+
+def drop_damaged(function: str) -> None:
+    """Delete what is kept of a function if a disk has cut it off: it is compiled again then."""
+    for file in [*folder().glob(f"*.{function}-*.nbi"), *folder().glob(f"*.{function}-*.nbc")]:
+        try:
+            with file.open("rb") as opened:
+                pickle.load(opened)  # noqa: S301  (our own folder; numba does the same next)
+                rest = opened.read()
+            if file.suffix == ".nbi":
+                pickle.loads(rest)  # noqa: S301
+        except Exception:  # noqa: BLE001  (what damaged pickles raise has no end)
+            for each in folder().glob(f"*.{function}-*"):
+                each.unlink(missing_ok=True)
+            return
 
 
 def ready(function: str) -> bool:
-    """Whether a function has been compiled on this machine."""
+    """Whether a function has been compiled on this machine, and what is kept of it is whole."""
+    drop_damaged(function)
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    return any(folder().glob(f"*.{function}-*.{python}*.nbi"))
+    kept = [folder().glob(f"*.{function}-*.{python}*.{kind}") for kind in ("nbi", "nbc")]
+    return all(any(found) for found in kept)
 
 
 def table(values: object, kind: type = np.float64) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hzbench.core.prediction import Prediction
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
 from hzbench.core.verdict import Verdict
+from hzbench.harness.compiling import compile_missing
 from hzbench.harness.engines import (
     Asked,
     checked_device,
@@ -168,6 +170,13 @@ def run(
     device = checked_device(device)
     case = prepare(spec)
     refuse_engine([case], checked_engine(engine), device)
+    compile_missing([case], engine, device, _tell)
     store = None if out is None else Store(Path(out) / "runs")
     level = alpha / max(1, case.statistical)
     return execute_case(case, level, store, device, engine=engine)
+
+
+def _tell(text: str, done: float) -> None:
+    """What takes long, for callers who see no progress bar."""
+    del done
+    print(f"hzbench: {text}", file=sys.stderr)

@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hzbench.core.compiled import Kernel, ready
 from hzbench.core.errors import HzbenchError, SpecError, told_once
 from hzbench.core.machine import THREADS as NUMBA
 from hzbench.core.machine import WORKERS
-from hzbench.core.problem import ProblemComponent
 from hzbench.core.spec import Spec
-from hzbench.engine.fused.executor import kernel_of
-from hzbench.engine.fused.server import server_kernel
+from hzbench.harness.compiling import compile_missing
 from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
 from hzbench.harness.prepare import Case, prepare, refuse_engine
@@ -73,7 +70,7 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     cases = prepare_all(suite.specs)
     refuse_engine(cases, options.engine, options.device)
     writable(options.out / suite.table.name)
-    compiling = _compile(cases, options, report)
+    compiling = compile_missing(cases, options.engine, options.device, report)
     checks = sum(case.statistical for case in cases)
     judged = sum(reading.tolerance is not None for reading in suite.readings)
     tests = max(1, checks + len(suite.orderings) + judged)
@@ -83,32 +80,6 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     record = suite_record(suite, runs, tests, seconds, options.workers)
     record["provenance"] |= {"compile_seconds": compiling, "peak_memory": peak_memory()}
     return record | _said(suite, runs, level, options)
-
-
-def _compile(cases: Sequence[Case], options: Options, report: Report | None) -> float:
-    """Compile the kernels that the cases need and this machine has not; seconds, 0 for none.
-
-    Here and not in the workers, so that each is compiled once and the user sees it.
-    """
-    needed = {kernel.title: kernel for case in cases for kernel in _kernels(case, options)}
-    missing = [kernel for kernel in needed.values() if not ready(kernel.function)]
-    began = time.perf_counter()
-    for kernel in missing:
-        if report:
-            report(f"compiling the {kernel.title} kernel, once on this machine", 0.0)
-        kernel.compile()
-    return round(time.perf_counter() - began, 3) if missing else 0.0
-
-
-def _kernels(case: Case, options: Options) -> Iterator[Kernel]:
-    """The kernels of a case's engine and of its problem."""
-    if case.engine(options.engine, options.device) == "fused":
-        protocol = case.setting.protocol
-        yield server_kernel() if protocol == "server" else kernel_of(protocol)
-    problem = case.spec.component("problem", case.spec.problem)
-    if isinstance(problem, ProblemComponent) and options.device == "cpu":
-        own = problem.kernel(case.spec.run.dtype)
-        yield from (own,) if own else ()
 
 
 def peak_memory() -> int:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import hzbench
 from hzbench.core.compiled import folder
 
@@ -62,3 +64,26 @@ def test_another_source_has_another_folder(tmp_path):
     found = told(tmp_path, tmp_path / "cache")
     assert found[1] == "False"
     assert Path(found[4]).name != folder().name
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize("kept", [0, 60])
+def test_what_a_disk_has_cut_off_is_compiled_again(kind, kept, tmp_path):
+    package = Path(hzbench.__file__).parent.parent
+    whole = told(package, tmp_path)
+    assert told(package, tmp_path)[1:4] == ["True", "1", "True"]
+    (file,) = Path(whole[4]).glob(f"*.first_words-*.{kind}")
+    file.write_bytes(file.read_bytes()[:kept])
+    assert told(package, tmp_path)[1:4] == ["False", "0", "True"]
+    assert told(package, tmp_path)[1:4] == ["True", "1", "True"]
+
+
+def test_without_a_folder_to_write_to_all_processes_share_a_temporary_one(tmp_path, monkeypatch):
+    """So that workers find what their parent has compiled; what others own is not touched."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    package = Path(hzbench.__file__).parent.parent
+    found = [told(package, tmp_path / "file") for _ in range(2)]
+    assert found[0][4] == found[1][4]
+    assert Path(found[0][4]).parent.parent == tmp_path
+    assert found[1][1:4] == ["True", "1", "True"]

@@ -12,7 +12,7 @@ from hzbench.core.machine import threads
 from hzbench.core.mutant import Mutant
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.server import kernels as server_kernels
-from hzbench.harness import sweep
+from hzbench.harness import compiling
 from hzbench.harness.build import build
 from hzbench.harness.engines import why_not_fused
 from hzbench.harness.prepare import Case, prepare
@@ -136,7 +136,7 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
     ]
     cases[2]["run"] = {"steps": 1, "replicas": 2}
     known = ["run_pair"]
-    monkeypatch.setattr(sweep, "ready", lambda function: function in known)
+    monkeypatch.setattr(compiling, "ready", lambda function: function in known)
     monkeypatch.setattr(Case, "engine", lambda case, *_: "torch" if case.obstacle else "fused")
     told = []
     suite = parse({"suite": {"name": "kernels"}, "case": cases}, "here")
@@ -148,6 +148,16 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
     for module, entry in ((server_kernels(), "run_server"), (passes(), "gradients")):
         assert len(getattr(module, entry).signatures) == 1  # that of the run itself
         assert ready(entry)
+
+
+def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
+    monkeypatch.setattr(compiling, "ready", lambda _: False)
+    run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
+    told = "hzbench: compiling the pair kernel, once on this machine\n"
+    assert capsys.readouterr().err == told
+    monkeypatch.setattr(compiling, "ready", lambda _: True)
+    run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_mutant_of_any_kind_needs_torch():
