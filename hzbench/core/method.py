@@ -74,6 +74,11 @@ class Method(Component):
         """Numbers that one `mix` of that width sends over a link."""
         return width
 
+    @property
+    def exchanges(self) -> int:
+        """Exchanges of a step that wait for each other; what is sent at once is one of them."""
+        return 1
+
     def mistakes(self, dimension: int) -> list[str]:
         """Why the method does not fit a problem of that dimension; empty if it does."""
         if self.mask_size <= dimension:

@@ -33,7 +33,8 @@ def gossip_seconds(
     """When each recorded step was done, [T', R], or [T', 1] where all replicas wait alike.
 
     Arguments:
-        exchanges: of one step; after the first each takes as long as the links.
+        exchanges: of one step, one after the other; after the first each takes as long as the
+            links.
     """
     timer = clock.timer(work, seed)
     differ = timer.drawn or plan.protocol != "matrix"

@@ -29,7 +29,7 @@ from hzbench.harness.gossip_seconds import SECONDS, gossip_seconds
 from hzbench.harness.path_averages import PATHS, path_weights
 from hzbench.harness.recorder import TICKS, BlockRecorder, fixed_values, probe_steps
 from hzbench.harness.server import SCHEDULED, schedule_columns
-from hzbench.harness.setting import clock_of, network_facts, reference_spec, work_of
+from hzbench.harness.setting import clock_of, method_of, reference_spec, work_of
 from hzbench.harness.ticks import TickProbe
 from hzbench.harness.used_points import POINT, UsedPoints
 
@@ -238,7 +238,7 @@ def _timed(spec: Spec, plan: Plan, names: Sequence[str]) -> Columns:
     """Simulated seconds, if asked for."""
     if SECONDS not in names:
         return {}
-    clock, exchanges = clock_of(spec), network_facts(spec).rounds
+    clock, exchanges = clock_of(spec), method_of(spec).exchanges
     taken = gossip_seconds(plan, clock, work_of(spec), spec.run.seed, spec.record_steps, exchanges)
     return {SECONDS: np.broadcast_to(taken, (len(taken), plan.replicas))}
 

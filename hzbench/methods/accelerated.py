@@ -40,6 +40,11 @@ class ChebyshevGossip(Method):
         words = {"acceleration": "chebyshev", "rounds": self.rounds, "rate": self.rate}
         return replace(declared, **words)  # type: ignore[arg-type]
 
+    @property
+    def exchanges(self) -> int:
+        """K."""
+        return self.rounds
+
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         """Adapt, then K exchanges."""
         direction, kept = self.direction(local, gradient(local["x"]))

@@ -44,6 +44,11 @@ class GradientTracking(Method):
         """Tracking."""
         return UpdateFacts(rule="tracking")
 
+    @property
+    def exchanges(self) -> int:
+        """The tracker is there before the step along it is sent, unless both are sent at once."""
+        return 2 if self.order == "adapt-combine" else 1
+
     def advance(self, local: Local, gradient: Verb, mix: Verb, step_size: Tensor) -> Local:
         """Correct the tracker, then step along it; two exchanges."""
         estimate = gradient(local["x"])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from hzbench.core import registry
 from hzbench.core.errors import SpecError
+from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, Rows, uniforms
 from hzbench.harness.build import build, build_plan
@@ -62,6 +64,54 @@ def test_every_exchange_of_a_step_waits_for_neighbours(rounds):
             ready = np.array([max(ready[j] + 0.5 for j in near[i]) for i in range(4)])
         done.append(ready.max())
     np.testing.assert_allclose(found, done)
+
+
+@pytest.mark.parametrize(("order", "links"), [("adapt-combine", 2), ("simultaneous", 1)])
+def test_a_tracker_is_there_before_the_step_along_it_is_sent(order, links):
+    clock = {"name": "fixed", "seconds": SECONDS, "upload": 3.0, "download": 7.0}
+    spec = spec_of("matrix", clock=clock)
+    spec = spec.replace(method={"name": "gradient_tracking", "order": order})
+    assert seconds(spec)[:, 0].tolist() == [(4 + 10 * links) * k for k in range(7)]
+
+
+class _Exchange(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, y):
+        del ctx
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        del ctx
+        return slope
+
+
+def depth_of(node, known):
+    """Most exchanges on a way through what a number was computed from."""
+    if node is None:
+        return 0
+    if node not in known:
+        own = type(node).__name__ == "_ExchangeBackward"
+        known[node] = own + max((depth_of(n, known) for n, _ in node.next_functions), default=0)
+    return known[node]
+
+
+@pytest.mark.parametrize("name", sorted(registry.entries("method")))
+def test_exchanges_that_wait_for_each_other_are_counted(name):
+    """By the graph of what a step computes, of all methods without a server."""
+    kind = registry.find("method", name).target
+    if issubclass(kind, ServerMethod):
+        return
+    orders = ["adapt-combine", "simultaneous"] if name == "gradient_tracking" else [None]
+    for words in [{"order": order} if order else {} for order in orders]:
+        method = kind(**words)
+        x = torch.ones(4, 3, dtype=torch.float64, requires_grad=True)
+        local = {"x": x, "mask": torch.ones_like(x)}
+        local |= {key: each + 0 * x[:, :1] for key, each in method.begin(x).items()}
+        new = method.advance(local, lambda y: 2 * y, _Exchange.apply, torch.full((4, 1), 0.1))
+        known = {}
+        depths = [depth_of(each.grad_fn, known) for each in new.values()]
+        assert max(depths) == (0 if name in ("local", "probe") else method.exchanges)
 
 
 def test_pairs_wait_for_each_other_alone():
