@@ -105,6 +105,10 @@ class _Squared(Loss):
         return 0.0
 
 
+_STRAIGHT = 40.0
+"""From here on log(1 + eᵗ) is t to the last digit of float64."""
+
+
 class _Logistic(Loss):
     """log(1 + exp(−y m)), y = ±1."""
 
@@ -113,8 +117,9 @@ class _Logistic(Loss):
     explained = False
 
     def value(self, m: Tensor, y: Tensor) -> Tensor:
-        exponent = -y * m
-        return exponent.clamp(min=0.0) + (-exponent.abs()).exp().log1p()
+        import torch
+
+        return torch.nn.functional.softplus(-y * m, threshold=_STRAIGHT)
 
     def slope(self, m: Tensor, y: Tensor) -> Tensor:
         return -y * (-y * m).sigmoid()

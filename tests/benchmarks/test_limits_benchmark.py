@@ -123,28 +123,66 @@ def _fixed(run):
     return seconds(lambda: run(boundaries=(0,)), repeats=3)[0]
 
 
-def measured(x, problem):
-    """Of iterates [R, n, d], in plain numpy: what a diagonal quadratic's run records, [R] each."""
-    hessian, mean = problem.hessians[0], x.mean(1)
+def of_a_quadratic(x, problem):
+    """Gap and squared gradient norm of points [R, d], in plain numpy, and x*."""
+    hessian = problem.hessians[0]
     optimum = problem.linear.mean(0) / hessian
-    away = mean - optimum
+    slope = hessian * (x - optimum)
+    return 0.5 * (slope * (x - optimum)).sum(1), (slope**2).sum(1), optimum
+
+
+def of_logistic_rows(x, problem):
+    """The same of the logistic loss with a ridge; every node holds as many rows."""
+    rows, targets, ridge = problem.shares.features, problem.shares.targets, problem.regularization
+    optimum = problem.optimum
+
+    def value(points):
+        loss = np.logaddexp(0.0, -targets * (points @ rows.T)).mean(1)
+        return loss + 0.5 * ridge * (points**2).sum(1)
+
+    slope = -targets / (1.0 + np.exp(targets * (x @ rows.T))) @ rows / len(rows) + ridge * x
+    return value(x) - value(optimum[None]), (slope**2).sum(1), optimum
+
+
+def measured(x, problem, of_mean):
+    """Of iterates [R, n, d], in plain numpy: what a run records, [R] each."""
+    mean = x.mean(1)
+    gap, norm, optimum = of_mean(mean, problem)
     return {
-        "objective_gap": 0.5 * (hessian * away**2).sum(1),
+        "objective_gap": gap,
         "consensus_potential": ((x - mean[:, None]) ** 2).sum(2).mean(1),
-        "gradient_norm": ((hessian * away) ** 2).sum(1),
+        "gradient_norm": norm,
         "node_distance": ((x - optimum) ** 2).sum(2).mean(1),
     }
 
 
-def test_metrics_inside_the_run(benchmark):
-    """What the default record points cost: a run with them over the same run without."""
+METRICS = {
+    "quadratic": (
+        {"name": "quadratic", "dimension": 20, "heterogeneity": 0.5, "noise": 0.1},
+        of_a_quadratic,
+        4000,
+    ),
+    "logistic, 2000 rows": (
+        {"name": "logistic", "planted": {"rows": 2000, "dimension": 20}, "initial": 1.0},
+        of_logistic_rows,
+        20_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_metrics_inside_the_run(benchmark, kind):
+    """What the default record points cost: a run with them over the same run without.
+
+    f and its gradient read all rows at every record point, a tick two of them: the share falls
+    with the number of ticks a row.
+    """
     from hzbench.core.plan import BLOCK
-    from hzbench.harness.prepare import prepare
     from hzbench.harness.recorder import BlockRecorder
 
-    problem = {"name": "quadratic", "dimension": 20, "heterogeneity": 0.5, "noise": 0.1}
-    run = Run(problem, [{"count": 16}], {"graph": "ring", "gossip": "pair"}, "hdo", 4000, BLOCK)
-    names = prepare(run.spec.replace(checks=[{"theorem": "quadratic_dynamics"}])).observables
+    problem, of_mean, steps = METRICS[kind]
+    run = Run(problem, [{"count": 16}], {"graph": "ring", "gossip": "pair"}, "hdo", steps, BLOCK)
+    names = ("objective_gap", "consensus_potential", "gradient_norm", "node_distance")
     parts = run.parts
 
     def recorded():
@@ -157,11 +195,11 @@ def test_metrics_inside_the_run(benchmark):
 
     found = recorded()
     for place, step in enumerate(run.spec.record_steps):
-        expected = measured(run(boundaries=(step,)), parts.problem)
+        expected = measured(run(boundaries=(step,)), parts.problem, of_mean)
         assert found.keys() == expected.keys()
         for name, values in expected.items():
             np.testing.assert_allclose(found[name][place], values, rtol=1e-9, atol=1e-12)
     plain, full = seconds(run, recorded)
     benchmark.pedantic(recorded, rounds=3)
-    row = f"metrics in the run, {len(run.spec.record_steps)} record points: added"
+    row = f"metrics in the run, {kind}, {len(run.spec.record_steps)} record points: added"
     tell(benchmark, row, 100 * (full / plain - 1), 10, 5, "%", observables=len(names))
