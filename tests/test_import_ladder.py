@@ -41,6 +41,8 @@ COMPILED = (
     "engine.fused.draws",
     "engine.fused.vectors",
     "engine.fused.oracles",
+    "engine.fused.eights",
+    "engine.fused.mixing",
     "engine.fused.kernels",
     "engine.fused.server_kernels",
     "core.lanes",

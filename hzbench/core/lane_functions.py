@@ -39,13 +39,13 @@ _ODD = (
 _EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def pair(k, r):
     """Two terms of the series of e^r: 1/k! + r/(k + 1)!."""
     return fma(splat(_TAYLOR[k + 1]), r, splat(_TAYLOR[k]))
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def power_less_one(r):
     """e^r − 1 of |r| <= ½ ln 2, by Taylor's series."""
     s = r * r
@@ -54,7 +54,7 @@ def power_less_one(r):
     return fma(fma(high, s * s, low), s, r)
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def exp(x):
     """e^x of eight lanes. The power of 2 in two halves, so that it may leave the normal range."""
     x = where_less(x, splat(_LOWEST), splat(_LOWEST), x)
@@ -69,7 +69,7 @@ def exp(x):
     return (splat(1.0) + rest) * first * other
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def log_series(z):
     """R with log((1 + s)/(1 − s)) = s (2 + R), z = s² <= (√2 − 1)⁴."""
     w = z * z
@@ -78,13 +78,13 @@ def log_series(z):
     return even + odd
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def log_ratio(s):
     """log((1 + s)/(1 − s)) of |s| <= (√2 − 1)²."""
     return s * (splat(2.0) + log_series(s * s))
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def softplus_less_positive(x):
     """log(1 + e^x) − max(x, 0) = log(1 + e^−|x|)."""
     e, one, limit = exp(splat(0.0) - absolute(x)), splat(1.0), splat(math.sqrt(2.0) - 1.0)
@@ -92,7 +92,7 @@ def softplus_less_positive(x):
     return where_less(limit, e, splat(math.log(2.0)), splat(0.0)) + log_ratio(s)
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False)
 def far_changes(x, grow):
     """log(1 + e^(x + g)) − log(1 + e^x) where |g| is not small."""
     zero, end = splat(0.0), x + grow
@@ -103,7 +103,7 @@ def far_changes(x, grow):
     return linear + (softplus_less_positive(end) - softplus_less_positive(x))
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False)
 def logistic_changes(margins, deltas, targets):
     """φ(m + δ) − φ(m) of eight rows, φ(m) = log(1 + e^(−ym)), without cancellation.
 
@@ -118,7 +118,7 @@ def logistic_changes(margins, deltas, targets):
     return where_less(most, absolute(grow), far_changes(splat(0.0) - x, grow), near)
 
 
-@njit(error_model="numpy", _nrt=False, inline="always")
+@njit(error_model="numpy", _nrt=False)
 def logistic_slopes(margins, targets):
     """φ'(m) = −y σ(−y m) of eight rows."""
     return (splat(0.0) - targets) / (splat(1.0) + exp(targets * margins))

@@ -86,9 +86,26 @@ def test_more_addresses_than_are_drawn_ahead(protocol):
     nodes = [{"count": 12, "estimator": each, "batch_size": b + 1} for b, each in enumerate(zeroth)]
     run = {"steps": 150 if protocol == "pair" else 3, "replicas": 2}
     rows = {"planted": {"rows": 300, "dimension": 5, "label_noise": 0.2}}
-    for batch in (3, 8, 40):
+    for batch in (3, 13, 40):
         spec = cell_spec({**PROBLEMS["logistic"], **rows}, "gradient", protocol, run=run)
         assert_both_engines_agree(spec.replace(nodes=[*nodes, {"count": 22, "batch_size": batch}]))
+
+
+@pytest.mark.parametrize("d", [5, 20, 130])
+@pytest.mark.parametrize("name", ["ridge", "logistic"])
+def test_pairs_that_do_not_wait_for_each_other(name, d):
+    """Ticks one by one have the bits of those whose nodes step at once, short of 130 numbers."""
+    rows = {"planted": {"rows": 60, "dimension": d, "label_noise": 0.2}}
+    zeroth = [{"name": "zeroth_order", "directions": law, "smoothing": 0.1} for law in LAWS]
+    nodes = [{"count": 4, "estimator": each, "batch_size": 1} for each in zeroth]
+    nodes = [*nodes, {"count": 12, "batch_size": 1, "step_size": 0.05}]
+    network, run = {"pair_weight": 0.3}, {"steps": 120, "replicas": 2}
+    problem, method = {**PROBLEMS[name], **rows}, {"step_size": 0.3 / d}
+    spec = cell_spec(problem, "gradient", "pair", method, network, run).replace(nodes=nodes)
+    together = executed(spec, fused, (120,)).states[120]["x"]
+    assert torch.equal(together, executed(spec, fused, range(121)).states[120]["x"])
+    expected = executed(spec, torch_executor.execute, (120,)).states[120]["x"]
+    torch.testing.assert_close(together, expected, rtol=1e-12, atol=1e-12)
 
 
 DIFFERENCES = ("central", "forward", "directional_derivative")
@@ -155,6 +172,7 @@ NETWORKS = {
     ),
     "matrix": (
         {"graph": "ring", "silent_rounds": 3},
+        {"graph": "complete"},
         {"graph": "ring", "link_failure": 0.4},
         {"graph": "ring", "exchange_probability": 0.5, "link_failure": 0.2},
         {"graph": "exponential", "weights": "one-peer-exponential"},

@@ -98,7 +98,9 @@ def mixing_of(plan: Plan) -> Mixing:
     counts = np.zeros((len(stack), plan.nodes + 1), dtype=np.int64)
     np.add.at(counts, (period, line + 1), 1)
     pointers = counts.ravel().cumsum().reshape(counts.shape)
+    dense = plan.links is None and 2 * len(line) > stack.size
     return Mixing(
+        dense=table(stack if dense else np.zeros((0, 0, 0))),
         diagonal=table(stack[:, index, index]),
         pointers=pointers,
         column=column.astype(np.int64),
@@ -149,6 +151,7 @@ def empty_mixing() -> Mixing:
     """The same of a matrix."""
     integers = np.zeros(0, dtype=np.int64)
     return Mixing(
+        dense=np.zeros((0, 0, 0)),
         diagonal=np.zeros((1, 0)),
         pointers=np.zeros((1, 1), dtype=np.int64),
         column=integers,

@@ -13,7 +13,7 @@ from numba import njit
 
 from hzbench.core.objective import SQUARED
 from hzbench.core.philox import fill_words, leading_words, to_normals, to_signs
-from hzbench.engine.fused.records import COORDINATE, LINES, RADEMACHER, SPHERE, VECTOR
+from hzbench.engine.fused.records import COORDINATE, LINES, RADEMACHER, SPHERE
 from hzbench.engine.fused.vectors import dot, set_line
 
 DATA, DIRECTION, EVALUATION = 1, 2, 3  # core.streams.Purpose
@@ -93,17 +93,20 @@ def to_sphere(lines, line, d):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def draw_vector(law, node, step, k0, k1, place, slot, d, room):
-    """Random vector number `place` of an estimate, E uu' = I; returns its line."""
+def draw_vector(law, node, step, k0, k1, place, slot, line, d, room):
+    """Random vector number `place` of an estimate, E uu' = I, into a line unless it has one.
+
+    Returns which it has.
+    """
     words, lines = room.words, room.lines
     if law <= SPHERE:
         if slot >= 0 and place < room.vectors:
             return room.line[slot] + place
         first = fill_words(k0, k1, node, step, DIRECTION, place * d, d, words, room.free)
-        to_normals(words, first, d, room.flat, VECTOR * d, room.spare)
+        to_normals(words, first, d, room.flat, line * d, room.spare)
         if law == SPHERE:
-            to_sphere(lines, VECTOR, d)
-        return VECTOR
+            to_sphere(lines, line, d)
+        return line
     start, stop = place, place + 1
     if law == RADEMACHER:
         start, stop = place * d // 32, ((place + 1) * d + 31) // 32
@@ -112,10 +115,10 @@ def draw_vector(law, node, step, k0, k1, place, slot, d, room):
     else:
         first = fill_words(k0, k1, node, step, DIRECTION, start, stop - start, words, room.free)
     if law == RADEMACHER:
-        to_signs(words, first, d, place * d - 32 * start, lines, VECTOR)
+        to_signs(words, first, d, place * d - 32 * start, lines, line)
     elif law == COORDINATE:
         word = np.int64(words[first])
         for k in range(d):
-            lines[VECTOR, k] = 0.0
-        lines[VECTOR, ((word >> 1) * d) >> 31] = math.sqrt(d) * (1.0 - 2.0 * (word & 1))
-    return VECTOR
+            lines[line, k] = 0.0
+        lines[line, ((word >> 1) * d) >> 31] = math.sqrt(d) * (1.0 - 2.0 * (word & 1))
+    return line

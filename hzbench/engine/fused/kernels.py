@@ -12,9 +12,15 @@ from hzbench.core.compiled import entry
 from hzbench.core.masked_lanes import fma, load, splat, store
 from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
 from hzbench.engine.fused.draws import draw_ahead
+from hzbench.engine.fused.eights import all_of_one_row, apart, estimate_eight, numbers_ahead
+from hzbench.engine.fused.mixing import multiply
 from hzbench.engine.fused.oracles import ask_for_next, estimate, row_at, rows_of, slope_at
-from hzbench.engine.fused.records import READY
-from hzbench.engine.fused.vectors import add_line, apply_to_four, dot, set_line, step_along
+from hzbench.engine.fused.records import FACTOR, READY, RIDGE
+from hzbench.engine.fused.vectors import (
+    apply_to_four,
+    dot,
+    step_along,
+)
 
 SIMULTANEOUS = 2  # code of the order
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
@@ -81,19 +87,23 @@ def count_calls(counts, r, orc, node):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
+def meet(out, i, j, k, weight, y, z):
+    """Eight coordinates of both ends of a pair become weighted averages of y and z."""
+    n, w, v = out.shape[1] - k, splat(weight), splat(1.0 - weight)
+    if weight == 0.5:
+        mean = (y + z) * w
+        store(out, (i, k), n, mean)
+        store(out, (j, k), n, mean)
+    else:
+        store(out, (i, k), n, v * y + w * z)
+        store(out, (j, k), n, v * z + w * y)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def average(y, i, j, weight, d):
     """Both ends of a pair move to their weighted averages, in place."""
-    half, w, v = splat(0.5), splat(weight), splat(1.0 - weight)
-    if weight == 0.5:
-        for k in range(0, d, 8):
-            mean = (load(y, (i, k), d - k) + load(y, (j, k), d - k)) * half
-            store(y, (i, k), d - k, mean)
-            store(y, (j, k), d - k, mean)
-    else:
-        for k in range(0, d, 8):
-            a, b = load(y, (i, k), d - k), load(y, (j, k), d - k)
-            store(y, (i, k), d - k, v * a + w * b)
-            store(y, (j, k), d - k, v * b + w * a)
+    for k in range(0, d, 8):
+        meet(y, i, j, k, weight, load(y, (i, k), d - k), load(y, (j, k), d - k))
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -117,18 +127,46 @@ def exact_pair(ob, up, t, i, j, x):
     d, shared, one = x.shape[1], len(ob.diagonal) == 1, len(ob.linear) == 1
     p, q, b, c = 0 if shared else i, 0 if shared else j, 0 if one else i, 0 if one else j
     eta, theta = splat(step_size(up, t, i)), splat(step_size(up, t, j))
-    half, w, v = splat(0.5), splat(up.pair_weight), splat(1.0 - up.pair_weight)
     for k in range(0, d, 8):
         n, y, z = d - k, load(x, (i, k), d - k), load(x, (j, k), d - k)
         y = y - eta * (y * load(ob.diagonal, (p, k), n) - load(ob.linear, (b, k), n))
         z = z - theta * (z * load(ob.diagonal, (q, k), n) - load(ob.linear, (c, k), n))
-        if up.pair_weight == 0.5:
-            mean = (y + z) * half
-            store(x, (i, k), n, mean)
-            store(x, (j, k), n, mean)
-        else:
-            store(x, (i, k), n, v * y + w * z)
-            store(x, (j, k), n, v * z + w * y)
+        meet(x, i, j, k, up.pair_weight, y, z)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def one_row_pair(up, t, slot, x, room):
+    """A tick of the two nodes in a slot and the next, whose lines and factors are known."""
+    i, j, a, b, d = (
+        room.node[slot],
+        room.node[slot + 1],
+        room.line[slot],
+        room.line[slot + 1],
+        x.shape[1],
+    )
+    f, g = splat(room.numbers[FACTOR, slot]), splat(room.numbers[FACTOR, slot + 1])
+    p, q = splat(room.numbers[RIDGE, slot]), splat(room.numbers[RIDGE, slot + 1])
+    eta, theta = splat(step_size(up, t, i)), splat(step_size(up, t, j))
+    for k in range(0, d, 8):
+        n, y, z = d - k, load(x, (i, k), d - k), load(x, (j, k), d - k)
+        y = y - eta * fma(f, load(room.lines, (a, k), n), p * y)
+        z = z - theta * fma(g, load(room.lines, (b, k), n), q * z)
+        meet(x, i, j, k, up.pair_weight, y, z)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def one_row_pairs(ob, orc, up, k0, k1, begin, end, x, room):
+    """Ticks begin ... end − 1, whose draws are in the slots; up to four disjoint pairs at once."""
+    slot, stop = 0, 2 * (end - begin)
+    numbers_ahead(ob, orc, stop, room)
+    while slot < stop:
+        count = 2
+        while count < 8 and slot + count < stop and apart(room.node, slot, count):
+            count += 2
+        estimate_eight(ob, orc, k0, k1, x, slot, count, room)
+        for s in range(slot, slot + count, 2):
+            one_row_pair(up, begin + s // 2, s, x, room)
+        slot += count
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -142,7 +180,7 @@ def four_nodes(ob, up, t, i, at, base, direct, out, room):
     target = out if direct else room.lines
     j0, j1, j2, j3 = i, min(i + 1, end), min(i + 2, end), min(i + 3, end)
     for c in range(0, d, 24):
-        p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(ob.hessians, at, i, d, c)
+        p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(ob.hessians[0], at, i, c)
         finish(ob, up, t, j0, at, base, direct, target, j0 if direct else READY, c, p0, p1, p2)
         finish(ob, up, t, j1, at, base, direct, target, j1 if direct else READY + 1, c, q0, q1, q2)
         finish(ob, up, t, j2, at, base, direct, target, j2 if direct else READY + 2, c, r0, r1, r2)
@@ -189,7 +227,7 @@ def pairs_ahead(ob, orc, k0, k1, pairs, r, start, stop, room):
 def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, stop):
     """Ticks start ... stop − 1 of replicas first ... last − 1, in the order of the plan."""
     d, ahead = x.shape[2], len(room.node) // 2
-    exact = ob.kind == DIAGONAL and all_plain(ob, orc, up)
+    exact, rows = ob.kind == DIAGONAL and all_plain(ob, orc, up), all_of_one_row(ob, orc, up, d)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         count_pairs(counts, r, orc, pairs, start, stop)
@@ -201,6 +239,9 @@ def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, 
         for begin in range(start, stop, ahead):
             end = min(begin + ahead, stop)
             pairs_ahead(ob, orc, k0, k1, pairs, r, begin, end, room)
+            if rows:
+                one_row_pairs(ob, orc, up, k0, k1, begin, end, own, room)
+                continue
             for s in range(2 * (end - begin)):
                 t, i = begin + s // 2, room.node[s]
                 local_step(ob, orc, up, i, t, k0, k1, s, own, own, i, kept, own, room)
@@ -239,76 +280,6 @@ def run_matching(
                 if not alone and j < i:
                     average(own, i, j, up.pair_weight, d)
                     counts[r, SENT] += 2 * d
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def down(mixing, r, t, e):
-    """Whether the link of an entry of W has failed."""
-    return mixing.edge[e] >= 0 and not mixing.up[r, t, mixing.edge[e]]
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def sum_line(mixing, begin, end, diagonal, i, y, out):
-    """A line of W y where no link fails: two neighbours with the node itself, then four a pass."""
-    d, column, weight, own = y.shape[1], mixing.column, mixing.weight, splat(diagonal)
-    e = begin + (end - begin) % 4
-    if e - begin == 2:
-        a, b, u, w = (
-            column[begin],
-            column[begin + 1],
-            splat(weight[begin]),
-            splat(weight[begin + 1]),
-        )
-        for k in range(0, d, 8):
-            c = d - k
-            mean = fma(u, load(y, (a, k), c), own * load(y, (i, k), c))
-            store(out, (i, k), c, fma(w, load(y, (b, k), c), mean))
-    else:
-        set_line(diagonal, y, i, d, out, i)
-        for f in range(begin, e):
-            add_line(weight[f], y, column[f], d, out, i)
-    for f in range(e, end, 4):
-        j0, j1, j2, j3 = column[f], column[f + 1], column[f + 2], column[f + 3]
-        w0, w1 = splat(weight[f]), splat(weight[f + 1])
-        w2, w3 = splat(weight[f + 2]), splat(weight[f + 3])
-        for k in range(0, d, 8):
-            c = d - k
-            pair = fma(w1, load(y, (j1, k), c), fma(w0, load(y, (j0, k), c), load(out, (i, k), c)))
-            store(out, (i, k), c, fma(w3, load(y, (j3, k), c), fma(w2, load(y, (j2, k), c), pair)))
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def multiply_line(mixing, r, t, p, i, y, out):
-    """Line i of W y; what a failed link carried stays at the diagonal. Returns the links used."""
-    d, links, own = y.shape[1], 0, mixing.diagonal[p, i]
-    begin, end = mixing.pointers[p, i], mixing.pointers[p, i + 1]
-    if len(mixing.up) == 0:
-        sum_line(mixing, begin, end, own, i, y, out)
-        return end - begin
-    for e in range(begin, end):
-        if down(mixing, r, t, e):
-            own += mixing.weight[e]
-    set_line(own, y, i, d, out, i)
-    for e in range(begin, end):
-        if not down(mixing, r, t, e):
-            links += 1
-            add_line(mixing.weight[e], y, mixing.column[e], d, out, i)
-    return links
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def multiply(mixing, r, t, y, out):
-    """Set out = W y for the W of that round; returns how many links carried weight."""
-    n, d = y.shape
-    if t < mixing.silent or (len(mixing.exchanges) > 0 and not mixing.exchanges[r, t]):
-        for i in range(n):
-            for k in range(d):
-                out[i, k] = y[i, k]
-        return 0
-    links = 0
-    for i in range(n):
-        links += multiply_line(mixing, r, t, t % len(mixing.pointers), i, y, out)
-    return links
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)

@@ -13,26 +13,41 @@ import math
 import numpy as np
 from numba import njit
 
+from hzbench.core.lane_functions import logistic_changes, logistic_slopes
+from hzbench.core.masked_lanes import (
+    fma,
+    load,
+    next_words,
+    pack,
+    splat,
+    store,
+    to_lanes,
+    total,
+    where_less,
+)
 from hzbench.core.objective import DENSE, DIAGONAL, LOGISTIC, SQUARED
 from hzbench.core.philox import fill_words, to_normals
 from hzbench.engine.fused.draws import DATA, EVALUATION, draw_vector, pick_rows
 from hzbench.engine.fused.records import (
     CENTRAL,
     DERIVATIVE,
+    FACTOR,
     FORWARD,
     GRADIENT,
     IMAGE,
     NORMAL,
     READY,
     SLOPE,
+    VECTOR,
 )
 from hzbench.engine.fused.vectors import (
     add_line,
     apply_matrix,
     dot,
+    eight_dots,
     prefetch_line,
     set_line,
-    two_dots,
+    store_three,
 )
 
 
@@ -47,22 +62,6 @@ def slope_at(ob, row, margin):
     """φ' of a data row at its margin."""
     y = ob.targets[row]
     return margin - y if ob.kind == SQUARED else logistic_slope(margin, y)
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def logistic_value(m, y):
-    """log(1 + exp(−y m))."""
-    e = -y * m
-    return max(e, 0.0) + math.log1p(math.exp(-abs(e)))
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def logistic_change(m, delta, y):
-    """φ(m + δ) − φ(m) without cancellation."""
-    grow = -y * delta
-    if abs(grow) <= 1.0:
-        return math.log1p(math.expm1(grow) / (1.0 + math.exp(y * m)))
-    return logistic_value(m + delta, y) - logistic_value(m, y)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -120,26 +119,101 @@ def rows_of(ob, node, step, k0, k1, batch, sample, slot, room):
 def ask_for_next(ob, room, first, j, count, slot, d):
     """Prefetch the data row after number j: of this sample, or of the next one drawn ahead."""
     if first >= 0:
-        place = first + j + 1 if j + 1 < count else (slot + 1) * room.data
+        later = j + 1 - count
+        place = first + j + 1 if later < 0 else (slot + 1) * room.data + later
         if room.words[place] < np.uint64(len(ob.features)):
             prefetch_line(ob.features, np.int64(room.words[place]), d)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
+def ask_for_eight(ob, room, first, j, count, slot, d):
+    """The same of as many rows as come after j ... j + 7."""
+    end = min(j + 8, count) - 1
+    for later in range(min(8, count)):
+        ask_for_next(ob, room, first, end + later, count, slot, d)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def eight_rows(ob, node, room, first, j, count):
+    """Data rows number j ... j + 7 of a sample, the last repeated behind the end."""
+    end = count - 1
+    return (
+        row_at(ob, node, room, first, min(j, end)),
+        row_at(ob, node, room, first, min(j + 1, end)),
+        row_at(ob, node, room, first, min(j + 2, end)),
+        row_at(ob, node, room, first, min(j + 3, end)),
+        row_at(ob, node, room, first, min(j + 4, end)),
+        row_at(ob, node, room, first, min(j + 5, end)),
+        row_at(ob, node, room, first, min(j + 6, end)),
+        row_at(ob, node, room, first, min(j + 7, end)),
+    )
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def targets_of(ob, rows):
+    """Their targets, one a lane."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = rows
+    y = ob.targets
+    return pack(y[r0], y[r1], y[r2], y[r3], y[r4], y[r5], y[r6], y[r7])
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def shares(j, count):
+    """What rows j ... j + 7 count in the mean of a sample: nothing behind its end."""
+    places = to_lanes(next_words(j))
+    return where_less(places, splat(count), splat(1.0 / count), splat(0.0))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def slopes_of(ob, node, first, j, count, x, i, d, room):
+    """Slopes of rows j ... j + 7 at their margins, as they count in the mean of a sample."""
+    rows = eight_rows(ob, node, room, first, j, count)
+    margins, y = eight_dots(ob.features, rows, x, i, d), targets_of(ob, rows)
+    slopes = margins - y if ob.kind == SQUARED else logistic_slopes(margins, y)
+    return slopes * shares(j, count)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def add_rows(ob, node, first, start, stop, d, room):
+    """SLOPE += Σ factor · row over rows start ... stop − 1, 24 columns at a time."""
+    a, lines = ob.features, room.lines
+    for c in range(0, d, 24):
+        n = d - c
+        s0, s1 = load(lines, (SLOPE, c), n), load(lines, (SLOPE, c + 8), n - 8)
+        s2 = load(lines, (SLOPE, c + 16), n - 16)
+        for j in range(start, stop):
+            f, row = splat(room.numbers[FACTOR, j - start]), row_at(ob, node, room, first, j)
+            s0 = fma(f, load(a, (row, c), n), s0)
+            s1 = fma(f, load(a, (row, c + 8), n - 8), s1)
+            s2 = fma(f, load(a, (row, c + 16), n - 16), s2)
+        store_three(lines, SLOPE, c, s0, s1, s2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
     """Slope of the mean loss over a batch of rows, and of the penalty."""
-    scratch = room.lines
     count, first = rows_of(ob, node, step, k0, k1, batch, sample, slot, room)
-    for j in range(count):
-        ask_for_next(ob, room, first, j, count, slot, d)
-        row = row_at(ob, node, room, first, j)
-        slope = slope_at(ob, row, dot(ob.features, row, x, i, d))
-        if j == 0:
-            set_line(slope, ob.features, row, d, scratch, SLOPE)
-        else:
-            add_line(slope, ob.features, row, d, scratch, SLOPE)
-    set_line(1.0 / count, scratch, SLOPE, d, scratch, SLOPE)
-    add_line(ob.regularization, x, i, d, scratch, SLOPE)
+    set_line(ob.regularization, x, i, d, room.lines, SLOPE)
+    if count == 1:
+        row = row_at(ob, node, room, first, 0)
+        ask_for_next(ob, room, first, 0, 1, slot, d)
+        add_line(
+            slope_at(ob, row, dot(ob.features, row, x, i, d)),
+            ob.features,
+            row,
+            d,
+            room.lines,
+            SLOPE,
+        )
+        return
+    block = 64 if d <= 32 else 8  # rows that stay in the first-level cache
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        for j in range(start, stop, 8):
+            ask_for_eight(ob, room, first, j, count, slot, d)
+            slopes = slopes_of(ob, node, first, j, count, x, i, d, room)
+            store(room.numbers, (FACTOR, j - start), 8, slopes)
+        add_rows(ob, node, first, start, stop, d, room)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -183,11 +257,27 @@ def curvature_along(ob, node, step, k0, k1, batch, sample, slot, u, d, room):
         apply_matrix(ob.hessians, m, scratch, u, d, scratch, IMAGE)
         return dot(scratch, IMAGE, scratch, u, d) + ridge
     count, first = rows_of(ob, node, step, k0, k1, batch, sample, slot, room)
-    total = 0.0
+    square = 0.0
     for j in range(count):
         margin = dot(ob.features, row_at(ob, node, room, first, j), scratch, u, d)
-        total += margin * margin
-    return total / count + ridge
+        square += margin * margin
+    return square / count + ridge
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def change_of(ob, node, first, j, count, back, length, u, x, i, d, room):
+    """Change of the mean logistic loss along u from −back to length − back, by rows j ... j + 7."""
+    a, lines = ob.features, room.lines
+    if count == 1:
+        row = row_at(ob, node, room, first, 0)
+        margins, along = splat(dot(a, row, x, i, d)), splat(dot(a, row, lines, u, d))
+        y = splat(ob.targets[row])
+    else:
+        rows = eight_rows(ob, node, room, first, j, count)
+        margins, along = eight_dots(a, rows, x, i, d), eight_dots(a, rows, lines, u, d)
+        y = targets_of(ob, rows)
+    changes = logistic_changes(margins - splat(back) * along, splat(length) * along, y)
+    return total(changes * shares(j, count))
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -196,16 +286,14 @@ def logistic_difference(ob, node, step, k0, k1, batch, sample, slot, central, nu
     scratch = room.lines
     count, first = rows_of(ob, node, step, k0, k1, batch, sample, slot, room)
     back, length = (nu, 2.0 * nu) if central else (0.0, nu)
-    total = 0.0
-    for j in range(count):
-        ask_for_next(ob, room, first, j, count, slot, d)
-        row = row_at(ob, node, room, first, j)
-        margin, along = two_dots(ob.features, row, x, i, scratch, u, d)
-        total += logistic_change(margin - back * along, length * along, ob.targets[row])
+    change = 0.0
+    for j in range(0, count, 8):
+        ask_for_eight(ob, room, first, j, count, slot, d)
+        change += change_of(ob, node, first, j, count, back, length, u, x, i, d, room)
     penalty = dot(x, i, scratch, u, d)
     if not central:
         penalty += 0.5 * nu * dot(scratch, u, scratch, u, d)
-    return total / count / length + ob.regularization * penalty
+    return change / length + ob.regularization * penalty
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -256,7 +344,7 @@ def estimate(ob, orc, node, step, k0, k1, slot, x, i, d, room):
     m = orc.samples[node] if zeroth else 1
     for place in range(m):
         if zeroth:
-            u = draw_vector(orc.law[node], node, step, k0, k1, place, slot, d, room)
+            u = draw_vector(orc.law[node], node, step, k0, k1, place, slot, VECTOR, d, room)
         value = quotient(ob, orc, node, step, k0, k1, place, slot, u, x, i, d, room)
         if zeroth and ob.call_noise > 0.0 and difference != DERIVATIVE:
             central, fresh = difference == CENTRAL, orc.fresh[node]

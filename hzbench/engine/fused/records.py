@@ -18,7 +18,11 @@ ORDERS = {"adapt-combine": 0, "combine-adapt": 1, "simultaneous": 2}
 
 GRADIENT, VECTOR, SLOPE, NORMAL, IMAGE, READY = range(6)
 """Lines of a room that an estimate works on, slopes of four nodes from the last on."""
-LINES = 9  # those of vectors drawn ahead follow
+EIGHT = 9  # lines along which eight nodes step at once
+LINES = 17  # those of vectors drawn ahead follow
+
+TARGET, SMOOTHING, RIDGE, FACTOR = range(4)
+"""What a room keeps of every slot."""
 
 
 class Oracles(NamedTuple):
@@ -66,6 +70,7 @@ class Mixing(NamedTuple):
     """W of every round of a period P by its lines, and when it does not act.
 
     Attributes:
+        dense: W itself, [P, n, n], where most of it is not 0 and no link fails, or nothing.
         diagonal: W_ii, [P, n].
         pointers: where the entries of a line start, [P, n + 1].
         column, weight: the entries off the diagonal, all lines one after the other.
@@ -75,6 +80,7 @@ class Mixing(NamedTuple):
         silent: first rounds without exchange.
     """
 
+    dense: Any
     diagonal: Any
     pointers: Any
     column: Any
@@ -96,6 +102,8 @@ class Room(NamedTuple):
         other: iterates between the step and the exchange, [n, d]; matrix alone.
         node, step: addresses in the slots of draws ahead, [S].
         line: where the vectors of each slot start, [S].
+        numbers: of each slot's data row and estimate, [4, 72].
+        sums: products of the lines of eight nodes, three a node, as lanes, [24, 8].
         data: words (then data rows) a slot; 0: none are drawn ahead.
         bits: words of signs or coordinates a slot; 0: none.
         vectors: Gaussian vectors a slot at most; 0: none.
@@ -111,6 +119,8 @@ class Room(NamedTuple):
     node: Any
     step: Any
     line: Any
+    numbers: Any
+    sums: Any
     data: int
     bits: int
     vectors: int

@@ -50,6 +50,8 @@ def _room(d: int, oracles: Oracles, nodes: int, shared: bool) -> Room:
         node=np.zeros(slots, dtype=np.int64),
         step=np.zeros(slots, dtype=np.int64),
         line=np.zeros(slots, dtype=np.int64),
+        numbers=np.zeros((4, _SLOTS + 8)),
+        sums=np.zeros((24, 8)),
         data=data,
         bits=bits,
         vectors=vectors,

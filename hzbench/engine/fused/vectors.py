@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from hzbench.core.masked_lanes import fma, load, prefetch, splat, store, total
+from hzbench.core.masked_lanes import fma, load, prefetch, splat, store, total, totals
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -23,21 +23,17 @@ def dot(a, i, b, j, d):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def two_dots(a, i, b, j, c, m, d):
-    """<a_i, b_j> and <a_i, c_m>."""
-    s0 = s1 = t0 = t1 = splat(0.0)
-    whole = d // 16 * 16
-    for k in range(0, whole, 16):
-        p, q = load(a, (i, k), 8), load(a, (i, k + 8), 8)
-        s0 = fma(p, load(b, (j, k), 8), s0)
-        s1 = fma(q, load(b, (j, k + 8), 8), s1)
-        t0 = fma(p, load(c, (m, k), 8), t0)
-        t1 = fma(q, load(c, (m, k + 8), 8), t1)
-    for k in range(whole, d, 8):
-        p = load(a, (i, k), d - k)
-        s0 = fma(p, load(b, (j, k), d - k), s0)
-        t0 = fma(p, load(c, (m, k), d - k), t0)
-    return total(s0 + s1), total(t0 + t1)
+def eight_dots(a, rows, b, j, d):
+    """<a_row, b_j> of eight rows, one a lane."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = splat(0.0)
+    r0, r1, r2, r3, r4, r5, r6, r7 = rows
+    for k in range(0, d, 8):
+        n, y = d - k, load(b, (j, k), d - k)
+        s0, s1 = fma(load(a, (r0, k), n), y, s0), fma(load(a, (r1, k), n), y, s1)
+        s2, s3 = fma(load(a, (r2, k), n), y, s2), fma(load(a, (r3, k), n), y, s3)
+        s4, s5 = fma(load(a, (r4, k), n), y, s4), fma(load(a, (r5, k), n), y, s5)
+        s6, s7 = fma(load(a, (r6, k), n), y, s6), fma(load(a, (r7, k), n), y, s7)
+    return totals(s0, s1, s2, s3, s4, s5, s6, s7)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -62,6 +58,15 @@ def step_along(factor, a, i, base, j, d, out, o):
     f = splat(-factor)
     for k in range(0, d, 8):
         store(out, (o, k), d - k, fma(f, load(a, (i, k), d - k), load(base, (j, k), d - k)))
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def store_three(out, o, c, s0, s1, s2):
+    """Columns c ... c + 23 of out_o, as far as it has them."""
+    n = out.shape[1] - c
+    store(out, (o, c), n, s0)
+    store(out, (o, c + 8), n - 8, s1)
+    store(out, (o, c + 16), n - 16, s2)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -91,23 +96,21 @@ def apply_matrix(matrices, m, x, i, d, out, o):
             s0 = fma(f, load(matrices, (m, d - 1, c), d - c), s0)
             s1 = fma(f, load(matrices, (m, d - 1, c + 8), d - c - 8), s1)
             s2 = fma(f, load(matrices, (m, d - 1, c + 16), d - c - 16), s2)
-        store(out, (o, c), d - c, s0 + t0)
-        store(out, (o, c + 8), d - c - 8, s1 + t1)
-        store(out, (o, c + 16), d - c - 16, s2 + t2)
+        store_three(out, o, c, s0 + t0, s1 + t1, s2 + t2)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def apply_to_four(matrix, x, i, d, c):
-    """Columns c ... c + 23 of x' A for lines i ... i + 3 of x, the last repeated behind the end.
+def apply_to_four(matrix, x, i, c):
+    """Columns c ... c + 23 of x A for lines i ... i + 3 of x, the last repeated behind the end.
 
     Every line of A is loaded once for four products. Returns twelve lanes, three a line of x.
     """
-    end = len(x) - 1
+    (inner, d), end = matrix.shape, len(x) - 1
     j0, j1, j2, j3 = i, min(i + 1, end), min(i + 2, end), min(i + 3, end)
     p0 = p1 = p2 = q0 = q1 = q2 = r0 = r1 = r2 = s0 = s1 = s2 = splat(0.0)
-    for k in range(d):
-        u, v = load(matrix, (0, k, c), d - c), load(matrix, (0, k, c + 8), d - c - 8)
-        w = load(matrix, (0, k, c + 16), d - c - 16)
+    for k in range(inner):
+        u, v = load(matrix, (k, c), d - c), load(matrix, (k, c + 8), d - c - 8)
+        w = load(matrix, (k, c + 16), d - c - 16)
         f, g, h, e = splat(x[j0, k]), splat(x[j1, k]), splat(x[j2, k]), splat(x[j3, k])
         p0, p1, p2 = fma(f, u, p0), fma(f, v, p1), fma(f, w, p2)
         q0, q1, q2 = fma(g, u, q0), fma(g, v, q1), fma(g, w, q2)

@@ -1,0 +1,89 @@
+"""W y inside a kernel, by neighbours or by blocks of a dense W. Import inside functions."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from hzbench.core.masked_lanes import fma, load, splat, store
+from hzbench.engine.fused.vectors import add_line, apply_to_four, set_line, store_three
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def down(mixing, r, t, e):
+    """Whether the link of an entry of W has failed."""
+    return mixing.edge[e] >= 0 and not mixing.up[r, t, mixing.edge[e]]
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def sum_line(mixing, begin, end, diagonal, i, y, out):
+    """A line of W y where no link fails: two neighbours in one pass, else 24 columns a pass."""
+    d, column, weight, own = y.shape[1], mixing.column, mixing.weight, splat(diagonal)
+    if end - begin == 2:
+        a, b, u = column[begin], column[begin + 1], splat(weight[begin])
+        w = splat(weight[begin + 1])
+        for k in range(0, d, 8):
+            c = d - k
+            mean = fma(u, load(y, (a, k), c), own * load(y, (i, k), c))
+            store(out, (i, k), c, fma(w, load(y, (b, k), c), mean))
+        return
+    for c in range(0, d, 24):
+        n = d - c
+        s0, s1 = own * load(y, (i, c), n), own * load(y, (i, c + 8), n - 8)
+        s2 = own * load(y, (i, c + 16), n - 16)
+        for e in range(begin, end):
+            w, j = splat(weight[e]), column[e]
+            s0 = fma(w, load(y, (j, c), n), s0)
+            s1 = fma(w, load(y, (j, c + 8), n - 8), s1)
+            s2 = fma(w, load(y, (j, c + 16), n - 16), s2)
+        store_three(out, i, c, s0, s1, s2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def multiply_line(mixing, r, t, p, i, y, out):
+    """Line i of W y; what a failed link carried stays at the diagonal. Returns the links used."""
+    d, links, own = y.shape[1], 0, mixing.diagonal[p, i]
+    begin, end = mixing.pointers[p, i], mixing.pointers[p, i + 1]
+    if len(mixing.up) == 0:
+        sum_line(mixing, begin, end, own, i, y, out)
+        return end - begin
+    for e in range(begin, end):
+        if down(mixing, r, t, e):
+            own += mixing.weight[e]
+    set_line(own, y, i, d, out, i)
+    for e in range(begin, end):
+        if not down(mixing, r, t, e):
+            links += 1
+            add_line(mixing.weight[e], y, mixing.column[e], d, out, i)
+    return links
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def multiply_dense(matrix, y, out):
+    """Set out = W y, four lines of W and 24 columns of y at a time."""
+    n, d = y.shape
+    for c in range(0, d, 24):
+        for i in range(0, n, 4):
+            p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(y, matrix, i, c)
+            store_three(out, i, c, p0, p1, p2)
+            store_three(out, min(i + 1, n - 1), c, q0, q1, q2)
+            store_three(out, min(i + 2, n - 1), c, r0, r1, r2)
+            store_three(out, min(i + 3, n - 1), c, s0, s1, s2)
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def multiply(mixing, r, t, y, out):
+    """Set out = W y for the W of that round; returns how many links carried weight."""
+    n, d = y.shape
+    if t < mixing.silent or (len(mixing.exchanges) > 0 and not mixing.exchanges[r, t]):
+        for i in range(n):
+            for k in range(d):
+                out[i, k] = y[i, k]
+        return 0
+    p = t % len(mixing.pointers)
+    if len(mixing.dense) > 0:
+        multiply_dense(mixing.dense[p], y, out)
+        return mixing.pointers[p, n] - mixing.pointers[p, 0]
+    links = 0
+    for i in range(n):
+        links += multiply_line(mixing, r, t, p, i, y, out)
+    return links
