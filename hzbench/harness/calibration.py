@@ -18,7 +18,8 @@ from hzbench.core.trace import OK
 from hzbench.harness.prepare import Case
 from hzbench.harness.simulate import simulate
 from hzbench.harness.suite import Suite
-from hzbench.harness.sweep import Report, Submit, cost, here, one_thread, prepare_all, worker_pool
+from hzbench.harness.sweep import Report, cost, prepare_all
+from hzbench.harness.workers import Submit, here, one_thread, worker_pool
 from hzbench.judge.calibrate import (
     FalseAlarms,
     block_p_values,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from hzbench.core.compiled import Kernel, ready
 from hzbench.core.problem import ProblemComponent
@@ -36,7 +39,8 @@ def compile_missing(
     for kernel in missing:
         if report:
             report(f"compiling the {kernel.title} kernel, once on this machine", 0.0)
-        kernel.compile()
+        with _interruptible():
+            kernel.compile()
     return round(time.perf_counter() - began, 3) if missing else 0.0
 
 
@@ -49,3 +53,19 @@ def _kernels(case: Case, engine: Asked, device: str) -> Iterator[Kernel]:
     if isinstance(problem, ProblemComponent) and device == "cpu":
         own = problem.kernel(case.spec.run.dtype)
         yield from (own,) if own else ()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Keep an interrupt until the end: within a callback of the compiler it would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt

@@ -19,7 +19,8 @@ from hzbench.harness.server import schedule_excerpt
 from hzbench.harness.setting import clock_of, method_of, work_of
 from hzbench.harness.simulate import provenance
 from hzbench.harness.store import Store, writable
-from hzbench.harness.sweep import Options, Report, one_thread, worker_pool
+from hzbench.harness.sweep import Options, Report
+from hzbench.harness.workers import one_thread, worker_pool
 
 
 def run_contest(contest: Contest, options: Options, report: Report | None = None) -> dict[str, Any]:

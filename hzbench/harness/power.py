@@ -24,7 +24,8 @@ from hzbench.harness.mutation import Planted, mutated
 from hzbench.harness.prepare import Case
 from hzbench.harness.run import verdict_of
 from hzbench.harness.simulate import simulate
-from hzbench.harness.sweep import Report, Submit, cost, here, one_thread, worker_pool
+from hzbench.harness.sweep import Report, cost
+from hzbench.harness.workers import Submit, here, one_thread, worker_pool
 from hzbench.judge.statistics import clopper_pearson
 
 REPLICAS = (1600, 4096)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hzbench.core.errors import HzbenchError, SpecError, told_once
-from hzbench.core.machine import THREADS as NUMBA
-from hzbench.core.machine import WORKERS
 from hzbench.core.spec import Spec
 from hzbench.harness.compiling import compile_missing
 from hzbench.harness.engines import Asked
@@ -27,12 +24,10 @@ from hzbench.harness.results import run_record, suite_record
 from hzbench.harness.run import execute_case
 from hzbench.harness.store import Store, writable
 from hzbench.harness.suite import Suite
+from hzbench.harness.workers import one_thread, say, worker_pool
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", NUMBA)
 _ROWS = 20  # what a vector costs on a problem made of data rows, against a closed form
-_meter: Any = None  # of a worker
 Report = Callable[[str, float], None]
-Submit = Callable[..., Future[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,63 +216,6 @@ def cost(spec: Spec) -> float:
     return work(spec) / spec.run.replicas * (_ROWS if rows else 1)
 
 
-def worker_pool(workers: int, meter: Any = None) -> ProcessPoolExecutor:
-    """Spawned processes of one thread each, which leave with their parent.
-
-    Arguments:
-        meter: shared numbers, one a case, in which workers say how far they are.
-    """
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(os.getpid(), meter, workers)
-    )
-
-
-def here(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    """Do it at once, in this process, as a pool would in another."""
-    future: Future[Any] = Future()
-    future.set_result(task(*arguments))
-    return future
-
-
 def _metered(index: int, case: Case, level: float, options: Options) -> dict[str, Any]:
     """A case in a worker, which says how far it is."""
-
-    def tell(done: float) -> None:
-        _meter[index] = done
-
-    return _one(case, level, options, tell)
-
-
-def _start(parent: int, meter: Any, workers: int) -> None:
-    """Pin threads, share memory, and leave when the parent is gone (a worker would outlive it)."""
-    import threading
-
-    import torch
-
-    global _meter  # noqa: PLW0603  (what a process inherits)
-    _meter = meter
-    os.environ[WORKERS] = str(workers)
-    torch.set_num_threads(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Workers inherit one thread each: more make a busy machine slower."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return _one(case, level, options, partial(say, index))

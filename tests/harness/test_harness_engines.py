@@ -1,12 +1,14 @@
 """Who executes a run: equal numbers, names in the store, what only torch can take, and messages."""
 
+import contextlib
 import json
+import signal
 
 import numpy as np
 import pytest
 import torch
 
-from hzbench.core.compiled import ready
+from hzbench.core.compiled import Kernel, ready
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.machine import threads
 from hzbench.core.mutant import Mutant
@@ -158,6 +160,26 @@ def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
     monkeypatch.setattr(compiling, "ready", lambda _: True)
     run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch):
+    """Not even one that a callback of the compiler swallows, as here the kernel does."""
+
+    def compile_while_interrupted():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        compiled.append(True)
+
+    compiled = []
+    monkeypatch.setattr(compiling, "ready", lambda _: False)
+    monkeypatch.setattr(
+        compiling, "kernel_of", lambda _: Kernel("pair", "run_pair", compile_while_interrupted)
+    )
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec_of(), engine="fused")
+    assert compiled
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_mutant_of_any_kind_needs_torch():
