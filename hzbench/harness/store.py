@@ -14,17 +14,20 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hzbench.core import registry
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.setting import NetworkFacts
 from hzbench.core.spec import Spec
 from hzbench.core.trace import Trace
+
+Array = NDArray[np.float64]
 
 _FUSED = "hzbench.engine.fused."
 
@@ -178,7 +181,7 @@ class Store:
         return self.folder / f"{digest}.parquet"
 
     def load(self, digest: str) -> Trace | None:
-        """A finished run, or None (an unreadable file counts as none)."""
+        """A finished run, or None (a file that is unreadable or altered counts as none)."""
         import pyarrow as pa
 
         path = self.path(digest)
@@ -190,11 +193,18 @@ class Store:
             return None
 
     def save(self, digest: str, trace: Trace) -> None:
-        """Write a run atomically."""
+        """Write a run atomically.
+
+        Raises:
+            UserMistakeError: it cannot be written any more.
+        """
         import pyarrow.parquet as pq
 
-        with _atomic(self.path(digest)) as temporary:
-            pq.write_table(_table(trace), temporary, compression="zstd")
+        try:
+            with _atomic(self.path(digest)) as temporary:
+                pq.write_table(_table(trace), temporary, compression="zstd", use_dictionary=False)
+        except OSError as error:
+            raise _unwritable(self.folder, error.strerror or str(error)) from None
 
 
 def _table(trace: Trace) -> object:
@@ -210,23 +220,38 @@ def _table(trace: Trace) -> object:
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), size)
         shapes[name] = list(values.shape)
     meta = {"steps": trace.steps.tolist(), "shapes": shapes, "provenance": dict(trace.provenance)}
-    return pa.table(columns).replace_schema_metadata({"hzbench": json.dumps(meta)})
+    words = json.dumps(meta)
+    return pa.table(columns).replace_schema_metadata(
+        {"hzbench": words, "checksum": _checksum(words, trace.columns, trace.status)}
+    )
+
+
+def _checksum(words: str, columns: Mapping[str, Array], status: NDArray[np.int8]) -> str:
+    """Of all that a file holds: decompressing and parsing miss a quarter of single bits."""
+    found = hashlib.blake2b(words.encode(), digest_size=16)
+    for values in (*(columns[name] for name in sorted(columns)), status.astype(np.int8)):
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()
 
 
 def _read(path: Path) -> Trace:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
-    meta = json.loads(table.schema.metadata[b"hzbench"])
+    words = table.schema.metadata[b"hzbench"].decode()
+    meta = json.loads(words)
     columns = {}
     for name, shape in meta["shapes"].items():
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         moved = flat.reshape(shape[1], shape[0], *shape[2:])
         columns[name] = np.ascontiguousarray(np.moveaxis(moved, 0, 1))
+    status = table["status"].to_numpy().astype(np.int8)
+    if _checksum(words, columns, status).encode() != table.schema.metadata[b"checksum"]:
+        raise ValueError("an altered file")
     return Trace(
         steps=np.array(meta["steps"], dtype=np.int64),
         columns=columns,
-        status=table["status"].to_numpy().astype(np.int8),
+        status=status,
         provenance=meta["provenance"],
     )
 
