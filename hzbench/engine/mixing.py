@@ -68,25 +68,32 @@ class Mixing:
 
     def of_draws(self, step: int, now: Tensor) -> tuple[Tensor, Tensor]:
         """W and links of a step, of every replica."""
-        matrix = self.tensor(self.plan.mixing(step)) if self.told else self.made(step, now)
-        own = (matrix.diagonal(dim1=-2, dim2=-1) != 0).sum(-1)
-        return matrix, (matrix != 0).sum((-2, -1)) - own
-
-    def made(self, step: int, now: Tensor) -> Tensor:
-        """`Plan.mixing` on the device, [R, n, n]: from tables of all steps that went there once."""
-        import torch
-
-        base = self.bases[self.phase(step)]
-        matrix = base.expand(self.plan.replicas, -1, -1)
-        if self.plan.links is not None:
-            up = self.links.index_select(1, now.view(1))[:, 0]
-            kept = base.where(up[:, self.edge.clamp_min(0)] | (self.edge < 0), 0.0)
-            matrix = kept + torch.diag_embed((base - kept).sum(-1))
+        if self.told:
+            matrix = self.tensor(self.plan.mixing(step))
+            own = (matrix.diagonal(dim1=-2, dim2=-1) != 0).sum(-1)
+            return matrix, (matrix != 0).sum((-2, -1)) - own
+        matrix, links = self.with_failures(self.phase(step), now)
         if self.plan.exchanges is not None:
             coin = self.exchanges.index_select(1, now.view(1))[:, 0]
-            one = torch.eye(self.plan.nodes, dtype=base.dtype, device=base.device)
-            matrix = matrix.where(coin[:, None, None], one)
-        return matrix.to(self.like.dtype)
+            matrix, links = matrix.where(coin[:, None, None], self.identity), links * coin
+        return matrix.to(self.like.dtype), links
+
+    def with_failures(self, phase: int, now: Tensor) -> tuple[Tensor, Tensor]:
+        """As the plan makes W, [R, n, n], and its links, [R], but from tables on the device."""
+        import torch
+
+        n, base = self.plan.nodes, self.bases[phase]
+        matrix = base.expand(self.plan.replicas, n, n)
+        links = ((base - base.diagonal().diag()) != 0).sum().expand(self.plan.replicas)
+        if self.plan.links is None:
+            return matrix, links
+        up = self.links.index_select(1, now.view(1))[:, 0]
+        lost = base[self.edges[0], self.edges[1]].masked_fill(up, 0.0)
+        flat = matrix.clone().view(len(up), n * n)
+        flat[:, self.edges[0] * n + self.edges[1]] -= lost
+        flat[:, self.edges[1] * n + self.edges[0]] -= lost
+        flat[:, :: n + 1] += lost @ self.identity[self.edges].sum(0)
+        return flat.view(-1, n, n), links - 2 * torch.count_nonzero(lost, dim=1)
 
     @cached_property
     def bases(self) -> Tensor:
@@ -105,13 +112,15 @@ class Mixing:
         return self.table(self.plan.exchanges)
 
     @cached_property
-    def edge(self) -> Tensor:
-        """The number of the link that an entry of W needs; −1: none that fails; [n, n]."""
+    def edges(self) -> Tensor:
+        """The nodes that the links join, [2, E]."""
         assert self.plan.edges is not None
-        i, j = self.plan.edges.T
-        found = np.full((self.plan.nodes, self.plan.nodes), -1)
-        found[i, j] = found[j, i] = np.arange(len(i))
-        return self.table(found)
+        return self.table(self.plan.edges.T)
+
+    @cached_property
+    def identity(self) -> Tensor:
+        """W of those who do not exchange, float64 [n, n]."""
+        return self.table(np.eye(self.plan.nodes))
 
     def table(self, values: object) -> Tensor:
         """The values on the device, in their own dtype."""
