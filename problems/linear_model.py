@@ -18,7 +18,14 @@ from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.losses import Loss
 from hzbench.problems.penalties import Penalty
-from hzbench.problems.row_model import RowProblem, RowSample, of_node, weighted_covariance
+from hzbench.problems.row_model import (
+    RowProblem,
+    RowSample,
+    mean,
+    of_node,
+    of_rows,
+    weighted_covariance,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,9 +89,11 @@ class LinearModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self.dimension
 
         def block(part: slice) -> Tensor:
-            features = self._features[index[part]]  # [B, s, b, d]
+            features = of_rows(self._features, index[part])  # [B, s, b, d]
             margins = points[part] @ features.transpose(-1, -2)
-            return self.loss.value(margins, self._targets[index[part]][:, :, None, :]).mean(-1)
+            return self.loss.value(
+                margins, of_rows(self._targets, index[part])[:, :, None, :]
+            ).mean(-1)
 
         return self._blocks(block, len(node), width) + self._penalty(points)
 
@@ -98,10 +107,10 @@ class LinearModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self.dimension
 
         def block(part: slice) -> Tensor:
-            features = self._features[index[part]]
+            features = of_rows(self._features, index[part])
             margins = (features * points[part][:, None, None, :]).sum(-1)
-            slopes = self.loss.slope(margins, self._targets[index[part]])
-            return (features * slopes[..., None]).mean(2)
+            slopes = self.loss.slope(margins, of_rows(self._targets, index[part]))
+            return mean(features * slopes[..., None], 2)
 
         return self._blocks(block, len(node), width) + penalty
 
@@ -121,8 +130,8 @@ class LinearModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self.dimension
 
         def block(part: slice) -> Tensor:
-            across = self._features[index[part]].transpose(-1, -2)  # [B, s, d, b]
-            targets = self._targets[index[part]][:, :, None, :]
+            across = of_rows(self._features, index[part]).transpose(-1, -2)  # [B, s, d, b]
+            targets = of_rows(self._targets, index[part])[:, :, None, :]
             return self.loss.change(points[part] @ across, offsets[part] @ across, targets).mean(-1)
 
         return self._blocks(block, len(node), width) + change

@@ -81,9 +81,10 @@ class RowProblem:
         """Rows of the node, uniform and with replacement; "full" draws nothing."""
         if batch_size == "full":
             return RowSample(count=count, index=None)
-        held = self._counts[rows.node]
+        held = self._counts.index_select(0, rows.node)
         place = integers(rows, Purpose.DATA, held, count * batch_size)
-        index = self._flat[self._starts[rows.node][:, None] + place]
+        place += self._starts.index_select(0, rows.node)[:, None]
+        index = self._flat.index_select(0, place.flatten())
         return RowSample(count=count, index=index.reshape(len(rows), count, batch_size))
 
     def batch_cost(self, node: Tensor, batch_size: BatchSize) -> Tensor:
@@ -146,6 +147,16 @@ class RowProblem:
 def of_node(table: Tensor, node: Tensor) -> Tensor:
     """The node's line of a table [m, ...]; one line for all when m is 1."""
     return table if len(table) == 1 else table[node]
+
+
+def of_rows(table: Tensor, index: Tensor) -> Tensor:
+    """The lines of a table [N, ...] at an index of any shape, faster than by `table[index]`."""
+    return table.index_select(0, index.flatten()).view(*index.shape, *table.shape[1:])
+
+
+def mean(values: Tensor, axis: int) -> Tensor:
+    """The mean along an axis, for which one value along it needs no pass."""
+    return values.squeeze(axis) if values.shape[axis] == 1 else values.mean(axis)
 
 
 def weighted_covariance(gradients: Tensor, weights: Tensor) -> Tensor:

@@ -65,7 +65,9 @@ class Batches:
         for each, (replica, node, step, partner) in zip(window, parts, strict=True):
             whole = self.plan.protocol == "matching" and len(each.node) == len(self.node)
             yield Batch(
-                rows=Rows(keys=self.keys[replica], replica=replica, node=node, step=step),
+                rows=Rows(
+                    keys=self.keys.index_select(0, replica), replica=replica, node=node, step=step
+                ),
                 partner=partner,
                 shares=self.population.shares(each.node),
                 place=None if whole else node * self.plan.replicas + replica,

@@ -45,14 +45,15 @@ def together(plan: Plan) -> bool:
 def depths(pairs: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     """Dependency depth of every tick, from 0: pairs [R, T, 2] -> [R, T]."""
     replicas, ticks, _ = pairs.shape
-    row = np.arange(replicas)
-    last = np.zeros((replicas, nodes), dtype=np.int64)
-    depth = np.empty((replicas, ticks), dtype=np.int64)
-    for t in range(ticks):
-        i, j = pairs[:, t, 0], pairs[:, t, 1]
-        depth[:, t] = np.maximum(last[row, i], last[row, j])
-        last[row, i] = last[row, j] = depth[:, t] + 1
-    return depth
+    ends = np.ascontiguousarray(
+        (pairs + nodes * np.arange(replicas)[:, None, None]).transpose(1, 2, 0)
+    )
+    reached = np.zeros(replicas * nodes, dtype=np.int64)
+    depth = np.empty((ticks, replicas), dtype=np.int64)
+    for both, here in zip(ends, depth, strict=True):
+        reached.take(both).max(axis=0, out=here)
+        reached[both] = here + 1
+    return depth.T
 
 
 def _pair_rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:

@@ -183,7 +183,9 @@ class Execution:
     def advance(self, batch: Batch, step: int, gradients: list[Tensor]) -> Local:
         """The new arrays of the rows that take part; `step` says which W, the batch all else."""
         place = batch.place
-        local = {k: a if place is None else a[place] for k, a in self.arrays.items()}
+        local = {
+            k: a if place is None else a.index_select(0, place) for k, a in self.arrays.items()
+        }
         if self.method.mask_size:
             mask = masks(batch.rows, Purpose.MASK, self.method.mask_size, self.problem.dimension)
             local["mask"] = mask.to(local["x"].dtype)
@@ -252,7 +254,7 @@ class Execution:
         def exchange(y: Tensor) -> Tensor:
             sent = self.method.floats(y.shape[1]) * others
             self.counters["floats_sent"].index_add_(0, rows.replica, sent)
-            theirs = y[partner]
+            theirs = y.index_select(0, partner)
             return theirs.add_(y).div_(2) if w == 0.5 else (1 - w) * y + w * theirs
 
         return exchange
