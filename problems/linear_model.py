@@ -89,11 +89,9 @@ class LinearModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self.dimension
 
         def block(part: slice) -> Tensor:
-            features = of_rows(self._features, index[part])  # [B, s, b, d]
-            margins = points[part] @ features.transpose(-1, -2)
-            return self.loss.value(
-                margins, of_rows(self._targets, index[part])[:, :, None, :]
-            ).mean(-1)
+            margins = _margins(points[part], of_rows(self._features, index[part]))
+            targets = of_rows(self._targets, index[part])[:, :, None, :]
+            return mean(self.loss.value(margins, targets), -1)
 
         return self._blocks(block, len(node), width) + self._penalty(points)
 
@@ -130,9 +128,10 @@ class LinearModel(RowProblem):
         width = index.shape[1] * index.shape[2] * self.dimension
 
         def block(part: slice) -> Tensor:
-            across = of_rows(self._features, index[part]).transpose(-1, -2)  # [B, s, d, b]
+            features = of_rows(self._features, index[part])
             targets = of_rows(self._targets, index[part])[:, :, None, :]
-            return self.loss.change(points[part] @ across, offsets[part] @ across, targets).mean(-1)
+            here, steps = _margins(points[part], features), _margins(offsets[part], features)
+            return mean(self.loss.change(here, steps, targets), -1)
 
         return self._blocks(block, len(node), width) + change
 
@@ -281,3 +280,10 @@ class LinearModel(RowProblem):
     def _half_squares(self) -> Tensor:
         means = [(self.shares.targets[rows] ** 2).mean() for rows in self.shares.distinct]
         return self._tensor(0.5 * np.asarray(means))
+
+
+def _margins(points: Tensor, features: Tensor) -> Tensor:
+    """Margins a'x of points [B, s, p, d] and rows [B, s, b, d], [B, s, p, b]."""
+    if points.shape[2] == features.shape[2] == 1:  # by half a product of so many small matrices
+        return (points * features).sum(-1, keepdim=True)
+    return points @ features.mT

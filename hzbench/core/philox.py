@@ -200,19 +200,24 @@ def sign_rows(keys, node, step, purpose, part, out):
 
 
 @entry
-def normal_rows(keys, node, step, purpose, offset, part, spare, out):
-    """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B, count].
+def normal_rows(keys, node, step, purpose, offset, size, part, spare, out):
+    """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B size].
+
+    Short rows whose first word begins a block are inverted together.
 
     Arguments:
         part: uint64 [2 CHUNK + SLACK], and spare: [CHUNK], for temporaries.
     """
-    for row in range(len(node)):
-        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
-        for start in range(0, out.shape[1], CHUNK):
-            count = min(CHUNK, out.shape[1] - start)
-            at, own = offset + start, purpose
-            first = fill_words(k0, k1, node[row], step[row], own, at, count, part, 0)
-            to_normals(part, first, count, out[row], start, spare)
+    some = max(1, CHUNK // max(1, size)) if offset % 4 == 0 else 1
+    for row in range(0, len(node), some):
+        last = min(row + some, len(node))
+        for start in range(0, size, CHUNK):
+            count, first, at = min(CHUNK, size - start), 0, offset + start
+            for k in range(row, last):
+                k0, k1, place = Word(keys[k, 0]), Word(keys[k, 1]), (k - row) * count
+                first = fill_words(k0, k1, node[k], step[k], purpose, at, count, part, place)
+            first -= (last - row - 1) * count
+            to_normals(part, first, (last - row) * count, out, row * size + start, spare)
 
 
 @njit(inline="always")

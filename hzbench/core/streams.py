@@ -203,11 +203,11 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
 
     if not on_host(rows.node):
         return inverse_normal(words(rows, purpose, count, offset))
-    module, out = _compiled(), np.empty((len(rows), count))
+    module, out = _compiled(), np.empty(len(rows) * count)
     part = np.empty(2 * module.CHUNK + module.SLACK, dtype=np.uint64)
     spare = np.empty(module.CHUNK)
-    module.normal_rows(*_addresses(rows), int(purpose), offset, part, spare, out)
-    return torch.from_numpy(out)
+    module.normal_rows(*_addresses(rows), int(purpose), offset, count, part, spare, out)
+    return torch.from_numpy(out).view(len(rows), count)
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:

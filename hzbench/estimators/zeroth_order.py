@@ -145,6 +145,8 @@ class ZerothOrder(Estimator):
             some = torch.split(u, max(1, _AT_ONCE // x.numel()), dim=1)
             parts = [self._differences(problem, x, part, rows, sample) for part in some]
             along = torch.cat(parts, dim=1)
+        if m == 1:
+            return along * u[:, 0]
         return torch.bmm(along[:, None, :], u)[:, 0] / m
 
     def draw(self, rows: Rows, d: int) -> Tensor:
