@@ -42,11 +42,13 @@ class Kernel(NamedTuple):
         title: what the user reads while it is compiled.
         function: its entry that is compiled last.
         compile: compiles all of it.
+        dtype: of the numbers in its entry's first argument, where that decides; "": any.
     """
 
     title: str
     function: str
     compile: Callable[[], None]
+    dtype: str = ""
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -134,12 +136,22 @@ def drop_damaged(function: str) -> None:
             return
 
 
-def ready(function: str) -> bool:
-    """Whether a function has been compiled on this machine, and what is kept of it is whole."""
+def ready(function: str, dtype: str = "") -> bool:
+    """Whether a function has been compiled on this machine, and what is kept of it is whole.
+
+    Arguments:
+        function: an entry's name.
+        dtype: what the type of its first argument must name.
+    """
     drop_damaged(function)
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    kept = [folder().glob(f"*.{function}-*.{python}*.{kind}") for kind in ("nbi", "nbc")]
-    return all(any(found) for found in kept)
+    for file in folder().glob(f"*.{function}-*.{python}*.nbi"):
+        with file.open("rb") as opened:
+            pickle.load(opened)  # noqa: S301  (our own folder: the version, then what it holds)
+            _, kept = pickle.loads(opened.read())  # noqa: S301
+        if any(dtype in str(key[0][:1]) and (folder() / kept[key]).exists() for key in kept):
+            return True
+    return False
 
 
 def table(values: object, kind: type = np.float64) -> NDArray[Any]:

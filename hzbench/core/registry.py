@@ -1,18 +1,19 @@
 """Registry: names to components, discovered when a kind is first asked for.
 
-The modules of a kind's package are imported on the first look-up (so `hzbench --help` imports none
-of them); third parties register through entry points of the group `hzbench.<kind>`, each naming a
-module to import or the decorated object itself. The registry holds definitions, never run state.
+The modules of a kind's package that say "@register(" are imported on the first look-up (so
+`hzbench --help` imports none of them, and no look-up those of kernels); third parties register
+through entry points of the group `hzbench.<kind>`, each naming a module to import or the decorated
+object itself. The registry holds definitions, never run state.
 """
 
 import difflib
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hzbench.core.errors import HzbenchError, UnknownNameError
@@ -111,10 +112,12 @@ def find(kind: str, name: str) -> Entry:
 
 
 def _discover(kind: str) -> None:
+    """Import the modules of a room that register something, and no other (some load numba)."""
     package = importlib.import_module(HOMES[kind])
-    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        if not module.ispkg:
-            importlib.import_module(module.name)
+    for folder in map(Path, package.__path__):
+        for file in sorted(folder.glob("*.py")):
+            if "@register(" in file.read_text(encoding="utf-8"):
+                importlib.import_module(f"{package.__name__}.{file.stem}")
     for point in entry_points(group=f"hzbench.{kind}"):
         point.load()
 

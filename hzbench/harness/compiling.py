@@ -33,8 +33,9 @@ def compile_missing(
     Returns:
         Seconds, 0 for none.
     """
-    needed = {kernel.title: kernel for case in cases for kernel in _kernels(case, engine, device)}
-    missing = [kernel for kernel in needed.values() if not ready(kernel.function)]
+    every = [kernel for case in cases for kernel in _kernels(case, engine, device)]
+    needed = {(kernel.title, kernel.dtype): kernel for kernel in every}
+    missing = [each for each in needed.values() if not ready(each.function, each.dtype)]
     began = time.perf_counter()
     for kernel in missing:
         if report:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hzbench
+from hzbench.core import compiled
 from hzbench.core.compiled import folder
 
 PROGRAM = """
 import numpy as np
 import hzbench
+from hzbench.core import compiled
 from hzbench.core.compiled import folder, ready
 from hzbench.core.philox import first_words
 known = ready("first_words")
@@ -87,3 +90,19 @@ def test_without_a_folder_to_write_to_all_processes_share_a_temporary_one(tmp_pa
     assert found[0][4] == found[1][4]
     assert Path(found[0][4]).parent.parent == tmp_path
     assert found[1][1:4] == ["True", "1", "True"]
+
+
+def twice(values):
+    values[0] *= 2
+
+
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32", "float64")])
+def test_one_type_of_numbers_is_not_the_other(dtypes, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "folder", lambda: tmp_path)
+    function, known = compiled.entry(twice), []
+    for dtype in dtypes:
+        assert not compiled.ready("twice", dtype)
+        function(np.ones(1, dtype=dtype))
+        known.append(dtype)
+        assert [d for d in dtypes if compiled.ready("twice", d)] == known
+    assert compiled.ready("twice")

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,3 +141,14 @@ def test_a_spec_error_counts_each_mistake_once():
     assert error.mistakes == ("a", "b")
     assert str(error) == "2 mistakes in here:\n  - a\n  - b"
     assert str(SpecError(["a"])).startswith("1 mistake in the spec:")
+
+
+def test_discovery_loads_no_kernels():
+    kinds = ("problem", "method", "estimator", "theorem", "graph", "clock", "mutant")
+    code = (
+        "import sys\nfrom hzbench.core.registry import entries\n"
+        f"for kind in {kinds}:\n    assert entries(kind)\n"
+        "print(sorted({'numba'} & set(sys.modules)))"
+    )
+    call = [sys.executable, "-c", code]
+    assert subprocess.run(call, capture_output=True, text=True, check=True).stdout == "[]\n"

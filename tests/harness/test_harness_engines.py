@@ -138,7 +138,7 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
     ]
     cases[2]["run"] = {"steps": 1, "replicas": 2}
     known = ["run_pair"]
-    monkeypatch.setattr(compiling, "ready", lambda function: function in known)
+    monkeypatch.setattr(compiling, "ready", lambda function, _: function in known)
     monkeypatch.setattr(Case, "engine", lambda case, *_: "torch" if case.obstacle else "fused")
     told = []
     suite = parse({"suite": {"name": "kernels"}, "case": cases}, "here")
@@ -149,15 +149,15 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
     assert record["provenance"]["compile_seconds"] > 0
     for module, entry in ((server_kernels(), "run_server"), (passes(), "gradients")):
         assert len(getattr(module, entry).signatures) == 1  # that of the run itself
-        assert ready(entry)
+        assert ready(entry, "float64")
 
 
 def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
-    monkeypatch.setattr(compiling, "ready", lambda _: False)
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
     run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
     told = "hzbench: compiling the pair kernel, once on this machine\n"
     assert capsys.readouterr().err == told
-    monkeypatch.setattr(compiling, "ready", lambda _: True)
+    monkeypatch.setattr(compiling, "ready", lambda *_: True)
     run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
     assert capsys.readouterr().err == ""
 
