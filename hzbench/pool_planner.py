@@ -27,7 +27,7 @@ from hzbench.theory.hybrid_pools import (
 Pool = Literal["gradients", "helpers", "all"]
 LEAST_GAIN = 1.01  # speed-up from which joining is worth a word
 _MOST = {"first": 10**6, "zeroth": 10**6, "dimension": 10**12, "samples": 10**12}
-_MOST_RATIO = 1e100  # σ²/ε beyond which doubles lose what is compared
+_MOST_RATIO = 1e100  # σ²/ε, and c, beyond which doubles lose what is compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,13 @@ class PoolQuestion:
             found.append(
                 f"got noise = {self.noise:g}, heterogeneity = {self.heterogeneity:g} at target = "
                 f"{self.target:g}; expected at most {_MOST_RATIO:g} times the target; correct them"
+            )
+        ratio = self.function_cost / self.gradient_cost if not wrong else 1.0
+        if not 1 / _MOST_RATIO <= ratio <= _MOST_RATIO:
+            found.append(
+                f"got function_cost = {self.function_cost:g} and gradient_cost = "
+                f"{self.gradient_cost:g}; expected numbers within {_MOST_RATIO:g} times each "
+                "other; correct them"
             )
         if self.noise == 0 < self.heterogeneity:
             found.append(

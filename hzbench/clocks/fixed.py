@@ -53,6 +53,14 @@ class PacedClock(Clock):
                 f"pace: got {self.pace!r} and seconds; expected one of them, since seconds would "
                 "win; drop one"
             )
+        wanted = {"slow": self.pace == "two-speed", "slow_factor": self.pace == "two-speed"}
+        wanted |= {"unit": not self.seconds}
+        found += [
+            f"{key}: got {getattr(self, key):g}, which nothing reads; expected it left out, or "
+            f"{'no seconds' if key == 'unit' else 'pace two-speed'}; correct one of them"
+            for key, read in wanted.items()
+            if not read and getattr(self, key) != type(self).model_fields[key].default
+        ]
         if self.pace == "two-speed" and self.slow >= nodes:
             found.append(
                 f"slow: got {self.slow} of {nodes} workers; expected fewer than all; lower it"

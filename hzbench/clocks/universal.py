@@ -20,7 +20,6 @@ from hzbench.core.clock import (
     ClockFacts,
     Integers,
     JobTimes,
-    PerWorker,
     Time,
     Times,
     exact,
@@ -74,6 +73,9 @@ class PowerTimer:
         return float(time)
 
 
+Exponent = Annotated[float, Field(allow_inf_nan=False)]
+
+
 @register("clock", "power")
 class PowerClock(PacedClock):
     """Workers that grow faster (or tire): V_i(t) = t^p_i / τ_i units of work by time t.
@@ -83,7 +85,9 @@ class PowerClock(PacedClock):
     Source: the universal computation model, Tyurin & Richtárik 2024.
     """
 
-    exponents: PerWorker = Field(1.0, description="p_i > 0: one number, or one a worker")
+    exponents: Exponent | tuple[Exponent, ...] = Field(
+        1.0, description="p_i > 0: one number, or one a worker"
+    )
 
     def mistakes(self, nodes: int) -> list[str]:
         """Exponents that are not one a worker, or of workers that never finish."""

@@ -92,7 +92,11 @@ def _sentence(item: Any, items: list[Any], prefix: str) -> str:
 
 
 def _wanted(item: Any) -> str:
-    if item["type"] in _LIMITS and isinstance(limit := next(iter(item["ctx"].values())), float):
-        return f"a number {_LIMITS[item['type']]} {limit:g}"
+    if item["type"] in _LIMITS:
+        limit = next(iter(item["ctx"].values()))
+        shown = f"number {_LIMITS[item['type']]}"
+        return f"a {shown} {limit:g}" if isinstance(limit, float) else f"a whole {shown} {limit}"
+    if item["type"] == "too_short":
+        return f"at least {item['ctx']['min_length']} of them"
     text = str(item["msg"]).removeprefix("Input should be ")
     return _WORDS.get(item["type"], text[0].lower() + text[1:])

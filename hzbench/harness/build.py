@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,11 @@ from hzbench.harness.setting import (
     method_of,
     network_facts,
     protocol_of,
+    work_of,
 )
 from hzbench.topology.build import build_network
 
+SHORTEST, LONGEST = 1e-300, 1e306  # seconds, of a job and of all jobs of a run
 LEAST_SMOOTHING = 1e-6
 """ν below which a difference of float32 values around 1 is rounding, where it is subtracted."""
 
@@ -171,9 +175,33 @@ def step_sizes(spec: Spec) -> NDArray[np.float64]:
 
 
 def _clock_mistakes(spec: Spec) -> list[str]:
-    if spec.clock is None:
+    """Keys that do not fit, and seconds that floats cannot add up."""
+    if spec.clock is None and not isinstance(method_of(spec), ServerMethod):
         return []
-    return [f"clock.{mistake}" for mistake in clock_of(spec).mistakes(spec.node_count)]
+    clock = clock_of(spec)
+    found = [f"clock.{mistake}" for mistake in clock.mistakes(spec.node_count)]
+    if found:
+        return found
+    most = LONGEST / spec.run.steps
+    try:
+        totals = clock.timer(work_of(spec), spec.run.seed).times.totals
+    except OverflowError:
+        return [
+            "clock: got seconds times work beyond the largest float; expected at most "
+            f"{most:.3g} s; lower them"
+        ]
+    return [
+        f"clock: got {_digits(total)} s of work and links of node {node}, in a run of "
+        f"{spec.run.steps} steps; expected {SHORTEST:g} to {most:.3g}, since times are floats; "
+        "correct its seconds or work"
+        for node, total in enumerate(totals)
+        if not SHORTEST <= total <= most
+    ]
+
+
+def _digits(number: Fraction) -> str:
+    """Three digits, also of numbers beyond floats."""
+    return f"{Decimal(number.numerator) / Decimal(number.denominator):.3g}"
 
 
 def _start_mistakes(spec: Spec, problem: Any) -> list[str]:

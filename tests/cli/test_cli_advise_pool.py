@@ -116,6 +116,10 @@ def test_the_command_prints_a_table_and_json(shell):
             ("--server", "--first=0", "--zeroth=1", "--dimension=2", "--target=-1"),
             "got first = 0; expected a whole number",
         ),
+        (
+            ("--server", "--first=1", "--zeroth=1", "--dimension=2", "--gradient-cost=1e-300"),
+            "got function_cost = 1 and gradient_cost = 1e-300; expected numbers within 1e+100",
+        ),
     ],
 )
 def test_mistakes_of_the_command(shell, options, sentence):
