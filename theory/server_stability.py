@@ -13,6 +13,7 @@ from hzbench.theory.arrivals import history, participants
 from hzbench.theory.dynamics import diagonalised, eigenbasis, quadratic_parts, unique_minimiser
 from hzbench.theory.server_history import NeverError
 from hzbench.theory.server_program import Gather, Program, program
+from hzbench.theory.server_waits import server_arrivals
 from hzbench.theory.stacks import is_diagonal
 
 Array = NDArray[np.float64]
@@ -21,6 +22,7 @@ Growth = Callable[[Array], Array]
 LONGEST = 4000
 _TIMES = 8  # arrivals of every worker without which the growth of a schedule is not known
 MOST_WORK = 4e9
+MOST_ARRIVALS = 2e6  # of so many updates; more take gigabytes
 _CANDIDATES = 16
 _MARGIN = 1e-7
 
@@ -84,7 +86,7 @@ def server_step_limit(setting: Setting) -> tuple[float, str]:
     """
     grows = _growth(setting)
     if grows is None:
-        return nan, "no limit is known: no quadratic form of moderate size on a known schedule"
+        return nan, "no limit is known: no quadratic form and schedule of moderate size"
     limit = first_crossing(grows, 1.0 / setting.nodes / _steepest(setting))
     if not isfinite(limit):
         return nan, "no limit is known: no factor up to 1000 lets the run grow"
@@ -98,7 +100,7 @@ def server_radius(setting: Setting) -> tuple[float, str]:
     """Growth of |x| per update of the run without noise, at these step sizes; below 1: stable."""
     grows = _growth(setting)
     if grows is None:
-        return nan, "no quadratic form of moderate size on a known schedule"
+        return nan, "no quadratic form and schedule of moderate size"
     rate = float(grows(np.ones(1))[0])
     return float(np.exp(rate)), "the growth per update of the run without noise"
 
@@ -171,6 +173,8 @@ def _growth(setting: Setting) -> Growth | None:
     if not unique_minimiser(A).holds or setting.clock is None or setting.server is None:
         return None
     updates = min(LONGEST, max(2000, 100 * setting.nodes))
+    if server_arrivals(setting.server, setting.clock, updates)[1] > MOST_ARRIVALS:
+        return None
     try:
         found = history(setting.clock, setting.server, updates)
     except NeverError:

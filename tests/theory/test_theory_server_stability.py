@@ -1,5 +1,7 @@
 """Stability of servers without noise: closed forms, and the edges of other people's simulations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_theory_server_moments import GRADIENTS, alone, given
@@ -134,3 +136,15 @@ def test_nothing_is_known_of_a_worker_that_hardly_ever_arrives():
     case = given(form, laws, ASGD, slow, 100, step_sizes=np.full(64, 0.1), record=(100,))
     assert np.isnan(server_step_limit(case)[0])
     assert np.isnan(server_radius(case)[0])
+
+
+def test_a_schedule_of_too_many_arrivals_is_not_asked_for(monkeypatch):
+    """2000 rounds of 10⁵ estimates, and 2000 of 1003, of which the slowest of four gives one."""
+
+    def never(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("hzbench.theory.server_stability.history", never)
+    for server, slowest in ((replace(RENNALA, batch=100_000), 2.0), (MALENIA, 1001.0)):
+        case = replace(equal_workers(4, 0.1), server=server, clock=clock(1.0, 1.0, 1.0, slowest))
+        assert np.isnan(server_radius(case)[0])
