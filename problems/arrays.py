@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
@@ -109,11 +110,15 @@ def initial_mistakes(initial: Any, nodes: int, dimension: int) -> list[str]:
 
 
 def starting_points(initial: Any, spread: float, seed: int, nodes: int, dimension: int) -> Array:
-    """Starting points [n, d], with seeded Gaussian offsets of sd `spread` a coordinate."""
-    start = np.asarray(initial, dtype=np.float64)
+    """Starting points [n, d], with seeded Gaussian offsets of sd `spread` a coordinate.
+
+    Without offsets one point that all nodes share is one line of memory, seen n times.
+    """
+    start = np.array(initial, dtype=np.float64)
     if start.ndim == 0:
         start = np.full(dimension, start / np.sqrt(dimension))
-    points = np.broadcast_to(start, (nodes, dimension)).copy()
     if spread:
-        points += spread * generator(seed, SPREAD).standard_normal((nodes, dimension))
-    return points
+        return start + spread * generator(seed, SPREAD).standard_normal((nodes, dimension))
+    if start.ndim == 2:
+        return start
+    return as_strided(start, (nodes, dimension), (0, *start.strides))  # torch asks for writable

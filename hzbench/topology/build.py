@@ -37,7 +37,7 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
     edges = _edges(facts, graph)
     lines = _lines(facts, edges, nodes) if nodes > DENSE_NODES else None
     dense = np.zeros((0, 0)) if lines is not None else _weights(facts, graph)
-    return Network(
+    network = Network(
         nodes=nodes,
         edges=edges,
         directed=graph.is_directed(),
@@ -50,6 +50,8 @@ def build_network(facts: NetworkFacts, nodes: int) -> Network:
         link_failure=facts.link_failure,
         exchange_probability=facts.exchange_probability,
     )
+    graph.clear()  # its views refer to it: its dictionaries would stay until garbage is collected
+    return network
 
 
 def _lines(facts: NetworkFacts, edges: NDArray[np.int64], nodes: int) -> Lines:
