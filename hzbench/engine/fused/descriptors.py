@@ -91,24 +91,25 @@ def mixing_of(plan: Plan) -> Mixing:
         return _large(plan.lines, plan.silent)
     assert plan.matrix is not None
     stack = plan.matrix.reshape(-1, plan.nodes, plan.nodes)
-    off = stack.copy()
-    index = np.arange(plan.nodes)
-    off[:, index, index] = 0.0
-    period, line, column = np.nonzero(off)
-    counts = np.zeros((len(stack), plan.nodes + 1), dtype=np.int64)
-    np.add.at(counts, (period, line + 1), 1)
-    pointers = counts.ravel().cumsum().reshape(counts.shape)
-    dense = plan.links is None and 2 * len(line) > stack.size
-    return Mixing(
-        dense=table(stack if dense else np.zeros((0, 0, 0))),
-        diagonal=table(stack[:, index, index]),
-        pointers=pointers,
-        column=column.astype(np.int64),
-        weight=off[period, line, column],
-        edge=_edges(plan, line, column),
+    mixing = empty_mixing()._replace(
+        diagonal=table(stack.diagonal(axis1=1, axis2=2)),
         up=table(np.zeros((0, 0, 0)) if plan.links is None else plan.links, np.bool_),
         exchanges=table(np.zeros((0, 0)) if plan.exchanges is None else plan.exchanges, np.bool_),
         silent=plan.silent,
+    )
+    given = stack != 0.0
+    given[:, np.arange(plan.nodes), np.arange(plan.nodes)] = False
+    counts = np.zeros((len(stack), plan.nodes + 1), dtype=np.int64)
+    counts[:, 1:] = given.sum(axis=2)
+    pointers = counts.ravel().cumsum().reshape(counts.shape)
+    if plan.links is None and 2 * int(counts.sum()) > stack.size:
+        return mixing._replace(dense=table(stack), pointers=pointers)
+    _, line, column = places = np.nonzero(given)
+    return mixing._replace(
+        pointers=pointers,
+        column=column.astype(np.int64),
+        weight=table(stack[places]),
+        edge=_edges(plan, line, column),
     )
 
 

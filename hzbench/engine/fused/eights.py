@@ -15,7 +15,7 @@ from hzbench.core.masked_lanes import fma, load, splat, store, totals, where_les
 from hzbench.core.objective import LOGISTIC, SQUARED
 from hzbench.engine.fused.draws import draw_vector
 from hzbench.engine.fused.records import CENTRAL, EIGHT, FACTOR, RIDGE, SMOOTHING, TARGET
-from hzbench.engine.fused.vectors import prefetch_line
+from hzbench.engine.fused.vectors import prefetch_line, three_sums
 
 _WIDEST = 128  # lines of eight nodes beyond that leave the first-level cache
 
@@ -61,19 +61,6 @@ def row_products(features, row, x, i, d, lines, o, sums, s):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def vector_products(features, row, x, i, d, lines, u, sums, s):
-    """<row, x_i>, <row, u> and <x_i, u> as lanes."""
-    margin = along = penalty = splat(0.0)
-    for k in range(0, d, 8):
-        n = d - k
-        a, b, c = load(features, (row, k), n), load(x, (i, k), n), load(lines, (u, k), n)
-        margin, along, penalty = fma(a, b, margin), fma(a, c, along), fma(b, c, penalty)
-    store(sums, (s, 0), 8, margin)
-    store(sums, (s + 8, 0), 8, along)
-    store(sums, (s + 16, 0), 8, penalty)
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
 def products(ob, orc, k0, k1, x, first, count, room):
     """Lines and their products for the nodes in slots first ... first + count − 1."""
     d, lines = x.shape[1], room.lines
@@ -86,7 +73,10 @@ def products(ob, orc, k0, k1, x, first, count, room):
             law, step = orc.law[node], room.step[slot]
             u = draw_vector(law, node, step, k0, k1, 0, slot, EIGHT + j, d, room)
             room.line[slot] = u
-            vector_products(ob.features, row, x, node, d, lines, u, room.sums, j)
+            margin, along, penalty = three_sums(ob.features, row, x, node, lines, u, d)
+            store(room.sums, (j, 0), 8, margin)
+            store(room.sums, (j + 8, 0), 8, along)
+            store(room.sums, (j + 16, 0), 8, penalty)
         else:
             room.line[slot] = EIGHT + j
             row_products(ob.features, row, x, node, d, lines, EIGHT + j, room.sums, j)

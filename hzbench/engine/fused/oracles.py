@@ -48,6 +48,7 @@ from hzbench.engine.fused.vectors import (
     prefetch_line,
     set_line,
     store_three,
+    three_sums,
 )
 
 
@@ -270,8 +271,8 @@ def change_of(ob, node, first, j, count, back, length, u, x, i, d, room):
     a, lines = ob.features, room.lines
     if count == 1:
         row = row_at(ob, node, room, first, 0)
-        margins, along = splat(dot(a, row, x, i, d)), splat(dot(a, row, lines, u, d))
-        y = splat(ob.targets[row])
+        margin, rise, _ = three_sums(a, row, x, i, lines, u, d)
+        margins, along, y = splat(total(margin)), splat(total(rise)), splat(ob.targets[row])
     else:
         rows = eight_rows(ob, node, room, first, j, count)
         margins, along = eight_dots(a, rows, x, i, d), eight_dots(a, rows, lines, u, d)

@@ -23,6 +23,17 @@ def dot(a, i, b, j, d):
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
+def three_sums(a, i, b, j, c, m, d):
+    """<a_i, b_j>, <a_i, c_m> and <b_j, c_m>, each as eight lanes that are yet to be added."""
+    first = second = third = splat(0.0)
+    for k in range(0, d, 8):
+        n = d - k
+        p, q, r = load(a, (i, k), n), load(b, (j, k), n), load(c, (m, k), n)
+        first, second, third = fma(p, q, first), fma(p, r, second), fma(q, r, third)
+    return first, second, third
+
+
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def eight_dots(a, rows, b, j, d):
     """<a_row, b_j> of eight rows, one a lane."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = splat(0.0)
