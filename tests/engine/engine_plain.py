@@ -33,11 +33,18 @@ class PlainOracle:
         f = kind(self.facts, node, rows, group.batch_size)
         if group.estimator["name"] == "gradient":
             return f.gradient(x).astype(float)
-        assert group.estimator.get("samples", 1) == 1
-        u = DIRECTIONS[group.estimator.get("directions", "sphere")](rows, len(x)).astype(Long)
-        nu = Long(SMOOTHING)
-        slope = (f.value(x + nu * u) - f.value(x - nu * u)) / (2 * nu)
-        return (slope * u).astype(float)
+        law = DIRECTIONS[group.estimator.get("directions", "sphere")]
+        vectors = law(rows, group.estimator.get("samples", 1), len(x)).astype(Long)
+        differences = [difference(f.value, x, u, group.estimator) for u in vectors]
+        return np.mean([slope * u for slope, u in zip(differences, vectors, strict=True)], 0)
+
+
+def difference(value, x, u, table):
+    """The slope along u by two values of one data sample."""
+    nu = Long(table.get("smoothing", SMOOTHING))
+    if table.get("difference", "central") == "forward":
+        return (value(x + nu * u) - value(x)) / nu
+    return (value(x + nu * u) - value(x - nu * u)) / (2 * nu)
 
 
 class Samples:
@@ -84,24 +91,24 @@ class DataRows:
         return total / len(self.rows) + self.penalty / 2 * (x @ x)
 
 
-def gaussian(rows, d):
-    return normals(rows, Purpose.DIRECTION, d)[0].numpy()
+def gaussian(rows, m, d):
+    return normals(rows, Purpose.DIRECTION, m * d)[0].numpy().reshape(m, d)
 
 
-def sphere(rows, d):
-    u = gaussian(rows, d)
-    return u * np.sqrt(d / (u @ u))
+def sphere(rows, m, d):
+    u = gaussian(rows, m, d)
+    return u * np.sqrt(d / (u**2).sum(1, keepdims=True))
 
 
-def rademacher(rows, d):
-    return signs(rows, Purpose.DIRECTION, d)[0].numpy()
+def rademacher(rows, m, d):
+    return signs(rows, Purpose.DIRECTION, m * d)[0].numpy().reshape(m, d)
 
 
-def coordinate(rows, d):
-    """The axis from the upper 31 bits of a word, the sign from the last one (0: minus)."""
-    word = int(words(rows, Purpose.DIRECTION, 1)[0, 0])
-    u = np.zeros(d)
-    u[(word >> 1) * d >> 31] = np.sqrt(d) * (2 * (word & 1) - 1)
+def coordinate(rows, m, d):
+    """The axis from the upper 31 bits of a word, the sign from the last one (0: plus)."""
+    u = np.zeros((m, d))
+    for each, word in zip(u, words(rows, Purpose.DIRECTION, m)[0].tolist(), strict=True):
+        each[(word >> 1) * d >> 31] = np.sqrt(d) * (1 - 2 * (word & 1))
     return u
 
 

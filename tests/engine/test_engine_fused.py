@@ -45,16 +45,29 @@ def test_fused_equals_torch(problem, estimator, protocol):
     assert_both_engines_agree(cell_spec(problem, estimator, protocol))
 
 
-@pytest.mark.parametrize(("problem", "estimator", "protocol"), CELLS)
-def test_both_engines_equal_plain_loops(problem, estimator, protocol):
-    spec = cell_spec(problem, estimator, protocol, {"momentum": 0.4})
+def assert_both_engines_equal_plain_loops(spec, momentum=0.0):
     plan = build_plan(build(spec), range(3))
-    expected = reference(spec, plan, lambda *_: 0.1, momentum=0.4, oracle=PlainOracle)
+    expected = reference(spec, plan, lambda *_: 0.1, momentum=momentum, oracle=PlainOracle)
     assert np.abs(expected[-1] - expected[0]).max() > 0.1
     for run in (torch_executor.execute, fused):
         found = executed(spec, run)
         states = np.stack([found.states[t]["x"].numpy() for t in range(spec.run.steps + 1)])
         assert np.abs(states - expected).max() < 1e-12
+
+
+@pytest.mark.parametrize(("problem", "estimator", "protocol"), CELLS)
+def test_both_engines_equal_plain_loops(problem, estimator, protocol):
+    spec = cell_spec(problem, estimator, protocol, {"momentum": 0.4})
+    assert_both_engines_equal_plain_loops(spec, momentum=0.4)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_plain_loops_see_the_sign_of_every_vector(problem, law):
+    """A central difference is the same along u and −u; forward ones are not."""
+    forward = {"name": "zeroth_order", "difference": "forward", "smoothing": 0.2}
+    nodes = {"estimator": {**forward, "directions": law, "samples": 3}}
+    assert_both_engines_equal_plain_loops(cell_spec(problem, nodes, "pair"))
 
 
 @pytest.mark.parametrize("d", [8, 20, 33, 100])
