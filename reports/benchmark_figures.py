@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from hzbench.reports import svg
 from hzbench.reports.axes import power_of_ten
-from hzbench.reports.benchmarks import BenchmarkRow
+from hzbench.reports.benchmarks import BenchmarkRow, Growth
 from hzbench.reports.figures import page_style, page_svg
 
 ACROSS = 7.5
 _LEAST, _MOST = 0.05, 20.0
+_COLOURS = {"very good": svg.MEASURED, "good": svg.MEASURED, "short": svg.SERIES[1]}
 
 
 def draw_goals(rows: Sequence[BenchmarkRow], prefix: str) -> str:
     """Draw how much of "very good" every row reaches; a tick marks "good".
 
     Args:
-        rows: at least one.
+        rows: at least one, each with a goal.
         prefix: for the ids; unique on the page.
     """
     from matplotlib.figure import Figure
 
-    tall = 0.26 * len(rows) + 0.6
+    tall = 0.2 * len(rows) + 0.6
     with page_style():
         figure = Figure(figsize=(ACROSS, tall))
-        figure.subplots_adjust(left=0.06, right=0.98, top=0.99, bottom=0.5 / tall)
+        figure.subplots_adjust(left=0.06, right=0.98, top=1 - 0.05 / tall, bottom=0.5 / tall)
         ax = figure.add_subplot()
         for place, row in enumerate(rows):
             share = float(np.clip(row.share, _LEAST, _MOST))
-            colour = svg.MEASURED if row.word != "short" else svg.SERIES[1]
-            ax.plot([_LEAST, share], [place, place], color=colour, linewidth=6)
-            ax.plot([row.good_share] * 2, [place - 0.4, place + 0.4], color=svg.INK, linewidth=1.2)
+            colour = _COLOURS.get(row.word, svg.SERIES[5])
+            ax.plot(
+                [_LEAST, share], [place, place], color=colour, linewidth=5, solid_capstyle="butt"
+            )
+            if row.good_share < 1:
+                tick = [place - 0.4, place + 0.4]
+                ax.plot([row.good_share] * 2, tick, color=svg.INK, linewidth=1.2)
         ax.axvline(1.0, color=svg.INK, linewidth=1.0)
         ax.set_xscale("log")
         ax.set(xlim=(_LEAST, _MOST), ylim=(len(rows) - 0.4, -0.6))
@@ -44,29 +49,30 @@ def draw_goals(rows: Sequence[BenchmarkRow], prefix: str) -> str:
         return page_svg(figure, prefix, "share of its goal that every benchmark reaches")
 
 
-def draw_growth(growth: Sequence[tuple[str, Mapping[int, float]]], prefix: str) -> str:
-    """Draw seconds against size with a line of slope 1 through the first point.
+def draw_growth(growth: Sequence[Growth], prefix: str) -> str:
+    """Draw seconds against size, a panel a row, with a line of slope 1 through the first point.
 
     Args:
-        growth: name and seconds by size.
+        growth: at least one.
         prefix: for the ids; unique on the page.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
     with page_style():
-        figure = Figure(figsize=(ACROSS / 2, 2.6), layout="constrained")
-        ax = figure.add_subplot()
-        for place, (_, seconds) in enumerate(growth):
-            sizes = np.array(sorted(seconds))
-            values = np.array([seconds[int(size)] for size in sizes])
-            colour = svg.SERIES[place % len(svg.SERIES)]
-            ax.plot(sizes, values, color=colour, marker="o", markersize=4)
+        figure = Figure(figsize=(ACROSS, 2.4), layout="constrained")
+        for place, (ax, each) in enumerate(
+            zip(figure.subplots(1, len(growth), squeeze=False)[0], growth, strict=True)
+        ):
+            sizes = np.array(sorted(each.seconds))
+            values = np.array([each.seconds[int(size)] for size in sizes])
             ax.plot(sizes, values[0] * sizes / sizes[0], color=svg.INK, linewidth=0.8)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.set(xlabel="nodes", ylabel="seconds")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(power_of_ten)
-            axis.set_minor_formatter(NullFormatter())
-        return page_svg(figure, prefix, "seconds against the number of nodes")
+            ax.plot(sizes, values, color=svg.MEASURED, marker="o", markersize=4)
+            ax.set_xscale("log")
+            ax.set_yscale("log")
+            ax.set(xlabel=each.of, ylabel="seconds" if place == 0 else "")
+            ax.set_title(chr(ord("a") + place), loc="left")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_formatter(power_of_ten)
+                axis.set_minor_formatter(NullFormatter())
+        return page_svg(figure, prefix, "seconds against size")

@@ -1,4 +1,4 @@
-"""The view of saved benchmarks: every row against its goals, growth, fractions of the roofline."""
+"""The view of saved benchmarks: every row against its goals, growth, fractions of a limit."""
 
 from __future__ import annotations
 
@@ -6,37 +6,87 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_TOLD = ("row", "value", "good", "very_good", "unit", "machine", "load", "growth")
+from hzbench.reports.formats import number
+
+NO_GOAL = "no goal"
+NO_LIMIT = "above its limit"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkRow:
-    """One benchmark.
+    """One number of a benchmark.
 
     Attributes:
         name: what is measured, with its baseline.
-        value, good, very_good: the measured number and the two goals.
-        unit: of all three.
-        share: how much of the goal "very good" is reached; 1: all of it.
-        good_share: the same of the goal "good".
-        word: very good, good or short.
-        more: other numbers, by name.
+        value: the median over the turns of the measurement.
+        low, high: its quartiles.
+        good, very_good: the goals, equal if there is one; None: there is none.
+        less: whether less is better.
+        unit: of all five; "" for a fraction.
+        limit: what a fraction is a fraction of.
+        besides: other numbers, by name.
     """
 
     name: str
     value: float
-    good: float
-    very_good: float
+    low: float
+    high: float
+    good: float | None
+    very_good: float | None
+    less: bool
     unit: str
-    share: float
-    good_share: float
-    word: str
-    more: tuple[tuple[str, float], ...]
+    limit: str
+    besides: tuple[tuple[str, float], ...]
 
     @property
-    def fraction(self) -> bool:
-        """Whether it is a fraction of what the machine can do."""
-        return not self.unit
+    def share(self) -> float:
+        """How much of the goal "very good" is reached; 1: all of it."""
+        return self._share(self.value)
+
+    @property
+    def good_share(self) -> float:
+        """The same of the goal "good"."""
+        return self._share(self.good or 1.0)
+
+    @property
+    def word(self) -> str:
+        """Very good, good or short; or why none of these can be said."""
+        if self.limit and self.value > 1:
+            return NO_LIMIT
+        if self.good is None:
+            return NO_GOAL
+        return (
+            "very good" if self.share >= 1 else "good" if self.share >= self.good_share else "short"
+        )
+
+    def _share(self, value: float) -> float:
+        """Value over goal, or goal over value where less is better (a cost below 0 is noise)."""
+        goal = self.very_good or 1.0
+        return goal / max(value, 1e-3 * goal) if self.less else value / goal
+
+    def __str__(self) -> str:
+        """One line, as `make bench` prints it."""
+        goals = "" if self.good is None else f"; good {self.good:g}, very good {self.very_good:g}"
+        unit = f"of {self.limit}" if self.limit else self.unit
+        spread = f"({number(self.low)} to {number(self.high)})"
+        besides = "".join(f", {key} {number(value)}" for key, value in self.besides)
+        measured = " ".join(filter(None, (number(self.value), unit, spread)))
+        return f"{self.name}: {measured}{goals}: {self.word}{besides}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """Seconds by size of a benchmark that measured several sizes.
+
+    Attributes:
+        name: of its row.
+        of: what a size counts.
+        seconds: by size.
+    """
+
+    name: str
+    of: str
+    seconds: Mapping[int, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +94,15 @@ class BenchmarkView:
     """All rows of one run of the benchmarks.
 
     Attributes:
-        rows: in the order of the run.
-        growth: name and seconds by size of the rows that measured several sizes.
+        rows: those with a goal, in the order of the run.
+        others: those without.
+        growth: of the rows that measured several sizes.
         machine, created, load: where and when, and how busy the machine was.
     """
 
     rows: tuple[BenchmarkRow, ...]
-    growth: tuple[tuple[str, Mapping[int, float]], ...]
+    others: tuple[BenchmarkRow, ...]
+    growth: tuple[Growth, ...]
     machine: str
     created: str
     load: float
@@ -62,46 +114,49 @@ class BenchmarkView:
 
 
 def benchmark_view(saved: Mapping[str, Any]) -> BenchmarkView:
-    """Read what `pytest --benchmark-json` wrote; what names no row is left out.
+    """Read what `pytest --benchmark-json` wrote; what tells no row is left out.
 
     Raises:
         KeyError, TypeError: it is something else.
     """
-    told = [each["extra_info"] for each in saved["benchmarks"] if "row" in each["extra_info"]]
-    growth = tuple(
-        (each["row"], {int(n): float(s) for n, s in each["growth"].items()})
-        for each in told
-        if "growth" in each
-    )
+    told = [row for each in saved["benchmarks"] for row in each["extra_info"].get("rows", ())]
+    rows = tuple(map(benchmark_row, told))
     return BenchmarkView(
-        rows=tuple(map(_row, told)),
-        growth=growth,
-        machine=", ".join(dict.fromkeys(each["machine"] for each in told)),
+        rows=tuple(row for row in rows if row.good is not None),
+        others=tuple(row for row in rows if row.good is None),
+        growth=tuple(_growth(row) for row in told if "growth" in row),
+        machine=", ".join(dict.fromkeys(row["machine"] for row in told)),
         created=str(saved.get("datetime", "")),
-        load=max((float(each["load"]) for each in told), default=0.0),
+        load=max((float(row["load"]) for row in told), default=0.0),
     )
 
 
-def _row(told: Mapping[str, Any]) -> BenchmarkRow:
-    value, good, very_good = (float(told[key]) for key in ("value", "good", "very_good"))
-    up = very_good >= good
-    share, least = _share(value, very_good, up=up), _share(good, very_good, up=up)
-    word = "very good" if share >= 1 else "good" if share >= least else "short"
-    more = tuple((key.replace("_", " "), float(told[key])) for key in told if key not in _TOLD)
+def benchmark_row(told: Mapping[str, Any]) -> BenchmarkRow:
+    """Read one row.
+
+    Raises:
+        KeyError, TypeError: it is something else.
+    """
+    value, low, high = (float(told[key]) for key in ("value", "low", "high"))
+    good, very_good = (
+        None if told[key] is None else float(told[key]) for key in ("good", "very_good")
+    )
+    besides = ((key.replace("_", " "), float(each)) for key, each in told["besides"].items())
     return BenchmarkRow(
         name=told["row"],
         value=value,
+        low=low,
+        high=high,
         good=good,
         very_good=very_good,
+        less=bool(told["less"]),
         unit=told["unit"],
-        share=share,
-        good_share=least,
-        word=word,
-        more=more,
+        limit=told["limit"],
+        besides=tuple(besides),
     )
 
 
-def _share(value: float, goal: float, *, up: bool) -> float:
-    """Value over goal, or goal over value where less is better (a cost below 0 is noise)."""
-    tiny = 1e-3 * goal
-    return value / goal if up else goal / max(value, tiny)
+def _growth(told: Mapping[str, Any]) -> Growth:
+    growth = told["growth"]
+    seconds = {int(size): float(value) for size, value in growth["seconds"].items()}
+    return Growth(name=told["row"], of=growth["of"], seconds=seconds)

@@ -3,7 +3,6 @@
 import os
 import platform
 import time
-from functools import cache
 
 import numpy as np
 import torch
@@ -13,42 +12,65 @@ from hzbench.core.spec import Spec
 from hzbench.engine.fused.executor import execute as fused
 from hzbench.engine.torch_executor import execute
 from hzbench.harness.build import build, build_plan
+from hzbench.reports.benchmarks import benchmark_row
 
 torch.set_num_threads(1)
 keep_freed_memory()  # as every run does
 
 
-def seconds(*calls, repeats=5):
-    """Median CPU time of each call; candidates take turns, so that load hits them alike."""
+def alternated(*calls, repeats=5, clock=time.process_time):
+    """Seconds of the processor of every call, [calls, repeats].
+
+    Candidates take turns, so that load hits them alike; ratios are taken turn by turn.
+    """
     for call in calls:
         call()
-    found = [[] for _ in calls]
-    for _ in range(repeats):
-        for call, times in zip(calls, found, strict=True):
-            begun = time.process_time()
+    found = np.empty((len(calls), repeats))
+    for turn in range(repeats):
+        for place, call in enumerate(calls):
+            begun = clock()
             call()
-            times.append(time.process_time() - begun)
-    return [float(np.median(times)) for times in found]
+            found[place, turn] = clock() - begun
+    return found
 
 
-@cache
-def bandwidth():
-    """Bytes a second of a triad a = b + 2c on arrays beyond the caches (write-allocate counted)."""
-    a, b, c = (np.ones(1 << 24) for _ in range(3))
+class Stream:
+    """A triad a = b + 2c in two passes, on arrays beyond the caches; takes its turn as a call."""
 
-    def triad():
-        np.multiply(c, 2.0, out=a)
-        np.add(a, b, out=a)
+    def __init__(self):
+        self.a, self.b, self.c = (np.ones(1 << 23) for _ in range(3))
 
-    return 7 * 8 * len(a) / seconds(triad)[0]
+    def __call__(self):
+        np.multiply(self.c, 2.0, out=self.a)
+        np.add(self.a, self.b, out=self.a)
+
+    def bandwidth(self, times):
+        """Bytes a second: c in, a out with the line read before it is written; a, b in, a out."""
+        return 6 * self.a.nbytes / times
 
 
-@cache
-def peak():
-    """Flops a second of a large matrix product in float64 on one thread."""
-    a, b = (torch.rand(1024, 1024, dtype=torch.float64) for _ in range(2))
-    out = torch.empty_like(a)
-    return 2 * 1024**3 / seconds(lambda: torch.mm(a, b, out=out))[0]
+class Product:
+    """A large matrix product in float64 on one thread by torch's or numpy's BLAS."""
+
+    def __init__(self, by):
+        self.a, self.b = (torch.rand(768, 768, dtype=torch.float64) for _ in range(2))
+        self.out = torch.empty_like(self.a)
+        if by == "numpy":
+            self.a, self.b, self.out = (each.numpy() for each in (self.a, self.b, self.out))
+        self.multiply = torch.mm if by == "torch" else np.matmul
+
+    def __call__(self):
+        self.multiply(self.a, self.b, out=self.out)
+
+
+def products():
+    """Both products: the faster is the peak."""
+    return Product("torch"), Product("numpy")
+
+
+def peak(*times):
+    """Flops a second of the faster product, turn by turn."""
+    return 2 * 768**3 / np.minimum(*times)
 
 
 class Recorder:
@@ -92,24 +114,41 @@ class Run:
         return self(execute)
 
 
-def tell(benchmark, row, value, good, very_good, unit="times", **more):
-    """Keep a row of the table in extra_info and print it; larger is better unless good > very."""
-    benchmark.extra_info |= {
-        "row": row,
-        "value": float(value),
+def tell(benchmark, name, value, goals=None, unit="times", limit="", growth=None, **besides):
+    """Keep a row for the page of benchmarks, and print it.
+
+    Arguments:
+        benchmark: the fixture.
+        name: what is measured, with its baseline.
+        value: a number, or one a turn, of which the median counts and the quartiles are kept.
+        goals: good and very good, or one goal; less is better if they fall or `unit` is seconds.
+        unit: of value and goals; "" for a fraction.
+        limit: what it is a fraction of.
+        growth: name of a size, and seconds by size.
+        besides: more numbers, or one a turn.
+    """
+    low, middle, high = np.percentile(value, (25, 50, 75)).tolist()
+    good, very_good = goals if isinstance(goals, tuple) else (goals, goals)
+    told = {
+        "row": name,
+        "value": middle,
+        "low": low,
+        "high": high,
         "good": good,
         "very_good": very_good,
+        "less": unit == "s" or (good is not None and very_good < good),
         "unit": unit,
+        "limit": limit,
+        "besides": {key: float(np.median(number)) for key, number in besides.items()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load": os.getloadavg()[0],
-        **{key: float(number) for key, number in more.items()},
     }
-    sign = 1 if very_good >= good else -1
-    reached = [
-        name
-        for name, goal in (("good", good), ("very good", very_good))
-        if sign * value >= sign * goal
-    ]
-    word = reached[-1] if reached else "short"
-    rest = "".join(f", {key.replace('_', ' ')} {number:.3g}" for key, number in more.items())
-    print(f"\n{row}: {value:.3g} {unit} (good {good:g}, very good {very_good:g}): {word}{rest}")
+    if growth is not None:
+        told["growth"] = {"of": growth[0], "seconds": {str(n): float(s) for n, s in growth[1]}}
+    benchmark.extra_info.setdefault("rows", []).append(told)
+    print(f"\n{benchmark_row(told)}")
+
+
+def exponent(sizes, seconds):
+    """The slope of seconds against size on logarithmic scales, between the ends."""
+    return np.log(seconds[-1] / seconds[0]) / np.log(sizes[-1] / sizes[0])

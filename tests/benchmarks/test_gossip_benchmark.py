@@ -1,5 +1,8 @@
 """Gossip and rounds against one object a node and vectorised numpy: `make bench`."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from bench_baselines import (
@@ -10,18 +13,13 @@ from bench_baselines import (
     naive_ring,
     numpy_ring,
 )
-from bench_tools import Run, seconds, tell
+from bench_tools import Run, alternated, tell
 
 from hzbench.engine.fused import executor
 
 pytestmark = pytest.mark.benchmark
 LOGISTIC = {"name": "logistic", "planted": {"rows": 2000, "dimension": 20}, "initial": 1.0}
 QUADRATIC = {"name": "quadratic", "dimension": 20, "heterogeneity": 0.5}
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
 
 
 @pytest.mark.parametrize("replicas", [16, 64])
@@ -32,20 +30,21 @@ def test_rounds_on_a_ring_of_64(benchmark, replicas):
     np.testing.assert_allclose(run(), numpy_ring(run, drawn), rtol=1e-11, atol=1e-12)
     few = Run(LOGISTIC, [{"count": 64}], ring, "dsgd", 10, 1)
     np.testing.assert_allclose(few()[0], naive_ring(few, drawn, 0, 10), rtol=1e-11, atol=1e-12)
-    kernel, numpy, torch = seconds(run, lambda: numpy_ring(run, fresh), run.torch)
-    naive = seconds(lambda: naive_ring(run, fresh, 0, 20))[0] * 5 * replicas
-    benchmark.pedantic(run, rounds=3)
-    row = f"DSGD ring, logistic, b=1, d=20, n=64, R={replicas}: naive / fused"
-    tell(
-        benchmark,
-        row,
-        naive / kernel,
-        100,
-        300,
-        numpy_over_fused=numpy / kernel,
-        torch_over_fused=torch / kernel,
-        nanoseconds_a_gradient=1e9 * kernel / (100 * 64 * replicas),
+    kernel, numpy, given, torch, naive = alternated(
+        run,
+        lambda: numpy_ring(run, fresh),
+        lambda: numpy_ring(run, drawn),
+        run.torch,
+        lambda: naive_ring(run, fresh, 0, 100),
+        repeats=9,
     )
+    benchmark.pedantic(run, rounds=3)
+    row = f"DSGD ring, logistic, b=1, d=20, n=64, R={replicas}"
+    nanoseconds = 1e9 * kernel / (100 * 64 * replicas)
+    ratio = replicas * naive / kernel
+    tell(benchmark, f"{row}: naive / fused", ratio, (100, 300), nanoseconds_a_gradient=nanoseconds)
+    more = {"with_rows_given": given / kernel, "torch_over_fused": torch / kernel}
+    tell(benchmark, f"{row}: numpy / fused", numpy / kernel, (2, 4), **more)
 
 
 @pytest.mark.parametrize(("law", "goals"), [("rademacher", (100, 220)), ("gaussian", (60, 120))])
@@ -58,16 +57,16 @@ def test_hybrid_pairs(benchmark, law, goals):
     run = Run(LOGISTIC, half, network, steps=2000, replicas=64)
     np.testing.assert_allclose(run(), run.torch(), rtol=1e-10, atol=1e-11)
     few = Run(LOGISTIC, half, network, steps=200, replicas=1)
-    fresh = Fresh(few, law)
-    found = naive_pairs(few, Drawn(few), 0, 200)
-    if law == "rademacher":
-        np.testing.assert_allclose(few()[0], found, rtol=1e-8, atol=1e-9)
-    kernel, torch = seconds(run, run.torch, repeats=3)
-    naive = seconds(lambda: naive_pairs(few, fresh, 0, 200))[0] * 10 * 64
+    drawn, fresh = Drawn(few, law), Fresh(few, law)
+    exact = naive_pairs(few, drawn, 0, 200, np.longdouble)
+    np.testing.assert_allclose(few()[0], exact, rtol=0, atol=1e-13)
+    kernel, torch, naive = alternated(run, run.torch, lambda: naive_pairs(few, fresh, 0, 200))
+    naive *= 10 * 64
     benchmark.pedantic(run, rounds=3)
-    row = f"hybrid pairs, logistic, half ZO ({law}), R=n=64: naive / fused"
-    more = {"naive_over_torch_rounds": naive / torch, "interactions_a_second": 128_000 / kernel}
-    tell(benchmark, row, naive / kernel, *goals, **more)
+    row = f"hybrid pairs, logistic, half ZO ({law}), R=n=64"
+    rate = 128_000 / kernel
+    tell(benchmark, f"{row}: naive / fused", naive / kernel, goals, interactions_a_second=rate)
+    tell(benchmark, f"{row}: naive / torch rounds", naive / torch, (10, 20))
 
 
 @pytest.mark.parametrize("nodes", [64, 1024])
@@ -76,11 +75,11 @@ def test_pairs_on_a_quadratic(benchmark, nodes):
     exact = [{"count": nodes, "batch_size": "full"}]
     run = Run(QUADRATIC, exact, network, steps=20_000, replicas=16)
     np.testing.assert_allclose(run()[3], naive_quadratic_pairs(run, 3, 20_000), rtol=1e-12)
-    kernel = seconds(run)[0]
-    loop = seconds(lambda: naive_quadratic_pairs(run, 0, 2000))[0] * 10 * 16
+    kernel, loop = alternated(run, lambda: naive_quadratic_pairs(run, 0, 4000), repeats=9)
     benchmark.pedantic(run, rounds=3)
     row = f"pairs, quadratic, d=20, n={nodes}: Python loop / fused"
-    tell(benchmark, row, loop / kernel, 100, 250, interactions_a_second=320_000 / kernel)
+    rate = 320_000 / kernel
+    tell(benchmark, row, 5 * 16 * loop / kernel, (100, 250), interactions_a_second=rate)
 
 
 def test_overhead_of_one_small_replica(benchmark):
@@ -88,34 +87,28 @@ def test_overhead_of_one_small_replica(benchmark):
     nodes = [{"count": 16, "batch_size": "full"}]
     run = Run(QUADRATIC, nodes, network, "dsgd", 20_000, 1)
     np.testing.assert_allclose(run(), run.torch(), rtol=1e-12, atol=1e-12)
-    kernel = seconds(run)[0]
+    kernel = alternated(run, repeats=9)[0]
     benchmark.pedantic(run, rounds=3)
-    tell(
-        benchmark,
-        "launch overhead, R=1, n=16, d=20, a full step",
-        1e6 * kernel / 20_000,
-        10,
-        2,
-        "µs",
-    )
+    row = "launch overhead, R=1, n=16, d=20, a full step"
+    tell(benchmark, row, 1e6 * kernel / 20_000, (10, 2), "µs")
 
 
 def test_two_cores_over_one(benchmark, monkeypatch):
-    import os
-    import time
-
     if (os.cpu_count() or 1) < 2:
         pytest.skip("one core")
     half = [{"count": 32}, {"count": 32, "estimator": "zeroth_order"}]
     run = Run(LOGISTIC, half, {"graph": "ring", "gossip": "pair"}, steps=5000, replicas=64)
-    times = {1: [], 2: []}
     results = {}
-    for _ in range(7):
-        for count, each in times.items():
-            monkeypatch.setattr(executor, "threads", lambda count=count: count)
-            begun = time.perf_counter()
+
+    def by(count):
+        def call():
+            monkeypatch.setattr(executor, "threads", lambda: count)
             results[count] = run()
-            each.append(time.perf_counter() - begun)
+
+        return call
+
+    one, two = alternated(by(1), by(2), repeats=7, clock=time.perf_counter)
     assert (results[1] == results[2]).all()
     benchmark.pedantic(run, rounds=3)
-    tell(benchmark, "two cores over one, hybrid pairs", min(times[1]) / min(times[2]), 1.5, 1.7)
+    row = "two cores over one, hybrid pairs, wall clock at its best"
+    tell(benchmark, row, one.min() / two.min(), (1.5, 1.7))

@@ -1,21 +1,19 @@
 """Gradients of many small networks in one batch, against a call of autograd a model: `make bench`.
 
-The ratio (goals: 55 at 16-16-4, 5 at 784-32-10) is printed and kept in extra_info; that both give
-the same numbers is asserted beside it.
+That both give the same numbers is asserted beside it.
 """
-
-import time
 
 import numpy as np
 import pytest
 import torch
+from bench_tools import alternated, tell
 from torch.nn.functional import cross_entropy, linear
 
 from hzbench.problems.perceptron import Perceptron
 
 pytestmark = pytest.mark.benchmark
 
-GOALS = {(16, 16, 4): 55.0, (784, 32, 10): 5.0}
+GOALS = {(16, 16, 4): (20, 55), (784, 32, 10): (1.5, 5)}
 
 
 def models(widths, count, batch, dtype):
@@ -44,40 +42,24 @@ def one_at_a_time(network, flat, inputs, targets):
     return out
 
 
-def seconds(call, repeats=9):
-    """Median time of one call."""
-    call()
-    found = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - begun)
-    return float(np.median(found))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("count", [64, 256])
 @pytest.mark.parametrize("widths", list(GOALS))
 def test_batched_gradients(benchmark, widths, count, batch, dtype):
-    torch.set_num_threads(1)
     network, *given = models(widths, count, batch, dtype)
     flat, inputs, targets, weights = given
     expected = one_at_a_time(network, flat, inputs, targets)
     found = network.gradients(flat, inputs, targets, weights)
     scale = 1e-12 if dtype == torch.float64 else 1e-4
     torch.testing.assert_close(found, expected, rtol=scale, atol=scale / 10)
-    with torch.no_grad():
-        many = seconds(lambda: network.gradients(flat, inputs, targets, weights))
-        benchmark.pedantic(network.gradients, (flat, inputs, targets, weights), rounds=5)
-    loop = seconds(lambda: one_at_a_time(network, flat, inputs, targets), 3)
-    benchmark.extra_info |= {
-        "loop_over_batched": loop / many,
-        "goal": GOALS[widths],
-        "microseconds_a_model": 1e6 * many / count,
-    }
-    print(
-        f"\n{'-'.join(map(str, widths))}, M = {count}, b = {batch}, {dtype}: "
-        f"{loop / many:.1f} times the loop (goal {GOALS[widths]:g}), "
-        f"{1e6 * many / count:.1f} µs a model"
-    )
+
+    def batched():
+        with torch.no_grad():
+            network.gradients(flat, inputs, targets, weights)
+
+    many, loop = alternated(batched, lambda: one_at_a_time(network, flat, inputs, targets))
+    benchmark.pedantic(batched, rounds=5)
+    kind = str(dtype).removeprefix("torch.")
+    row = f"MLP gradients, {'-'.join(map(str, widths))}, M={count}, b={batch}, {kind}: loop / batch"
+    tell(benchmark, row, loop / many, GOALS[widths], microseconds_a_model=1e6 * many / count)

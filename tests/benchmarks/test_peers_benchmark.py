@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from bench_tools import Run, seconds, tell
+from bench_tools import Run, alternated, tell
 
 pytestmark = pytest.mark.benchmark
 HERE = Path(__file__).parent
@@ -28,12 +28,6 @@ PROGRAM = (
     "    took.append(time.process_time() - begun)\n"
     "print(found[0], found[1], *took)"
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")
 
 
 def python_of(peer):
@@ -95,14 +89,14 @@ def test_decent_bench(benchmark, tmp_path, graph, nodes, steps, goals):
     call(python, HERE / "peers" / "decent_bench_dgd.py", data, result)
     found = np.load(result)
     np.testing.assert_allclose(run()[0], found["x"], rtol=1e-10, atol=1e-12)
-    own, torch, batch = seconds(run, run.torch, many, repeats=3)
+    own, torch, batch = alternated(run, run.torch, many)
     theirs = float(found["seconds"])
     benchmark.pedantic(run, rounds=3)
     tell(
         benchmark,
         f"decent-bench 0.3 / fused, DGD, logistic, {graph} {nodes}×20, one replica",
         theirs / own,
-        *goals,
+        goals,
         with_64_replicas=64 * theirs / batch,
         over_torch=theirs / torch,
         microseconds_a_gradient_there=1e6 * theirs / (nodes * run.plan.steps),
@@ -142,10 +136,16 @@ def test_overhead_of_benchopt(benchmark, tmp_path):
     x = run()[0, 0]
     theirs = np.array(table["objective_value"].to_pylist())
     np.testing.assert_allclose(theirs, 0.5 * (curvature * x * x).sum(), rtol=1e-10)
-    each, own = (often - once) / 20, seconds(run)[0]
+    each, own = (often - once) / 20, alternated(run)[0]
     benchmark.pedantic(run, rounds=3)
-    benchmark.extra_info |= {"start_up": once, "benchopt_a_run": each, "own_a_run": own}
-    print(f"\nbenchopt: {once:.2f} s to start, {1e3 * each:.1f} ms a run; here {1e3 * own:.2f} ms")
+    tell(
+        benchmark,
+        "benchopt / fused, 100 steps of gradient descent, d=20: one repetition more",
+        each / own,
+        seconds_to_start_benchopt=once - each,
+        milliseconds_a_run_there=1e3 * each,
+        milliseconds_a_run_here=1e3 * own,
+    )
 
 
 def test_overhead_of_a_worst_case_program(benchmark):
@@ -161,5 +161,5 @@ def test_overhead_of_a_worst_case_program(benchmark):
     worst, theory, loading, first, again = program()
     assert abs(worst - theory) < 1e-4
     benchmark.pedantic(program, rounds=1)
-    benchmark.extra_info |= {"import": loading, "first": first, "again": again}
-    print(f"\nPEPit, 5 steps of gradient descent: {loading:.2f} s to load, {again:.3f} s a program")
+    more = {"seconds_to_load": loading, "the_first_program": first}
+    tell(benchmark, "PEPit, 5 steps of gradient descent: a program", again, unit="s", **more)

@@ -1,14 +1,13 @@
 """Arrivals a second at a server, d = 50 and 32 workers on one core: `make bench` (goal: a million).
 
 The fused engine against the torch executor in the same run; that both give the same numbers is
-asserted beside it. Rate and ratio are kept in extra_info.
+asserted beside it.
 """
-
-import time
 
 import numpy as np
 import pytest
 import torch
+from bench_tools import alternated, tell
 
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.server import execute_server as fused
@@ -32,9 +31,7 @@ class Last:
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 @pytest.mark.parametrize("method", ["asgd", "ringleader", "ia2sgd"])
-def test_arrivals_a_second(benchmark, monkeypatch, method, noise):
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    torch.set_num_threads(1)
+def test_arrivals_a_second(benchmark, method, noise):
     problem = {"name": "quadratic", "dimension": 50, "noise": noise, "spectrum": "tridiagonal"}
     spec = Spec.parse(
         {
@@ -55,14 +52,11 @@ def test_arrivals_a_second(benchmark, monkeypatch, method, noise):
             engine(plan, start, parts.problem, parts.population, recorder)
         return recorder.x
 
-    ours = run(fused)
-    began = time.perf_counter()
-    theirs = run(execute_server)
-    baseline = time.perf_counter() - began
-    np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(run(fused), run(execute_server), rtol=1e-11, atol=1e-13)
+    kernel, baseline = alternated(lambda: run(fused), lambda: run(execute_server), repeats=3)
     benchmark.pedantic(run, args=(fused,), rounds=3)
-    seconds = benchmark.stats.stats.median
     arrivals = REPLICAS * int(plan.schedule.counts[-1])
-    benchmark.extra_info["arrivals_a_second"] = arrivals / seconds
-    benchmark.extra_info["ratio"] = baseline / seconds
-    print(f"{method}: {arrivals / seconds:.3g} a second, {baseline / seconds:.2g}x torch")
+    noisy = "one noisy sample" if noise else "exact gradients"
+    row = f"server, {method}, {noisy}, d=50, 32 workers: arrivals"
+    rate, ratio = arrivals / kernel / 1e6, baseline / kernel
+    tell(benchmark, row, rate, 1.0, "million a second", torch_over_fused=ratio)

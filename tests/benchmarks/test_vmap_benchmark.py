@@ -1,17 +1,16 @@
 """Ways to the gradients of many networks: one batch, torch.func.vmap, a loop: `make bench`.
 
 The batch is what hzbench does; vmap and the loop take modules of torch.nn written for one model.
-That all three give the same numbers is asserted; the ratios are printed and kept in extra_info. A
-network for which vmap is faster should take it.
+That all three give the same numbers is asserted. A network for which vmap is faster should take it.
 """
 
 import math
-import time
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from bench_tools import alternated, tell
 from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -124,33 +123,21 @@ def ways(network, module, count, batch, dtype):
     }
 
 
-def seconds(calls, rounds=9):
-    """Median time of each call, taken in turns: other work on the machine meets all alike."""
-    found = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            begun = time.perf_counter()
-            call()
-            found[name].append(time.perf_counter() - begun)
-    return {name: float(np.median(each)) for name, each in found.items()}
-
-
 @pytest.mark.parametrize(("count", "batch"), [(64, 1), (64, 8)])
 @pytest.mark.parametrize("label", list(NETWORKS))
 def test_ways_to_many_gradients(benchmark, label, count, batch):
-    torch.set_num_threads(1)
     network, module = NETWORKS[label]()
     exact = ways(network, module, 3, batch, torch.float64)
     wanted = exact["loop"]()
     for way in WAYS:
         torch.testing.assert_close(exact[way](), wanted, rtol=1e-10, atol=1e-12)
     calls = ways(network, module, count, batch, torch.float32)
-    times = seconds(calls)
+    batched, mapped, loop = alternated(*(calls[way] for way in WAYS))
     benchmark.pedantic(calls["batch"], rounds=3)
-    ratios = {f"{way}_over_batch": times[way] / times["batch"] for way in ("vmap", "loop")}
-    benchmark.extra_info |= {**ratios, "microseconds_a_model": 1e6 * times["batch"] / count}
-    print(
-        f"\n{label}, d = {network.dimension}, M = {count}, b = {batch}: "
-        f"{ratios['vmap_over_batch']:.2f} times vmap, {ratios['loop_over_batch']:.1f} times the "
-        f"loop, {1e6 * times['batch'] / count:.0f} µs a model"
+    tell(
+        benchmark,
+        f"{label}, d={network.dimension}, M={count}, b={batch}: vmap / batch",
+        mapped / batched,
+        loop_over_batch=loop / batched,
+        microseconds_a_model=1e6 * batched / count,
     )

@@ -9,31 +9,65 @@ from hzbench.core.errors import UserMistakeError
 from hzbench.reports.benchmarks import benchmark_view
 
 
-def told(row, value, good, very_good, unit="times", **more):
-    words = {"row": row, "value": value, "good": good, "very_good": very_good, "unit": unit}
-    return {"extra_info": words | {"machine": "x86, 2 cores", "load": 1.5} | more}
+def told(row, value, good, very_good, unit="times", less=False, limit="", **more):
+    return {
+        "row": row,
+        "value": value,
+        "low": 0.9 * value,
+        "high": 1.1 * value,
+        "good": good,
+        "very_good": very_good,
+        "less": less,
+        "unit": unit,
+        "limit": limit,
+        "besides": {},
+        "machine": "x86, 2 cores",
+        "load": 1.5,
+    } | more
 
 
+GROWTH = {"of": "nodes", "seconds": {"1000": 1.0, "100": 0.1}}
+ROWS = [
+    told("more is better", 250.0, 100, 300, besides={"torch_over_fused": 7.0}),
+    told("less is better", 1.6, 10, 2, "µs", less=True),
+    told("a fraction", 0.1, 0.3, 0.7, "", limit="the triad", growth=GROWTH),
+    told("a cost within noise", -0.4, 10, 5, "%", less=True),
+    told("one goal", 95.0, 90, 90, "s", less=True),
+    told("more than there is", 1.2, 0.3, 0.7, "", limit="the triad"),
+    told("for its own sake", 3.0, None, None, growth=GROWTH | {"of": "replicas"}),
+]
 SAVED = {
     "datetime": "2026-11-21",
     "benchmarks": [
-        told("more is better", 250.0, 100, 300, torch_over_fused=7.0),
-        told("less is better", 1.6, 10, 2, "µs"),
-        told("a fraction", 0.1, 0.3, 0.7, "", growth={"1000": 1.0, "100": 0.1}),
-        told("a cost within noise", -0.4, 10, 5, "%"),
-        {"extra_info": {"loop_over_batched": 3.0}},
+        {"extra_info": {"rows": ROWS[:2]}},
+        *({"extra_info": {"rows": [row]}} for row in ROWS[2:]),
+        {"extra_info": {}},
     ],
 }
 
 
 def test_words_follow_the_goals_in_either_direction():
     view = benchmark_view(SAVED)
-    assert [row.word for row in view.rows] == ["good", "very good", "short", "very good"]
+    words = ["good", "very good", "short", "very good", "short", "above its limit"]
+    assert [row.word for row in view.rows] == words
     assert view.reached == 2
-    assert [row.share for row in view.rows[:3]] == pytest.approx([250 / 300, 2 / 1.6, 0.1 / 0.7])
+    shares = [250 / 300, 2 / 1.6, 0.1 / 0.7, 1000, 90 / 95, 1.2 / 0.7]
+    assert [row.share for row in view.rows] == pytest.approx(shares)
     assert view.rows[1].good_share == pytest.approx(0.2)
-    assert view.rows[0].more == (("torch over fused", 7.0),)
-    assert view.growth == (("a fraction", {1000: 1.0, 100: 0.1}),)
+    assert view.rows[0].besides == (("torch over fused", 7.0),)
+    assert [row.word for row in view.others] == ["no goal"]
+    assert [(each.of, each.seconds) for each in view.growth] == [
+        ("nodes", {1000: 1.0, 100: 0.1}),
+        ("replicas", {1000: 1.0, 100: 0.1}),
+    ]
+
+
+def test_a_row_is_told_in_a_line():
+    lines = [str(row) for row in benchmark_view(SAVED).rows]
+    assert lines[0] == (
+        "more is better: 250 times (225 to 275); good 100, very good 300: good, torch over fused 7"
+    )
+    assert "1.2 of the triad (1.08 to 1.32)" in lines[5]
 
 
 def test_the_page_is_drawn_beside_the_file(tmp_path):
@@ -42,7 +76,9 @@ def test_the_page_is_drawn_beside_the_file(tmp_path):
     page = report(None, None, path)
     assert page == tmp_path / "benchmarks.html"
     text = page.read_text()
-    assert "2 of 4 rows are very good" in text
+    assert "2 of 6 rows are very good" in text
+    assert "above its limit" in text
+    assert "for its own sake" in text[text.index("Measured without a goal") :]
     assert text.count("<svg") == 2
     assert "http://" not in text.replace("http://www.w3.org", "")
 
