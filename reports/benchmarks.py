@@ -112,6 +112,11 @@ class BenchmarkView:
         """Rows that are very good."""
         return sum(row.word == "very good" for row in self.rows)
 
+    @property
+    def beyond(self) -> bool:
+        """Whether a row is above its limit."""
+        return any(row.word == NO_LIMIT for row in self.rows)
+
 
 def benchmark_view(saved: Mapping[str, Any]) -> BenchmarkView:
     """Read what `pytest --benchmark-json` wrote; what tells no row is left out.
@@ -126,7 +131,7 @@ def benchmark_view(saved: Mapping[str, Any]) -> BenchmarkView:
         others=tuple(row for row in rows if row.good is None),
         growth=tuple(_growth(row) for row in told if "growth" in row),
         machine=", ".join(dict.fromkeys(row["machine"] for row in told)),
-        created=str(saved.get("datetime", "")),
+        created=str(saved.get("datetime", ""))[:16].replace("T", " "),
         load=max((float(row["load"]) for row in told), default=0.0),
     )
 

@@ -1,5 +1,6 @@
 """What every benchmark shares: alternated timing, the machine's limits, how a row is told."""
 
+import math
 import os
 import platform
 import time
@@ -18,6 +19,10 @@ torch.set_num_threads(1)
 keep_freed_memory()  # as every run does
 
 
+TURN = 0.02
+"""Seconds of a turn at least: a shorter call is repeated, since the first meets others' caches."""
+
+
 def alternated(*calls, repeats=5, clock=time.process_time):
     """Seconds of the processor of every call, [calls, repeats].
 
@@ -25,13 +30,18 @@ def alternated(*calls, repeats=5, clock=time.process_time):
     """
     for call in calls:
         call()
-    found = np.empty((len(calls), repeats))
-    for turn in range(repeats):
-        for place, call in enumerate(calls):
-            begun = clock()
-            call()
-            found[place, turn] = clock() - begun
-    return found
+    counts = [math.ceil(TURN / max(_seconds(call, 1, clock), 1e-6)) for call in calls]
+    turns = range(repeats)
+    found = [[_seconds(*each, clock) for each in zip(calls, counts, strict=True)] for _ in turns]
+    return np.array(found).T
+
+
+def _seconds(call, count, clock):
+    """Seconds of one of `count` calls in a row."""
+    begun = clock()
+    for _ in range(count):
+        call()
+    return (clock() - begun) / count
 
 
 class Stream:

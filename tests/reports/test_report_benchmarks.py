@@ -37,7 +37,7 @@ ROWS = [
     told("for its own sake", 3.0, None, None, growth=GROWTH | {"of": "replicas"}),
 ]
 SAVED = {
-    "datetime": "2026-11-21",
+    "datetime": "2026-11-21T16:48:56.221625+00:00",
     "benchmarks": [
         {"extra_info": {"rows": ROWS[:2]}},
         *({"extra_info": {"rows": [row]}} for row in ROWS[2:]),
@@ -77,7 +77,8 @@ def test_the_page_is_drawn_beside_the_file(tmp_path):
     assert page == tmp_path / "benchmarks.html"
     text = page.read_text()
     assert "2 of 6 rows are very good" in text
-    assert "above its limit" in text
+    assert "2026-11-21 16:48<" in text
+    assert "the limit is not one" in text
     assert "for its own sake" in text[text.index("Measured without a goal") :]
     assert text.count("<svg") == 2
     assert "http://" not in text.replace("http://www.w3.org", "")
