@@ -16,7 +16,7 @@ from hzbench.harness.build import build, build_server_plan
 
 pytestmark = pytest.mark.benchmark
 
-UPDATES, REPLICAS = 1000, 256
+UPDATES, REPLICAS = 500, 256
 
 
 class Last:
