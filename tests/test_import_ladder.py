@@ -42,6 +42,7 @@ COMPILED = (
     "engine.fused.vectors",
     "engine.fused.oracles",
     "engine.fused.eights",
+    "engine.fused.row_steps",
     "engine.fused.mixing",
     "engine.fused.kernels",
     "engine.fused.server_kernels",

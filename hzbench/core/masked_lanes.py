@@ -332,6 +332,19 @@ def load_words(typing_context, array, index):
 
 
 @intrinsic
+def store_words(typing_context, array, index, words):
+    """Eight integers to array[index] on."""
+    del typing_context
+
+    def generate(context, builder, signature, arguments):
+        pointer = _pointer(context, builder, signature, *arguments[:2], lanes=_INTEGERS)
+        builder.store(arguments[2], pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, words), generate
+
+
+@intrinsic
 def store_interleaved(typing_context, array, index, w0, w1, w2, w3):
     """The lanes 0 of four, then their lanes 1, and so on: 32 integers from array[index] on."""
     del typing_context

@@ -25,6 +25,7 @@ from hzbench.core.masked_lanes import (
     store,
     store_interleaved,
     store_negative,
+    store_words,
     to_lanes,
 )
 from hzbench.core.masked_lanes import signs as lane_signs
@@ -53,8 +54,8 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(inline="always")
-def store_blocks(c0, c1, c2, c3, k0, k1, out, place):
-    """The words of eight counters, given as lanes, into out[place : place + 32].
+def blocks(c0, c1, c2, c3, k0, k1):
+    """The words of eight counters, given as lanes.
 
     Bits from the 32nd on are cut off before a product and at the end alone.
     """
@@ -65,7 +66,7 @@ def store_blocks(c0, c1, c2, c3, k0, k1, out, place):
         low, high = (c0 & full) * m0, (c2 & full) * m2
         c0, c2 = (high >> half) ^ c1 ^ k0, (low >> half) ^ c3 ^ k1
         c1, c3, k0, k1 = high, low, k0 + g0, k1 + g1
-    store_interleaved(out, (place,), c0 & full, c1 & full, c2 & full, c3 & full)
+    return c0 & full, c1 & full, c2 & full, c3 & full
 
 
 @njit(error_model="numpy", _nrt=False)
@@ -80,22 +81,28 @@ def fill_words(k0, k1, node, step, purpose, offset, count, out, place):
     first, s0, s1 = offset // 4, same_word(k0), same_word(k1)
     n, t, p = same_word(node), same_word(step), same_word(purpose)
     for b in range(0, (offset + count + 3) // 4 - first, 8):
-        store_blocks(next_words(first + b), n, t, p, s0, s1, out, place + 4 * b)
+        w0, w1, w2, w3 = blocks(next_words(first + b), n, t, p, s0, s1)
+        store_interleaved(out, (place + 4 * b,), w0, w1, w2, w3)
     return place + offset - 4 * first
 
 
 @njit(error_model="numpy", _nrt=False)
-def leading_words(k0, k1, node, step, purpose, count, out, place):
-    """The first four words of `count` addresses, one after the other into `out` from `place` on.
+def leading_words(k0, k1, node, step, purpose, count, size, out, place):
+    """The first word or the first four of `count` addresses, one after the other into `out`.
 
     Arguments:
         node, step: of the addresses, as long as `count` rounded up to a multiple of 8.
-        out: uint64, at least four times that long from `place` on.
+        size: 1 or 4.
+        out: uint64, at least `size` times that long from `place` on.
     """
     s0, s1, p, zero = same_word(k0), same_word(k1), same_word(purpose), same_word(0)
     for s in range(0, count, 8):
         n, t = load_words(node, (s,)), load_words(step, (s,))
-        store_blocks(zero, n, t, p, s0, s1, out, place + 4 * s)
+        w0, w1, w2, w3 = blocks(zero, n, t, p, s0, s1)
+        if size == 1:
+            store_words(out, (place + s,), w0)
+        else:
+            store_interleaved(out, (place + 4 * s,), w0, w1, w2, w3)
 
 
 @njit(error_model="numpy", _nrt=False)

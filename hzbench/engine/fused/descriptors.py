@@ -44,10 +44,11 @@ def _codes(group: Group) -> dict[str, Any]:
     batch = 0 if group.batch_size == "full" else group.batch_size
     if estimator.kind == "first":
         unread = dict.fromkeys(("law", "difference", "samples", "fresh"), 0)
-        return {"zeroth": 0, "batch": batch, "smoothing": 0.0, **unread}
+        return {"zeroth": 0, "batch": batch, "rows": batch, "smoothing": 0.0, **unread}
     return {
         "zeroth": 1,
         "batch": batch,
+        "rows": batch * (estimator.samples if estimator.data == "fresh" else 1),
         "law": LAWS[estimator.directions],
         "difference": DIFFERENCES[estimator.difference],
         "samples": estimator.samples,

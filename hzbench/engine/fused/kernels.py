@@ -14,15 +14,11 @@ from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
 from hzbench.engine.fused.draws import draw_ahead
 from hzbench.engine.fused.eights import all_of_one_row, apart, estimate_eight, numbers_ahead
 from hzbench.engine.fused.mixing import multiply
-from hzbench.engine.fused.oracles import ask_for_next, estimate, row_at, rows_of, slope_at
-from hzbench.engine.fused.records import FACTOR, READY, RIDGE
-from hzbench.engine.fused.vectors import (
-    apply_to_four,
-    dot,
-    step_along,
-)
+from hzbench.engine.fused.oracles import estimate
+from hzbench.engine.fused.records import FACTOR, READY, RIDGE, SIMULTANEOUS
+from hzbench.engine.fused.row_steps import eight_steps, one_row_step, rounds_by_eights
+from hzbench.engine.fused.vectors import apply_to_four, step_along
 
-SIMULTANEOUS = 2  # code of the order
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
 
 
@@ -41,7 +37,7 @@ def local_step(ob, orc, up, node, step, k0, k1, slot, at, base, i, momentum, out
         exact_step(ob, node, eta, at, base, i, d, out)
         return
     if up.momentum == 0.0 and not orc.zeroth[node] and ob.kind >= SQUARED and orc.batch[node] == 1:
-        one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, d, out, room)
+        one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, out, room)
         return
     line, factor = estimate(ob, orc, node, step, k0, k1, slot, at, i, d, room)
     if up.momentum > 0.0:
@@ -63,20 +59,6 @@ def exact_step(ob, node, eta, at, base, i, d, out):
         c = d - k
         slope = load(at, (i, k), c) * load(ob.diagonal, (m, k), c) - load(ob.linear, (b, k), c)
         store(out, (i, k), c, load(base, (i, k), c) - h * slope)
-
-
-@njit(error_model="numpy", _nrt=False, forceinline=True)
-def one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, d, out, room):
-    """The step along the gradient of one data row, in two passes."""
-    _, first = rows_of(ob, node, step, k0, k1, 1, 0, slot, room)
-    ask_for_next(ob, room, first, 0, 1, slot, d)
-    row = row_at(ob, node, room, first, 0)
-    slope = splat(slope_at(ob, row, dot(ob.features, row, at, i, d)))
-    h, ridge = splat(eta), splat(ob.regularization)
-    for k in range(0, d, 8):
-        c = d - k
-        g = fma(slope, load(ob.features, (row, k), c), ridge * load(at, (i, k), c))
-        store(out, (i, k), c, load(base, (i, k), c) - h * g)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -283,12 +265,15 @@ def run_matching(
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, momentum, out, room):
+def steps_of_all(ob, orc, up, simple, together, t, k0, k1, at, base, momentum, out, room):
     """The local steps of one round; a Hessian of all nodes is read once for four of them."""
     n, slots = len(at), len(room.node)
     if simple and room.shared and up.order != SIMULTANEOUS:
         for i in range(0, n, 4):
             four_nodes(ob, up, t, i, at, base, True, out, room)
+        return
+    if together:
+        steps_of_eights(ob, orc, up, t, k0, k1, at, out, room)
         return
     for i in range(n):
         if room.shared and i % 4 == 0:
@@ -299,24 +284,34 @@ def steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, momentum, out, room):
         local_step(ob, orc, up, i, t, k0, k1, slot, at, base, i, momentum, out, room)
 
 
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def steps_of_eights(ob, orc, up, t, k0, k1, at, out, room):
+    """The same, eight at once; what is left behind the last eight goes with some done before."""
+    n, slots = len(at), len(room.node)
+    for begin in range(0, n, slots):
+        start, end = min(begin, n - 8), min(begin + slots, n)
+        nodes_ahead(ob, orc, k0, k1, start, t, n, room)
+        for i in range(start, end, 8):
+            first = min(i, end - 8)
+            eight_steps(ob, up, t, first - start, at, first, out, room)
+
+
 @entry
 def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, start, stop):
     """Synchronous rounds: adapt-combine, combine-adapt or simultaneous."""
     n, d, other = x.shape[1], x.shape[2], room.other
-    simple = all_plain(ob, orc, up)
+    simple, together = all_plain(ob, orc, up), rounds_by_eights(ob, orc, up, n, d)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         for i in range(n):
             for kind in range(3):
                 counts[r, kind] += orc.calls[i, kind] * (stop - start)
-        for t in range(start, stop):
-            links = 0
-            if up.order != 0:
-                links = multiply(mixing, r, t, own, other)
-            at = other if up.order == 1 else own
-            base = own if up.order == 0 else other
-            out = other if up.order == 0 else own
-            steps_of_all(ob, orc, up, simple, t, k0, k1, at, base, kept, out, room)
-            if up.order == 0:
-                links = multiply(mixing, r, t, other, own)
-            counts[r, SENT] += links * d
+        at = other if up.order == 1 else own
+        base = own if up.order == 0 else other
+        out = other if up.order == 0 else own
+        for half in range(2 * start, 2 * stop):
+            t = half // 2
+            if (half % 2 == 0) == (up.order == 0):
+                steps_of_all(ob, orc, up, simple, together, t, k0, k1, at, base, kept, out, room)
+            else:
+                counts[r, SENT] += d * multiply(mixing, r, t, out, base)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from numba import njit
 
-from hzbench.core.masked_lanes import fma, load, splat, store
+from hzbench.core.masked_lanes import fma, load, splat
 from hzbench.engine.fused.vectors import add_line, apply_to_four, set_line, store_three
+
+_NODES = 64  # whose lines stay in the first-level cache while their columns are summed
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -14,28 +16,27 @@ def down(mixing, r, t, e):
     return mixing.edge[e] >= 0 and not mixing.up[r, t, mixing.edge[e]]
 
 
+@njit(error_model="numpy", _nrt=False, inline="always")
+def sum_columns(mixing, p, i, y, c, n, out):
+    """Columns c ... c + 23 of line i, of which n remain: the node itself, then its neighbours."""
+    begin, end, own = mixing.pointers[p, i], mixing.pointers[p, i + 1], splat(mixing.diagonal[p, i])
+    s0, s1 = own * load(y, (i, c), n), own * load(y, (i, c + 8), n - 8)
+    s2 = own * load(y, (i, c + 16), n - 16)
+    for e in range(begin, end):
+        j, w = mixing.column[e], splat(mixing.weight[e])
+        s0, s1 = fma(w, load(y, (j, c), n), s0), fma(w, load(y, (j, c + 8), n - 8), s1)
+        s2 = fma(w, load(y, (j, c + 16), n - 16), s2)
+    store_three(out, i, c, s0, s1, s2)
+
+
 @njit(error_model="numpy", _nrt=False, forceinline=True)
-def sum_line(mixing, begin, end, diagonal, i, y, out):
-    """A line of W y where no link fails: two neighbours in one pass, else 24 columns a pass."""
-    d, column, weight, own = y.shape[1], mixing.column, mixing.weight, splat(diagonal)
-    if end - begin == 2:
-        a, b, u = column[begin], column[begin + 1], splat(weight[begin])
-        w = splat(weight[begin + 1])
-        for k in range(0, d, 8):
-            c = d - k
-            mean = fma(u, load(y, (a, k), c), own * load(y, (i, k), c))
-            store(out, (i, k), c, fma(w, load(y, (b, k), c), mean))
-        return
-    for c in range(0, d, 24):
-        n = d - c
-        s0, s1 = own * load(y, (i, c), n), own * load(y, (i, c + 8), n - 8)
-        s2 = own * load(y, (i, c + 16), n - 16)
-        for e in range(begin, end):
-            w, j = splat(weight[e]), column[e]
-            s0 = fma(w, load(y, (j, c), n), s0)
-            s1 = fma(w, load(y, (j, c + 8), n - 8), s1)
-            s2 = fma(w, load(y, (j, c + 16), n - 16), s2)
-        store_three(out, i, c, s0, s1, s2)
+def sum_lines(mixing, p, y, out):
+    """Set out = W y where no link fails, 24 columns at a time: their masks serve many nodes."""
+    n, d = y.shape
+    for start in range(0, n, _NODES):
+        for c in range(0, d, 24):
+            for i in range(start, min(start + _NODES, n)):
+                sum_columns(mixing, p, i, y, c, d - c, out)
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)
@@ -43,9 +44,6 @@ def multiply_line(mixing, r, t, p, i, y, out):
     """Line i of W y; what a failed link carried stays at the diagonal. Returns the links used."""
     d, links, own = y.shape[1], 0, mixing.diagonal[p, i]
     begin, end = mixing.pointers[p, i], mixing.pointers[p, i + 1]
-    if len(mixing.up) == 0:
-        sum_line(mixing, begin, end, own, i, y, out)
-        return end - begin
     for e in range(begin, end):
         if down(mixing, r, t, e):
             own += mixing.weight[e]
@@ -82,6 +80,9 @@ def multiply(mixing, r, t, y, out):
     p = t % len(mixing.pointers)
     if len(mixing.dense) > 0:
         multiply_dense(mixing.dense[p], y, out)
+        return mixing.pointers[p, n] - mixing.pointers[p, 0]
+    if len(mixing.up) == 0:
+        sum_lines(mixing, p, y, out)
         return mixing.pointers[p, n] - mixing.pointers[p, 0]
     links = 0
     for i in range(n):

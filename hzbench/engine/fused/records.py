@@ -14,6 +14,7 @@ CENTRAL, FORWARD, DERIVATIVE = range(3)
 
 ORDERS = {"adapt-combine": 0, "combine-adapt": 1, "simultaneous": 2}
 """Codes of the orders of step and exchange."""
+SIMULTANEOUS = 2
 
 
 GRADIENT, VECTOR, SLOPE, NORMAL, IMAGE, READY = range(6)
@@ -35,6 +36,7 @@ class Oracles(NamedTuple):
         smoothing: ν, [n].
         fresh: whether every difference draws its own data, [n].
         batch: b; 0 for all rows or no noise, [n].
+        rows: data rows that an estimate draws, [n].
         calls: gradient, function and derivative calls of one estimate, [n, 3].
     """
 
@@ -45,6 +47,7 @@ class Oracles(NamedTuple):
     smoothing: Any
     fresh: Any
     batch: Any
+    rows: Any
     calls: Any
 
 

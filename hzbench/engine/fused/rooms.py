@@ -36,7 +36,7 @@ def _room(d: int, oracles: Oracles, nodes: int, shared: bool) -> Room:
     slots = _SLOTS
     if vectors:
         slots = min(slots, max(8, _VALUES // (vectors * d) // 8 * 8))
-    data, bits = _kept(_data_words(oracles)), _kept(_bit_words(d, oracles))
+    data, bits = _kept(int(oracles.rows.max(initial=0))), _kept(_bit_words(d, oracles))
     normals = max(d, slots * vectors * d)
     flat = np.zeros((LINES + slots * vectors) * d)
     largest = int(oracles.batch.max(initial=0))
@@ -67,12 +67,6 @@ def _vectors(d: int, oracles: Oracles) -> int:
     return most if most * d < _LONG else 0
 
 
-def _data_words(oracles: Oracles) -> int:
-    """Words of data rows that an estimate needs at most."""
-    times = np.where(oracles.fresh > 0, oracles.samples, 1)
-    return int((oracles.batch * times).max(initial=0))
-
-
 def _bit_words(d: int, oracles: Oracles) -> int:
     """The same of signs and coordinates."""
     m, drawn = oracles.samples, oracles.zeroth.astype(bool)
@@ -82,5 +76,5 @@ def _bit_words(d: int, oracles: Oracles) -> int:
 
 
 def _kept(wanted: int) -> int:
-    """Whole blocks of four words; none where they are many."""
-    return -(-wanted // 4) * 4 if wanted <= _WORDS else 0
+    """One word, or whole blocks of four; none where they are many."""
+    return wanted if wanted <= 1 else -(-wanted // 4) * 4 if wanted <= _WORDS else 0
