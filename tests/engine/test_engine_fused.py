@@ -216,6 +216,17 @@ def test_centralized_rounds():
     assert_both_engines_agree(spec_of(MIXED, "matrix", "centralized"))
 
 
+@pytest.mark.parametrize("order", ["adapt-combine", "combine-adapt", "simultaneous"])
+@pytest.mark.parametrize(("count", "d"), [(8, 24), (13, 5), (67, 20), (70, 25)])
+@pytest.mark.parametrize("name", ["ridge", "logistic"])
+def test_rounds_of_one_row_a_node(name, count, d, order):
+    """Whole eights, nodes left over, more than are drawn ahead, lines too long for eights."""
+    table = {"name": name, "planted": {"rows": 200, "dimension": d, "label_noise": 0.2}}
+    nodes = [{"count": count - 3, "batch_size": 1}, {"count": 3, "step_size": 0.03}]
+    spec = cell_spec(table, "gradient", "matrix", {"order": order, "step_size": 0.1 / d})
+    assert_both_engines_agree(spec.replace(nodes=nodes))
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_any_chunking_and_any_thread_gives_the_same_bits(protocol, monkeypatch):
     spec = cell_spec("logistic", "gaussian", protocol, run={"replicas": 5, "steps": 20})
