@@ -33,9 +33,10 @@ def sum_columns(mixing, p, i, y, c, n, out):
 def sum_lines(mixing, p, y, out):
     """Set out = W y where no link fails, 24 columns at a time: their masks serve many nodes."""
     n, d = y.shape
-    for start in range(0, n, _NODES):
+    some = _NODES if d <= 24 else 1  # of long lines memory decides: each is read in one go
+    for start in range(0, n, some):
         for c in range(0, d, 24):
-            for i in range(start, min(start + _NODES, n)):
+            for i in range(start, min(start + some, n)):
                 sum_columns(mixing, p, i, y, c, d - c, out)
 
 
