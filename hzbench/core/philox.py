@@ -32,6 +32,7 @@ from hzbench.core.masked_lanes import signs as lane_signs
 
 Word = np.uint64
 CHUNK = 1024  # normals made at once: their temporaries stay in the first-level cache
+WORDS, SIGNS, NORMALS = 0, 1, 2  # what `draw_rows` draws
 SLACK = 40  # what `fill_words` may write beyond the words wanted
 
 _MASK = np.uint64(0xFFFFFFFF)
@@ -151,70 +152,48 @@ def to_signs(words, first, count, bit, out, row):
 
 
 @entry
-def word_rows(keys, node, step, purpose, first, blocks, out):
-    """Four words a block of every row: keys [B, 2], node and step [B] -> out [B, 4 blocks]."""
-    for row in range(len(node)):
-        for b in range(blocks):
-            w0, w1, w2, w3 = philox(
-                Word(first + b),
-                Word(node[row]),
-                Word(step[row]),
-                Word(purpose),
-                Word(keys[row, 0]),
-                Word(keys[row, 1]),
-            )
-            out[row, 4 * b] = np.int64(w0)
-            out[row, 4 * b + 1] = np.int64(w1)
-            out[row, 4 * b + 2] = np.int64(w2)
-            out[row, 4 * b + 3] = np.int64(w3)
+def draw_rows(what, keys, node, step, purpose, offset, size, part, spare, integers, flat, reals):
+    """Draws of every row from its address: keys [B, 2], node and step [B].
 
-
-@entry
-def first_words(keys, start, purpose, out):
-    """The first word of node 0 at steps start ... start + T − 1: keys [R, 2] -> out [R, T]."""
-    zero = Word(0)
-    for r in range(out.shape[0]):
-        k0, k1 = Word(keys[r, 0]), Word(keys[r, 1])
-        for t in range(out.shape[1]):
-            word, _, _, _ = philox(zero, zero, Word(start + t), Word(purpose), k0, k1)
-            out[r, t] = np.int64(word)
-
-
-@entry
-def invert(words, upper, guide, last):
-    """Words [R, T] to the first index whose `upper` is above their uniform, at most `last`.
-
-    guide[g] is the answer for the uniform g/G: what remains is a step or two.
+    Arguments:
+        what: WORDS, of blocks `offset` ... `offset + size − 1` into `integers` [B, 4 size]; SIGNS,
+            the first `size` into `reals` [B, size]; NORMALS, from number `offset` on into `flat`,
+            [B size].
+        part: uint64, for temporaries: one word longer than the signs, 2 CHUNK + SLACK for normals.
+        spare: [CHUNK], for temporaries of normals.
     """
-    size = len(guide)
-    for r in range(words.shape[0]):
-        for t in range(words.shape[1]):
-            uniform = (np.float64(words[r, t]) + 0.5) * 2.0**-32
-            index = guide[np.int64(uniform * size)]
-            while index < last and upper[index] <= uniform:
-                index += 1
-            words[r, t] = min(index, last)
+    if what == WORDS:
+        word_rows(keys, node, step, purpose, offset, size, integers)
+    elif what == SIGNS:
+        sign_rows(keys, node, step, purpose, size, part, reals)
+    else:
+        normal_rows(keys, node, step, purpose, offset, size, part, spare, flat)
 
 
-@entry
-def sign_rows(keys, node, step, purpose, part, out):
-    """±1 of every row from its bits: keys [B, 2], node and step [B] -> out [B, count]."""
-    count = out.shape[1]
+@njit(error_model="numpy", _nrt=False)
+def word_rows(keys, node, step, purpose, first, blocks, out):
+    """Four words a block of every row."""
+    for row in range(len(node)):
+        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
+        n, t = Word(node[row]), Word(step[row])
+        for b in range(blocks):
+            w0, w1, w2, w3 = philox(Word(first + b), n, t, Word(purpose), k0, k1)
+            out[row, 4 * b], out[row, 4 * b + 1] = np.int64(w0), np.int64(w1)
+            out[row, 4 * b + 2], out[row, 4 * b + 3] = np.int64(w2), np.int64(w3)
+
+
+@njit(error_model="numpy", _nrt=False)
+def sign_rows(keys, node, step, purpose, count, part, out):
+    """±1 of every row from its bits."""
     for row in range(len(node)):
         k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
         fill_words(k0, k1, node[row], step[row], purpose, 0, (count + 31) // 32, part, 0)
         to_signs(part, 0, count, 0, out, row)
 
 
-@entry
+@njit(error_model="numpy", _nrt=False)
 def normal_rows(keys, node, step, purpose, offset, size, part, spare, out):
-    """Standard normals of every row from its words: keys [B, 2], node, step [B] -> out [B size].
-
-    Short rows whose first word begins a block are inverted together.
-
-    Arguments:
-        part: uint64 [2 CHUNK + SLACK], and spare: [CHUNK], for temporaries.
-    """
+    """Normals of every row; short rows whose first word begins a block are inverted together."""
     some = max(1, CHUNK // max(1, size)) if offset % 4 == 0 else 1
     for row in range(0, len(node), some):
         last = min(row + some, len(node))
@@ -225,6 +204,34 @@ def normal_rows(keys, node, step, purpose, offset, size, part, spare, out):
                 first = fill_words(k0, k1, node[k], step[k], purpose, at, count, part, place)
             first -= (last - row - 1) * count
             to_normals(part, first, (last - row) * count, out, row * size + start, spare)
+
+
+@entry
+def draw_indices(keys, start, purpose, upper, guide, last, out):
+    """An index by the first word of node 0 at steps start ... start + T − 1: keys [R, 2] -> [R, T].
+
+    Arguments:
+        upper, guide, last: of the law, see `index_of`.
+    """
+    zero = Word(0)
+    for r in range(out.shape[0]):
+        k0, k1 = Word(keys[r, 0]), Word(keys[r, 1])
+        for t in range(out.shape[1]):
+            word, _, _, _ = philox(zero, zero, Word(start + t), Word(purpose), k0, k1)
+            out[r, t] = index_of(word, upper, guide, last)
+
+
+@njit(error_model="numpy", _nrt=False)
+def index_of(word, upper, guide, last):
+    """The first index whose `upper` is above the word's uniform, at most `last`.
+
+    guide[g] is the answer for the uniform g/G: what remains is a step or two.
+    """
+    uniform = (np.float64(word) + 0.5) * 2.0**-32
+    index = guide[np.int64(uniform * len(guide))]
+    while index < last and upper[index] <= uniform:
+        index += 1
+    return min(index, last)
 
 
 @njit(inline="always")

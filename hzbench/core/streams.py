@@ -144,8 +144,36 @@ def _compiled() -> Any:
 
 def _fill_compiled(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
     """The words of all rows from block `first` on into `out` [B, blocks, 4]."""
-    fill = _compiled().word_rows
-    fill(*_addresses(rows), int(purpose), first, out.shape[1], out.flatten(1).numpy())
+    module = _compiled()
+    _draw(module.WORDS, rows, purpose, first, out.shape[1], 0, integers=out.flatten(1).numpy())
+
+
+def _draw(
+    what: int,
+    rows: Rows,
+    purpose: int,
+    offset: int,
+    size: int,
+    part: int,
+    *,
+    integers: Integers | None = None,
+    reals: Array | None = None,
+) -> None:
+    """Compiled draws of all rows into `integers` or `reals` [B, size]; `part`: words of room."""
+    module, none = _compiled(), np.empty((0, 0))
+    into = none if reals is None else reals
+    module.draw_rows(
+        what,
+        *_addresses(rows),
+        int(purpose),
+        offset,
+        size,
+        np.empty(part, dtype=np.uint64),
+        np.empty(module.CHUNK if what == module.NORMALS else 0),
+        np.empty((0, 0), dtype=np.int64) if integers is None else integers,
+        into.reshape(-1),
+        into,
+    )
 
 
 def _addresses(rows: Rows) -> tuple[Integers, ...]:
@@ -183,14 +211,17 @@ def choices(keys: Tensor, purpose: int, start: int, steps: int, law: Array) -> I
     Returns:
         Shape [R, T].
     """
+    drawn = np.empty((len(keys), steps), dtype=np.int64)
+    _compiled().draw_indices(keys.contiguous().numpy(), start, int(purpose), *inversion(law), drawn)
+    return drawn
+
+
+def inversion(law: Array) -> tuple[Array, Integers, int]:
+    """What the compiled inversion of a law reads: `upper`, `guide` and `last`."""
     upper = np.cumsum(law)
     last = int(np.flatnonzero(law)[-1])  # the sum may round below 1
     guide = np.searchsorted(upper, np.arange(len(law)) / len(law), side="right")
-    drawn = np.empty((len(keys), steps), dtype=np.int64)
-    module = _compiled()
-    module.first_words(keys.contiguous().numpy(), start, int(purpose), drawn)
-    module.invert(drawn, upper, np.minimum(guide, last), last)
-    return drawn
+    return upper, np.minimum(guide, last), last
 
 
 def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
@@ -203,11 +234,10 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
 
     if not on_host(rows.node):
         return inverse_normal(words(rows, purpose, count, offset))
-    module, out = _compiled(), np.empty(len(rows) * count)
-    part = np.empty(2 * module.CHUNK + module.SLACK, dtype=np.uint64)
-    spare = np.empty(module.CHUNK)
-    module.normal_rows(*_addresses(rows), int(purpose), offset, count, part, spare, out)
-    return torch.from_numpy(out).view(len(rows), count)
+    module, out = _compiled(), np.empty((len(rows), count))
+    room = 2 * module.CHUNK + module.SLACK
+    _draw(module.NORMALS, rows, purpose, offset, count, room, reals=out)
+    return torch.from_numpy(out)
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:
@@ -217,8 +247,7 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
     size = (count + 31) // 32
     if on_host(rows.node):
         module, out = _compiled(), np.empty((len(rows), count))
-        part = np.empty(size + module.SLACK, dtype=np.uint64)
-        module.sign_rows(*_addresses(rows), int(purpose), part, out)
+        _draw(module.SIGNS, rows, purpose, 0, count, size + module.SLACK, reals=out)
         return torch.from_numpy(out)
     packed = words(rows, purpose, size)
     octets = packed.view(torch.uint8).view(*packed.shape, 8)[:, :, :4]  # the low half, bytewise
