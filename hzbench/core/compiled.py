@@ -8,6 +8,7 @@ modules, numba's version and the processor name the folder of the cache, and not
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import pickle
 import sys
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+_LINE = 64  # bytes of a line of the cache
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (
     "core/inverse_normal.py",
@@ -157,3 +159,11 @@ def ready(function: str, dtype: str = "") -> bool:
 def table(values: object, kind: type = np.float64) -> NDArray[Any]:
     """A contiguous array that may be written to: all of one rank have one compiled type."""
     return np.require(np.asarray(values), kind, ["C", "W", "A"])
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Zeros that begin with a line of the cache, so that fewer loads of eight cross two of them."""
+    size = 8 * math.prod(shape)
+    raw = np.zeros(size + _LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + size].view(np.float64).reshape(shape)

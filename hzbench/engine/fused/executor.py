@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hzbench.core.compiled import Kernel, table
+from hzbench.core.compiled import Kernel, aligned, table
 from hzbench.core.machine import threads
 from hzbench.core.method import Method
 from hzbench.core.objective import DENSE, DIAGONAL, Objective, objective
@@ -53,7 +53,8 @@ def execute(
     import torch
 
     shape = (plan.replicas, plan.nodes, problem.dimension)
-    x = np.broadcast_to(start.cpu().numpy(), shape).astype(np.float64, order="C")
+    x = aligned(shape)
+    x[:] = start.cpu().numpy()
     momentum = np.zeros(shape if method.momentum else (plan.replicas, 0, 0))
     counts = np.zeros((plan.replicas, len(COUNTERS)), dtype=np.int64)
     segment = _segment(plan, problem, population, method, (x, momentum, counts))

@@ -190,9 +190,23 @@ def move(linear, b, eta, ridge, at, base, reach, i, k, out, o, image):
 @njit(error_model="numpy", _nrt=False, forceinline=True)
 def count_pairs(counts, r, orc, pairs, start, stop):
     """What the ticks start ... stop − 1 of a replica cost."""
+    if cost_alike(orc):
+        for kind in range(3):
+            counts[r, kind] += 2 * (stop - start) * orc.calls[0, kind]
+        return
     for t in range(start, stop):
         for kind in range(3):
             counts[r, kind] += orc.calls[pairs[r, t, 0], kind] + orc.calls[pairs[r, t, 1], kind]
+
+
+@njit(error_model="numpy", _nrt=False)
+def cost_alike(orc):
+    """Whether an estimate costs every node the same."""
+    for node in range(1, len(orc.calls)):
+        for kind in range(3):
+            if orc.calls[node, kind] != orc.calls[0, kind]:
+                return False
+    return True
 
 
 @njit(error_model="numpy", _nrt=False, forceinline=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hzbench.core.compiled import aligned
 from hzbench.engine.fused.records import LAWS, LINES, Oracles, Room
 
 SLACK = 80  # what eight blocks at once may write behind the words wanted, twice
@@ -38,7 +39,7 @@ def _room(d: int, oracles: Oracles, nodes: int, shared: bool) -> Room:
         slots = min(slots, max(8, _VALUES // (vectors * d) // 8 * 8))
     data, bits = _kept(int(oracles.rows.max(initial=0))), _kept(_bit_words(d, oracles))
     normals = max(d, slots * vectors * d)
-    flat = np.zeros((LINES + slots * vectors) * d)
+    flat = aligned(((LINES + slots * vectors) * d,))
     largest = int(oracles.batch.max(initial=0))
     free = slots * (data + bits)
     return Room(
@@ -46,7 +47,7 @@ def _room(d: int, oracles: Oracles, nodes: int, shared: bool) -> Room:
         flat=flat,
         spare=np.zeros(normals + 8),
         words=np.zeros(free + 2 * max(normals, largest) + SLACK, dtype=np.uint64),
-        other=np.empty((nodes, d)),
+        other=aligned((nodes, d)),
         node=np.zeros(slots, dtype=np.int64),
         step=np.zeros(slots, dtype=np.int64),
         line=np.zeros(slots, dtype=np.int64),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hzbench.core.compiled import Kernel, table
+from hzbench.core.compiled import Kernel, aligned, table
 from hzbench.core.objective import DIAGONAL, objective
 from hzbench.core.problem import Problem
 from hzbench.core.server import ServerPlan
@@ -49,7 +49,8 @@ def execute_server(
 
     trace, slots = trace_of(plan)
     shape = (plan.replicas, 1, problem.dimension)
-    x = np.broadcast_to(start.cpu().numpy(), shape).astype(np.float64, order="C")
+    x = aligned(shape)
+    x[:] = start.cpu().numpy()
     kept = np.empty((plan.replicas, slots, problem.dimension))
     oracles = oracles_of(population, problem)
     cost = {name: oracles.calls[:, k] for k, name in enumerate(CALLS)}
