@@ -171,7 +171,7 @@ def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch):
         compiled.append(True)
 
     compiled = []
-    monkeypatch.setattr(compiling, "ready", lambda _: False)
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
     monkeypatch.setattr(
         compiling, "kernel_of", lambda _: Kernel("pair", "run_pair", compile_while_interrupted)
     )
