@@ -69,6 +69,23 @@ def entry(function: Callable[..., Any]) -> Any:
         numba.config.CACHE_LOCATOR_CLASSES = before
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into whatever compiled code calls it, for which alone it is there.
+
+    Without the two entries for callers in Python and C that numba makes of every function: a fifth
+    of what a kernel took to compile.
+    """
+    import numba
+
+    return numba.njit(
+        error_model="numpy",
+        _nrt=False,
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
+
+
 class Place:
     """Where numba keeps one entry: what it calls a locator, by the names that it asks for."""
 

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.masked_lanes import (
     absolute,
     any_less,
@@ -39,13 +40,13 @@ _ODD = (
 _EVEN = (3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def pair(k, r):
     """Two terms of the series of e^r: 1/k! + r/(k + 1)!."""
     return fma(splat(_TAYLOR[k + 1]), r, splat(_TAYLOR[k]))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def power_less_one(r):
     """e^r − 1 of |r| <= ½ ln 2, by Taylor's series."""
     s = r * r
@@ -54,7 +55,7 @@ def power_less_one(r):
     return fma(fma(high, s * s, low), s, r)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def exp(x):
     """e^x of eight lanes. The power of 2 in two halves, so that it may leave the normal range."""
     x = where_less(x, splat(_LOWEST), splat(_LOWEST), x)
@@ -69,7 +70,7 @@ def exp(x):
     return (splat(1.0) + rest) * first * other
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def log_series(z):
     """R with log((1 + s)/(1 − s)) = s (2 + R), z = s² <= (√2 − 1)⁴."""
     w = z * z
@@ -78,13 +79,13 @@ def log_series(z):
     return even + odd
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def log_ratio(s):
     """log((1 + s)/(1 − s)) of |s| <= (√2 − 1)²."""
     return s * (splat(2.0) + log_series(s * s))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def softplus_less_positive(x):
     """log(1 + e^x) − max(x, 0) = log(1 + e^−|x|)."""
     e, one, limit = exp(splat(0.0) - absolute(x)), splat(1.0), splat(math.sqrt(2.0) - 1.0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.objective import SQUARED
 from hzbench.core.philox import fill_words, leading_words, to_normals, to_signs
 from hzbench.engine.fused.records import COORDINATE, LINES, RADEMACHER, SPHERE
@@ -19,21 +19,21 @@ from hzbench.engine.fused.vectors import dot, set_line
 DATA, DIRECTION, EVALUATION = 1, 2, 3  # core.streams.Purpose
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def pick_row(ob, node, words, j):
     """A word becomes the number of a data row of the node."""
     place = np.int64((words[j] * np.uint64(ob.counts[node])) >> np.uint64(32))
     words[j] = np.uint64(ob.flat[ob.starts[node] + place])
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def pick_rows(ob, node, words, first, count):
     """Several words do."""
     for j in range(first, first + count):
         pick_row(ob, node, words, j)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def draw_ahead(ob, orc, k0, k1, count, room):
     """Draws of the `count` addresses in the room's slots, as far as they fit there."""
     if room.data and ob.kind >= SQUARED:
@@ -44,7 +44,7 @@ def draw_ahead(ob, orc, k0, k1, count, room):
         normals_ahead(orc, k0, k1, count, room)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def rows_ahead(ob, orc, k0, k1, count, room):
     """Numbers of data rows, `room.data` a slot."""
     words, size = room.words, room.data
@@ -63,7 +63,7 @@ def rows_ahead(ob, orc, k0, k1, count, room):
         pick_rows(ob, node, words, s * size, wanted)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def bits_ahead(orc, k0, k1, count, room):
     """Words of signs and coordinates, `room.bits` a slot."""
     size, start = room.bits, len(room.node) * room.data
@@ -77,7 +77,7 @@ def bits_ahead(orc, k0, k1, count, room):
             fill_words(k0, k1, node, room.step[s], DIRECTION, 0, size, room.words, place)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def normals_ahead(orc, k0, k1, count, room):
     """Gaussian vectors and those on the sphere, one after the other; each slot knows its first."""
     d, words, drawn = room.lines.shape[1], room.words, 0
@@ -96,13 +96,13 @@ def normals_ahead(orc, k0, k1, count, room):
                 to_sphere(room.lines, line, d)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def to_sphere(lines, line, d):
     """A line gets the length √d."""
     set_line(math.sqrt(d / dot(lines, line, lines, line, d)), lines, line, d, lines, line)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def draw_vector(law, node, step, k0, k1, place, slot, line, d, room):
     """Random vector number `place` of an estimate, E uu' = I, into a line unless it has one.
 

@@ -8,8 +8,8 @@ node's sums are its own: who else is among the eight changes no bit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.lane_functions import logistic_changes, logistic_slopes
 from hzbench.core.masked_lanes import fma, load, splat, store, totals, where_less
 from hzbench.core.objective import LOGISTIC, SQUARED
@@ -20,7 +20,7 @@ from hzbench.engine.fused.vectors import prefetch_line, three_sums
 _WIDEST = 128  # lines of eight nodes beyond that leave the first-level cache
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def all_of_one_row(ob, orc, up, d):
     """Whether all nodes have such estimates: one row, and one central difference if any."""
     found = ob.kind >= SQUARED and d <= _WIDEST and up.momentum == 0.0 and ob.call_noise == 0.0
@@ -30,7 +30,7 @@ def all_of_one_row(ob, orc, up, d):
     return found
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def numbers_ahead(ob, orc, count, room):
     """What lanes need to know of the rows and nodes in the slots."""
     for s in range(count):
@@ -40,7 +40,7 @@ def numbers_ahead(ob, orc, count, room):
         room.numbers[RIDGE, s] = 0.0 if orc.zeroth[node] else ob.regularization
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def apart(node, first, count):
     """Whether the two nodes after `count` others from the slot `first` on are none of them."""
     i, j, found = node[first + count], node[first + count + 1], True
@@ -49,7 +49,7 @@ def apart(node, first, count):
     return found
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def row_products(features, row, x, i, d, lines, o, sums, s):
     """<row, x_i> as lanes; the row into a line."""
     margin = splat(0.0)
@@ -60,7 +60,7 @@ def row_products(features, row, x, i, d, lines, o, sums, s):
     store(sums, (s, 0), 8, margin)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def products(ob, orc, k0, k1, x, first, count, room):
     """Lines and their products for the nodes in slots first ... first + count − 1."""
     d, lines = x.shape[1], room.lines
@@ -82,7 +82,7 @@ def products(ob, orc, k0, k1, x, first, count, room):
             row_products(ob.features, row, x, node, d, lines, EIGHT + j, room.sums, j)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_totals(sums, s):
     """Totals of eight lines of lanes."""
     return totals(
@@ -97,7 +97,7 @@ def eight_totals(sums, s):
     )
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def factors(ob, first, count, room):
     """What the lines of these slots are to be multiplied by."""
     y = load(room.numbers, (TARGET, first), count)
@@ -114,7 +114,7 @@ def factors(ob, first, count, room):
     store(room.numbers, (FACTOR, first), count, found)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def estimate_eight(ob, orc, k0, k1, x, first, count, room):
     """Lines and factors of the nodes in slots first ... first + count − 1, at most eight."""
     products(ob, orc, k0, k1, x, first, count, room)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from hzbench.core.compiled import entry
+from hzbench.core.compiled import entry, inlined
 from hzbench.core.masked_lanes import fma, load, splat, store
 from hzbench.core.objective import DENSE, DIAGONAL, SQUARED
 from hzbench.engine.fused.draws import draw_ahead
@@ -22,14 +22,14 @@ from hzbench.engine.fused.vectors import apply_to_four, step_along
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def step_size(up, step, node):
     """η of a step and node; one line for all steps, or one number, stays in the cache."""
     sizes = up.step_sizes
     return sizes[step if len(sizes) > 1 else 0, node if sizes.shape[1] > 1 else 0]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def local_step(ob, orc, up, node, step, k0, k1, slot, at, base, i, momentum, out, room):
     """out_i = base_i − η v, with G at at_i and v = m v + (1 − m) G kept in `momentum`."""
     d, eta = at.shape[1], step_size(up, step, node)
@@ -49,7 +49,7 @@ def local_step(ob, orc, up, node, step, k0, k1, slot, at, base, i, momentum, out
         step_along(eta * factor, room.lines, line, base, i, d, out, i)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def exact_step(ob, node, eta, at, base, i, d, out):
     """The step of a noise-free diagonal quadratic, in one pass."""
     m = 0 if len(ob.diagonal) == 1 else node
@@ -61,14 +61,14 @@ def exact_step(ob, node, eta, at, base, i, d, out):
         store(out, (i, k), c, load(base, (i, k), c) - h * slope)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def count_calls(counts, r, orc, node):
     """Add what one estimate of the node cost."""
     for kind in range(3):
         counts[r, kind] += orc.calls[node, kind]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def meet(out, i, j, k, weight, y, z):
     """Eight coordinates of both ends of a pair become weighted averages of y and z."""
     n, w, v = out.shape[1] - k, splat(weight), splat(1.0 - weight)
@@ -81,20 +81,20 @@ def meet(out, i, j, k, weight, y, z):
         store(out, (j, k), n, v * z + w * y)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def average(y, i, j, weight, d):
     """Both ends of a pair move to their weighted averages, in place."""
     for k in range(0, d, 8):
         meet(y, i, j, k, weight, load(y, (i, k), d - k), load(y, (j, k), d - k))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def plain(ob, orc, up, node):
     """Whether a node steps along its gradient, without vectors, noise or memory."""
     return not (up.momentum > 0.0 or orc.zeroth[node] or (ob.noise and orc.batch[node]))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def all_plain(ob, orc, up):
     """Whether all nodes do."""
     found = True
@@ -103,7 +103,7 @@ def all_plain(ob, orc, up):
     return found
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def exact_pair(ob, up, t, i, j, x):
     """A tick of two nodes that both take `exact_step`, in one pass."""
     d, shared, one = x.shape[1], len(ob.diagonal) == 1, len(ob.linear) == 1
@@ -116,7 +116,7 @@ def exact_pair(ob, up, t, i, j, x):
         meet(x, i, j, k, up.pair_weight, y, z)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def one_row_pair(up, t, slot, x, room):
     """A tick of the two nodes in a slot and the next, whose lines and factors are known."""
     i, j, a, b, d = (
@@ -136,7 +136,7 @@ def one_row_pair(up, t, slot, x, room):
         meet(x, i, j, k, up.pair_weight, y, z)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def one_row_pairs(ob, orc, up, k0, k1, begin, end, x, room):
     """Ticks begin ... end − 1, whose draws are in the slots; up to four disjoint pairs at once."""
     slot, stop = 0, 2 * (end - begin)
@@ -151,7 +151,7 @@ def one_row_pairs(ob, orc, up, k0, k1, begin, end, x, room):
         slot += count
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def four_nodes(ob, up, t, i, at, base, direct, out, room):
     """Slopes A at − b + λ at of nodes i ... i + 3, the last repeated behind the end.
 
@@ -169,7 +169,7 @@ def four_nodes(ob, up, t, i, at, base, direct, out, room):
         finish(ob, up, t, j3, at, base, direct, target, j3 if direct else READY + 3, c, s0, s1, s2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def finish(ob, up, t, i, at, base, direct, out, o, c, g0, g1, g2):
     """Columns c ... c + 23 of a node's step or slope, given those of A x."""
     b, ridge = 0 if len(ob.linear) == 1 else i, splat(ob.regularization)
@@ -179,7 +179,7 @@ def finish(ob, up, t, i, at, base, direct, out, o, c, g0, g1, g2):
     move(ob.linear, b, eta, ridge, at, base, reach, i, c + 16, out, o, g2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def move(linear, b, eta, ridge, at, base, reach, i, k, out, o, image):
     """Eight coordinates of base − η · slope, given those of A x; of a base that ends at `reach`."""
     n = at.shape[1] - k
@@ -187,7 +187,7 @@ def move(linear, b, eta, ridge, at, base, reach, i, k, out, o, image):
     store(out, (o, k), n, load(base, (i, k), reach - k) - eta * slope)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def count_pairs(counts, r, orc, pairs, start, stop):
     """What the ticks start ... stop − 1 of a replica cost."""
     if cost_alike(orc):
@@ -209,7 +209,7 @@ def cost_alike(orc):
     return True
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def pairs_ahead(ob, orc, k0, k1, pairs, r, start, stop, room):
     """Draws of both ends of some ticks, in slots of their order."""
     for t in range(start, stop):
@@ -245,7 +245,7 @@ def run_pair(ob, orc, up, pairs, x, momentum, counts, room, first, last, start, 
                     average(own, room.node[s - 1], i, up.pair_weight, d)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def nodes_ahead(ob, orc, k0, k1, start, t, n, room):
     """Draws of the nodes from `start` on at one step, as many as there are slots."""
     count = min(len(room.node), n - start)
@@ -278,7 +278,7 @@ def run_matching(
                     counts[r, SENT] += 2 * d
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def steps_of_all(ob, orc, up, simple, together, t, k0, k1, at, base, momentum, out, room):
     """The local steps of one round; a Hessian of all nodes is read once for four of them."""
     n, slots = len(at), len(room.node)
@@ -298,7 +298,7 @@ def steps_of_all(ob, orc, up, simple, together, t, k0, k1, at, base, momentum, o
         local_step(ob, orc, up, i, t, k0, k1, slot, at, base, i, momentum, out, room)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def steps_of_eights(ob, orc, up, t, k0, k1, at, out, room):
     """The same, eight at once; what is left behind the last eight goes with some done before."""
     n, slots = len(at), len(room.node)

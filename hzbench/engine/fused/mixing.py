@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.masked_lanes import fma, load, splat
 from hzbench.engine.fused.vectors import add_line, apply_to_four, set_line, store_three
 
 _NODES = 64  # whose lines stay in the first-level cache while their columns are summed
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def down(mixing, r, t, e):
     """Whether the link of an entry of W has failed."""
     return mixing.edge[e] >= 0 and not mixing.up[r, t, mixing.edge[e]]
@@ -29,7 +30,7 @@ def sum_columns(mixing, p, i, y, c, n, out):
     store_three(out, i, c, s0, s1, s2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def sum_lines(mixing, p, y, out):
     """Set out = W y where no link fails, 24 columns at a time: their masks serve many nodes."""
     n, d = y.shape
@@ -40,7 +41,7 @@ def sum_lines(mixing, p, y, out):
                 sum_columns(mixing, p, i, y, c, d - c, out)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def multiply_line(mixing, r, t, p, i, y, out):
     """Line i of W y; what a failed link carried stays at the diagonal. Returns the links used."""
     d, links, own = y.shape[1], 0, mixing.diagonal[p, i]
@@ -56,7 +57,7 @@ def multiply_line(mixing, r, t, p, i, y, out):
     return links
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def multiply_dense(matrix, y, out):
     """Set out = W y, four lines of W and 24 columns of y at a time."""
     n, d = y.shape
@@ -69,7 +70,7 @@ def multiply_dense(matrix, y, out):
             store_three(out, min(i + 3, n - 1), c, s0, s1, s2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def multiply(mixing, r, t, y, out):
     """Set out = W y for the W of that round; returns how many links carried weight."""
     n, d = y.shape

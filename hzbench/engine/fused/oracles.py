@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.lane_functions import logistic_changes, logistic_slopes
 from hzbench.core.masked_lanes import (
     fma,
@@ -52,20 +52,20 @@ from hzbench.engine.fused.vectors import (
 )
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def logistic_slope(m, y):
     """φ'(m) = −y σ(−y m)."""
     return -y / (1.0 + math.exp(y * m))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def slope_at(ob, row, margin):
     """φ' of a data row at its margin."""
     y = ob.targets[row]
     return margin - y if ob.kind == SQUARED else logistic_slope(margin, y)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def quadratic_slope(ob, node, x, i, d, out, o):
     """out_o = A x_i − b."""
     b = 0 if len(ob.linear) == 1 else node
@@ -80,7 +80,7 @@ def quadratic_slope(ob, node, x, i, d, out, o):
     apply_matrix(ob.hessians, m, x, i, d, out, o)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def add_noise(ob, node, step, k0, k1, batch, sample, d, room):
     """Add ζ of one data sample to the slope."""
     scratch, divisor = room.lines, math.sqrt(batch)
@@ -97,13 +97,13 @@ def add_noise(ob, node, step, k0, k1, batch, sample, d, room):
     apply_matrix(ob.factor, m, scratch, NORMAL, d, scratch, SLOPE)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def row_at(ob, node, room, first, j):
     """Data row number j of a sample; first < 0: of all rows of the node."""
     return ob.flat[ob.starts[node] + j] if first < 0 else np.int64(room.words[first + j])
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def rows_of(ob, node, step, k0, k1, batch, sample, slot, room):
     """How many data rows a sample has, and where their numbers start among the words."""
     if batch == 0:
@@ -116,7 +116,7 @@ def rows_of(ob, node, step, k0, k1, batch, sample, slot, room):
     return batch, first
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def ask_for_next(ob, room, first, j, count, slot, d):
     """Prefetch the data row after number j: of this sample, or of the next one drawn ahead."""
     if first >= 0:
@@ -126,7 +126,7 @@ def ask_for_next(ob, room, first, j, count, slot, d):
             prefetch_line(ob.features, np.int64(room.words[place]), d)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def ask_for_eight(ob, room, first, j, count, slot, d):
     """The same of as many rows as come after j ... j + 7."""
     end = min(j + 8, count) - 1
@@ -134,7 +134,7 @@ def ask_for_eight(ob, room, first, j, count, slot, d):
         ask_for_next(ob, room, first, end + later, count, slot, d)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_rows(ob, node, room, first, j, count):
     """Data rows number j ... j + 7 of a sample, the last repeated behind the end."""
     end = count - 1
@@ -150,7 +150,7 @@ def eight_rows(ob, node, room, first, j, count):
     )
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def targets_of(ob, rows):
     """Their targets, one a lane."""
     r0, r1, r2, r3, r4, r5, r6, r7 = rows
@@ -158,14 +158,14 @@ def targets_of(ob, rows):
     return pack(y[r0], y[r1], y[r2], y[r3], y[r4], y[r5], y[r6], y[r7])
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def shares(j, count):
     """What rows j ... j + 7 count in the mean of a sample: nothing behind its end."""
     places = to_lanes(next_words(j))
     return where_less(places, splat(count), splat(1.0 / count), splat(0.0))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def slopes_of(ob, node, first, j, count, x, i, d, room):
     """Slopes of rows j ... j + 7 at their margins, as they count in the mean of a sample."""
     rows = eight_rows(ob, node, room, first, j, count)
@@ -174,7 +174,7 @@ def slopes_of(ob, node, first, j, count, x, i, d, room):
     return slopes * shares(j, count)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def add_rows(ob, node, first, start, stop, d, room):
     """SLOPE += Σ factor · row over rows start ... stop − 1, 24 columns at a time."""
     a, lines = ob.features, room.lines
@@ -190,7 +190,7 @@ def add_rows(ob, node, first, start, stop, d, room):
         store_three(lines, SLOPE, c, s0, s1, s2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
     """Slope of the mean loss over a batch of rows, and of the penalty."""
     count, first = rows_of(ob, node, step, k0, k1, batch, sample, slot, room)
@@ -217,13 +217,13 @@ def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
         add_rows(ob, node, first, start, stop, d, room)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def slope_line(ob, batch, i, room):
     """The line of a node's slope: a ready one where nothing is to be added to it."""
     return READY + i % 4 if room.shared and not (ob.noise and batch) else SLOPE
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def slope_of(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
     """Gradient of one data sample into the line SLOPE, unless another has it."""
     if slope_line(ob, batch, i, room) != SLOPE:
@@ -241,7 +241,7 @@ def slope_of(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
         add_noise(ob, node, step, k0, k1, batch, sample, d, room)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def curvature_along(ob, node, step, k0, k1, batch, sample, slot, u, d, room):
     """Return u'Hu of a quadratic-like objective for one data sample."""
     scratch = room.lines
@@ -265,7 +265,7 @@ def curvature_along(ob, node, step, k0, k1, batch, sample, slot, u, d, room):
     return square / count + ridge
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def change_of(ob, node, first, j, count, back, length, u, x, i, d, room):
     """Change of the mean logistic loss along u from −back to length − back, by rows j ... j + 7."""
     a, lines = ob.features, room.lines
@@ -281,7 +281,7 @@ def change_of(ob, node, first, j, count, back, length, u, x, i, d, room):
     return total(changes * shares(j, count))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def logistic_difference(ob, node, step, k0, k1, batch, sample, slot, central, nu, u, x, i, d, room):
     """Quotient of differences along u of the logistic loss over a batch, and of the penalty."""
     scratch = room.lines
@@ -297,7 +297,7 @@ def logistic_difference(ob, node, step, k0, k1, batch, sample, slot, central, nu
     return change / length + ob.regularization * penalty
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def call_noise(ob, node, step, k0, k1, central, fresh, place, m, d, room):
     """Noise of the two function values of difference number `place`, end minus start."""
     if fresh:
@@ -313,7 +313,7 @@ def call_noise(ob, node, step, k0, k1, central, fresh, place, m, d, room):
     return ob.call_noise * value
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def quotient(ob, orc, node, step, k0, k1, place, slot, u, x, i, d, room):
     """Difference quotient number `place`, along the line u; of gradients 1, the slope drawn."""
     fresh, batch, nu = orc.fresh[node], orc.batch[node], orc.smoothing[node]
@@ -334,7 +334,7 @@ def quotient(ob, orc, node, step, k0, k1, place, slot, u, x, i, d, room):
     return value
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def estimate(ob, orc, node, step, k0, k1, slot, x, i, d, room):
     """G of one node at x_i: a line of the room, and what it is to be multiplied by.
 

@@ -8,8 +8,8 @@ can tell which nodes went together.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hzbench.core.compiled import inlined
 from hzbench.core.lane_functions import logistic_slopes
 from hzbench.core.masked_lanes import fma, lane, load, pack, splat, store, totals
 from hzbench.core.objective import SQUARED
@@ -20,13 +20,13 @@ from hzbench.engine.fused.vectors import dot
 SHORT = 24  # longest line: three values of lanes, whose masks serve all eight nodes
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def slopes_at(ob, margins, targets):
     """φ' of eight data rows."""
     return margins - targets if ob.kind == SQUARED else logistic_slopes(margins, targets)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, out, room):
     """The step of one node: out_i = base_i − η (φ' a + λ at_i)."""
     d = at.shape[1]
@@ -42,13 +42,13 @@ def one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, out, room):
         store(out, (i, k), n, fma(factor, load(ob.features, (row, k), n), x))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def row_of(room, slot):
     """The data row drawn ahead for a slot."""
     return np.int64(room.words[slot * room.data])
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def product(ob, room, slot, at, i, d):
     """Lanes whose total is the margin of a slot's row at at_i."""
     a, row = ob.features, row_of(room, slot)
@@ -57,13 +57,13 @@ def product(ob, room, slot, at, i, d):
     return fma(load(a, (row, 16), d - 16), load(at, (i, 16), d - 16), s)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def target(ob, room, slot):
     """The target of a slot's row."""
     return ob.targets[row_of(room, slot)]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_slopes(ob, room, s, at, i, d):
     """φ' of the rows of nodes i ... i + 7, whose draws stand from slot s on."""
     margins = totals(
@@ -89,7 +89,7 @@ def eight_slopes(ob, room, s, at, i, d):
     return slopes_at(ob, margins, targets)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_step_sizes(up, step, i):
     """η of nodes i ... i + 7."""
     sizes = up.step_sizes
@@ -97,7 +97,7 @@ def eight_step_sizes(up, step, i):
     return load(sizes, (line, i), 8) if sizes.shape[1] > 1 else splat(sizes[line, 0])
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_steps(ob, up, step, slot, at, i, out, room):
     """The steps of nodes i ... i + 7 whose draws stand from a slot on, from `at` to another array.
 
@@ -116,7 +116,7 @@ def eight_steps(ob, up, step, slot, at, i, out, room):
             store(out, (i + s, k), n, moved)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def rounds_by_eights(ob, orc, up, n, d):
     """Whether all nodes of a round may step by eights."""
     found = ob.kind >= SQUARED and up.momentum == 0.0 and up.order != SIMULTANEOUS

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
-from hzbench.core.compiled import entry
+from hzbench.core.compiled import entry, inlined
 from hzbench.engine.fused.oracles import estimate
 from hzbench.engine.fused.vectors import set_line, step_along
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def compute(ob, orc, trace, version, k0, k1, x, kept, room):
     """The estimates at x^version that some update uses, each into its slot."""
     d = x.shape[1]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from hzbench.core.compiled import inlined
 from hzbench.core.masked_lanes import fma, load, prefetch, splat, store, total, totals
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def dot(a, i, b, j, d):
     """<a_i, b_j>: four sums of eight lanes, then the rest of the lines along the first."""
     s0 = s1 = s2 = s3 = splat(0.0)
@@ -22,7 +21,7 @@ def dot(a, i, b, j, d):
     return total((s0 + s2) + (s1 + s3))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def three_sums(a, i, b, j, c, m, d):
     """<a_i, b_j>, <a_i, c_m> and <b_j, c_m>, each as eight lanes that are yet to be added."""
     first = second = third = splat(0.0)
@@ -33,7 +32,7 @@ def three_sums(a, i, b, j, c, m, d):
     return first, second, third
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def eight_dots(a, rows, b, j, d):
     """<a_row, b_j> of eight rows, one a lane."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = splat(0.0)
@@ -47,7 +46,7 @@ def eight_dots(a, rows, b, j, d):
     return totals(s0, s1, s2, s3, s4, s5, s6, s7)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def add_line(factor, a, i, d, out, o):
     """out_o += factor · a_i."""
     f = splat(factor)
@@ -55,7 +54,7 @@ def add_line(factor, a, i, d, out, o):
         store(out, (o, k), d - k, fma(f, load(a, (i, k), d - k), load(out, (o, k), d - k)))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def set_line(factor, a, i, d, out, o):
     """out_o = factor · a_i."""
     f = splat(factor)
@@ -63,7 +62,7 @@ def set_line(factor, a, i, d, out, o):
         store(out, (o, k), d - k, f * load(a, (i, k), d - k))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def step_along(factor, a, i, base, j, d, out, o):
     """out_o = base_j − factor · a_i."""
     f = splat(-factor)
@@ -71,7 +70,7 @@ def step_along(factor, a, i, base, j, d, out, o):
         store(out, (o, k), d - k, fma(f, load(a, (i, k), d - k), load(base, (j, k), d - k)))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def store_three(out, o, c, s0, s1, s2):
     """Columns c ... c + 23 of out_o, as far as it has them."""
     n = out.shape[1] - c
@@ -80,14 +79,14 @@ def store_three(out, o, c, s0, s1, s2):
     store(out, (o, c + 16), n - 16, s2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def prefetch_line(a, i, d):
     """Ask for a line of an array that is needed soon."""
     for k in range(0, d, 8):
         prefetch(a, (i, k))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def apply_matrix(matrices, m, x, i, d, out, o):
     """out_o += x_i' A_m, 24 columns at a time along two sums, of even and of odd lines of A."""
     for c in range(0, d, 24):
@@ -110,7 +109,7 @@ def apply_matrix(matrices, m, x, i, d, out, o):
         store_three(out, o, c, s0 + t0, s1 + t1, s2 + t2)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def apply_to_four(matrix, x, i, c):
     """Columns c ... c + 23 of x A for lines i ... i + 3 of x, the last repeated behind the end.
 
