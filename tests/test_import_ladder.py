@@ -35,6 +35,8 @@ LADDER = {
     "harness": {"core", "engine", "judge", "topology.build"},
 }
 COMPILED = (
+    "core.lane_building",
+    "core.lane_words",
     "core.masked_lanes",
     "core.lane_functions",
     "core.philox",

@@ -27,6 +27,8 @@ _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (
     "core/inverse_normal.py",
     "core/lane_functions.py",
+    "core/lane_building.py",
+    "core/lane_words.py",
     "core/masked_lanes.py",
     "core/philox.py",
     "core/objective.py",
@@ -144,15 +146,18 @@ def drop_damaged(function: str) -> None:
     """Delete what is kept of a function if a disk has cut it off: it is compiled again then."""
     for file in [*folder().glob(f"*.{function}-*.nbi"), *folder().glob(f"*.{function}-*.nbc")]:
         try:
-            with file.open("rb") as opened:
-                pickle.load(opened)  # noqa: S301  (our own folder; numba does the same next)
-                rest = opened.read()
-            if file.suffix == ".nbi":
-                pickle.loads(rest)  # noqa: S301
+            _contents(file)
         except Exception:  # noqa: BLE001  (what damaged pickles raise has no end)
             for each in folder().glob(f"*.{function}-*"):
                 each.unlink(missing_ok=True)
             return
+
+
+def _contents(file: Path) -> Any:
+    """What numba keeps in a file of our own folder; of an index what follows the version."""
+    with file.open("rb") as opened:
+        first = pickle.load(opened)  # noqa: S301  (numba does the same next)
+        return pickle.loads(opened.read()) if file.suffix == ".nbi" else first  # noqa: S301
 
 
 def ready(function: str, dtype: str = "") -> bool:
@@ -165,9 +170,7 @@ def ready(function: str, dtype: str = "") -> bool:
     drop_damaged(function)
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     for file in folder().glob(f"*.{function}-*.{python}*.nbi"):
-        with file.open("rb") as opened:
-            pickle.load(opened)  # noqa: S301  (our own folder: the version, then what it holds)
-            _, kept = pickle.loads(opened.read())  # noqa: S301
+        _, kept = _contents(file)
         if any(dtype in str(key[0][:1]) and (folder() / kept[key]).exists() for key in kept):
             return True
     return False

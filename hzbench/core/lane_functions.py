@@ -13,16 +13,8 @@ import numpy as np
 from numba import njit
 
 from hzbench.core.compiled import inlined
-from hzbench.core.masked_lanes import (
-    absolute,
-    any_less,
-    bits_of,
-    fma,
-    from_bits,
-    same_word,
-    splat,
-    where_less,
-)
+from hzbench.core.lane_words import bits_of, from_bits, same_word
+from hzbench.core.masked_lanes import absolute, any_less, fma, splat, where_less
 
 _LOWEST, _HIGHEST = -746.0, 710.0  # e^x is 0 below, infinite above
 _MAGIC = 1.5 * 2.0**52  # what is added to it is rounded to an integer, in its last bits

@@ -13,21 +13,18 @@ from numba import njit
 from hzbench.core.compiled import entry
 from hzbench.core.inverse_normal import CENTRE, MIDDLE, P_TAIL, Q_TAIL, SHIFT, P, Q
 from hzbench.core.lane_functions import log_series
-from hzbench.core.masked_lanes import (
+from hzbench.core.lane_words import (
     bits_of,
-    fma,
     from_bits,
     load_words,
     next_words,
-    root,
     same_word,
-    splat,
-    store,
     store_interleaved,
     store_negative,
     store_words,
     to_lanes,
 )
+from hzbench.core.masked_lanes import fma, root, splat, store
 from hzbench.core.masked_lanes import signs as lane_signs
 
 Word = np.uint64

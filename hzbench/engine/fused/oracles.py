@@ -14,17 +14,8 @@ import numpy as np
 
 from hzbench.core.compiled import inlined
 from hzbench.core.lane_functions import logistic_changes, logistic_slopes
-from hzbench.core.masked_lanes import (
-    fma,
-    load,
-    next_words,
-    pack,
-    splat,
-    store,
-    to_lanes,
-    total,
-    where_less,
-)
+from hzbench.core.lane_words import next_words, to_lanes
+from hzbench.core.masked_lanes import fma, load, pack, splat, store, total, where_less
 from hzbench.core.objective import DENSE, DIAGONAL, LOGISTIC, SQUARED
 from hzbench.core.philox import fill_words, to_normals
 from hzbench.engine.fused.draws import DATA, EVALUATION, draw_vector, pick_rows
