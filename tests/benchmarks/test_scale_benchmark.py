@@ -22,6 +22,21 @@ def steps_alone(run):
     return float(np.median(whole - before))
 
 
+def tell_growth(benchmark, name, what, of, sizes, seconds, goals=None, **besides):
+    """Keep the exponent with which seconds of a step or a run grow with a size."""
+    growth = (of, zip(sizes, seconds, strict=True))
+    found = exponent(sizes, seconds)
+    tell(
+        benchmark,
+        f"{name}: growth exponent of a {what}",
+        found,
+        goals,
+        "",
+        growth=growth,
+        **besides,
+    )
+
+
 def test_a_large_ring(benchmark):
     """Growth from 1e3 to 1e5 nodes, and the fraction of the stream that one pass a step needs."""
     problem = {"name": "quadratic", "dimension": 100, "heterogeneity": 0.5}
@@ -48,14 +63,8 @@ def test_a_large_ring(benchmark):
         "the triad, for one pass a step: x, b in, x out",
         of_two_passes=7 * line / (whole - before),
     )
-    tell(
-        benchmark,
-        "DSGD ring, d=100, n=1e3 to 1e5: growth exponent of a step",
-        exponent(sizes, seconds),
-        (1.2, 1.1),
-        "",
-        growth=("nodes", zip(sizes, seconds, strict=True)),
-    )
+    row = "DSGD ring, d=100, n=1e3 to 1e5"
+    tell_growth(benchmark, row, "step", "nodes", sizes, seconds, (1.2, 1.1))
 
 
 def test_wide_iterates_on_a_regular_graph(benchmark):
@@ -77,14 +86,9 @@ def test_wide_iterates_on_a_regular_graph(benchmark):
         if n <= 1000:
             np.testing.assert_allclose(found, x, rtol=1e-11, atol=1e-13)
     benchmark.pedantic(run, rounds=1)
-    tell(
-        benchmark,
-        "DSGD, random regular graph, d=1000, n=1e2 to 1e4: growth exponent of a step",
-        exponent(sizes, seconds),
-        unit="",
-        growth=("nodes", zip(sizes, seconds, strict=True)),
-        from_1000_on=exponent(sizes[1:], seconds[1:]),
-    )
+    row = "DSGD, random regular graph, d=1000, n=1e2 to 1e4"
+    large = exponent(sizes[1:], seconds[1:])
+    tell_growth(benchmark, row, "step", "nodes", sizes, seconds, from_1000_on=large)
 
 
 def test_many_replicas(benchmark):
@@ -109,14 +113,8 @@ def test_many_replicas(benchmark):
     calls = [lambda replicas=replicas: of(replicas) for replicas in sizes]
     seconds = np.median(alternated(*calls, repeats=3), axis=1)
     benchmark.pedantic(of, (10_000,), rounds=1)
-    tell(
-        benchmark,
-        "hybrid pairs, n=8, d=4, R=1e3 to 1e5: growth exponent of a run",
-        exponent(sizes, seconds),
-        unit="",
-        growth=("replicas", zip(sizes, seconds, strict=True)),
-        nanoseconds_an_interaction=1e9 * seconds[-1] / (50 * sizes[-1]),
-    )
+    row, each = "hybrid pairs, n=8, d=4, R=1e3 to 1e5", 1e9 * seconds[-1] / (50 * sizes[-1])
+    tell_growth(benchmark, row, "run", "replicas", sizes, seconds, nanoseconds_an_interaction=each)
 
 
 def test_arrays_held_by_a_large_ring(benchmark):
