@@ -25,7 +25,9 @@ _NO_NUMBERS = ("pilot", "data", "as_json", "figure", "server")
 Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a TOML file.")]
 Out = Annotated[Path, typer.Option(help="Folder for runs, results and the report.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes; 0: one a core. Results are equal.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes; 0: one a core, or one on a GPU. Results are equal.")
+]
 Engine = Annotated[str, typer.Option(help="auto, torch or fused. Results agree to rounding.")]
 Set = Annotated[
     list[str] | None,

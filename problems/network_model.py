@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.machine import at_once
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
 from hzbench.problems.architecture import Architecture
@@ -21,7 +22,7 @@ from hzbench.problems.row_model import RowProblem, RowSample, of_node, slices
 if TYPE_CHECKING:
     from torch import Tensor
 
-_BLOCK = 1 << 21  # numbers, parameters and activations, computed at once
+_BLOCK = 1 << 21  # numbers, parameters and activations, computed at once on the CPU
 Pair = tuple["Tensor", "Tensor"]
 
 
@@ -229,11 +230,15 @@ class NetworkProblem(RowProblem):
 
     def _models(self, examples: int, each: int) -> int:
         """How many models at once, each with so many examples."""
-        seen = min(examples, max(1, _BLOCK // each))
-        return max(1, _BLOCK // (self.dimension + seen * each))
+        seen = min(examples, max(1, self._room // each))
+        return max(1, self._room // (self.dimension + seen * each))
 
     def _cut(self, examples: int, each: int) -> Iterator[slice]:
-        return slices(examples, max(1, _BLOCK // each))
+        return slices(examples, max(1, self._room // each))
+
+    @cached_property
+    def _room(self) -> int:
+        return at_once(self.device, _BLOCK)
 
     @cached_property
     def _held(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
+from hzbench.core.machine import at_once
 from hzbench.core.streams import Purpose, Rows, integers
 from hzbench.core.structure import BatchSize
 from hzbench.problems.shares import Shares
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
-_BLOCK = 1 << 19  # numbers gathered at once
+_BLOCK = 1 << 19  # numbers gathered at once on the CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +98,11 @@ class RowProblem:
         return 0.5 * self.regularization * (points * points).sum(-1)
 
     def _blocks(self, block: Callable[[slice], Tensor], rows: int, width: int) -> Tensor:
-        """The block function over all rows, at most _BLOCK numbers at a time."""
+        """The block function over all rows, a bounded number of numbers at a time."""
         import torch
 
-        parts = [block(part) for part in slices(rows, max(1, _BLOCK // max(1, width)))]
+        size = at_once(self.device, _BLOCK) // max(1, width)
+        parts = [block(part) for part in slices(rows, max(1, size))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @cached_property

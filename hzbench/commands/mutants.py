@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hzbench.commands.output import GLYPHS, print_json, progress, wide_console
-from hzbench.commands.run import options_of, redraw
+from hzbench.commands.run import options_of, redraw, tell_shares
 from hzbench.harness.mutation import plant, study
 from hzbench.harness.power import candidates, measure
 from hzbench.harness.suite import load
@@ -38,6 +38,7 @@ def mutants(
     console = Console(stderr=True)
     folder = out / suite.table.name
     began = time.perf_counter()
+    tell_shares(console, options)
     with progress(console, f"{suite.table.name} mutants") as report:
         record = study(suite, options, report)
         save_json(folder / "mutants.json", record)

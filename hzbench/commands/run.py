@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from hzbench.commands.output import orderings, print_json, progress, verdict_table
 from hzbench.core.errors import UserMistakeError
-from hzbench.core.machine import cores
+from hzbench.core.machine import cores, memory, on_cuda
 from hzbench.harness.engines import checked_device, checked_engine
 from hzbench.harness.override import overridden
 from hzbench.harness.scale import scaled
@@ -40,6 +40,7 @@ def run(
     console = Console(stderr=True)
     if scale != 1 or settings:
         console.print(escape(suite.table.title), soft_wrap=True, highlight=False)
+    tell_shares(console, options)
     with progress(console, suite.table.name) as report_progress:
         record = run_suite(suite, options, report_progress)
     _costs(console, record["provenance"])
@@ -71,7 +72,20 @@ def _costs(console: Console, provenance: Mapping[str, Any]) -> None:
             f"compiled kernels for {provenance['compile_seconds']:.0f} s, once on this machine",
             highlight=False,
         )
-    console.print(f"peak memory {provenance['peak_memory'] / 2**30:.2f} GiB", highlight=False)
+    kinds = {"peak memory": "peak_memory", "of the device": "peak_device_memory"}
+    sizes = {kind: provenance[key] / 2**30 for kind, key in kinds.items() if provenance[key]}
+    told = ", ".join(f"{kind} {size:.2f} GiB" for kind, size in sizes.items())
+    console.print(told, highlight=False)
+
+
+def tell_shares(console: Console, options: Options) -> None:
+    """What workers of one CUDA device have of it."""
+    if not on_cuda(options.device) or options.workers < 2:
+        return
+    each = memory(options.device) / options.workers / 2**30
+    console.print(
+        f"{options.workers} workers share the CUDA device: {each:.3g} GiB each", highlight=False
+    )
 
 
 def report(results: Path | None, out: Path | None, benchmarks: Path | None = None) -> Path:
@@ -134,14 +148,17 @@ def options_of(
 ) -> Options:
     """Resolve `auto` and 0.
 
+    Workers of one CUDA device take turns there and share its memory, so 0 means one of them.
+
     Raises:
         UserMistakeError: an unknown device or engine, no CUDA, a folder that cannot be written.
     """
     check_writable(out)
+    device = checked_device(device)
     return Options(
         out=out,
-        device=checked_device(device),
-        workers=workers or cores(),
+        device=device,
+        workers=workers or (1 if on_cuda(device) else cores()),
         fresh=fresh,
         engine=checked_engine(engine),
     )

@@ -2,32 +2,111 @@
 
 import ctypes
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from hzbench.core.errors import UserMistakeError
 
 THREADS = "NUMBA_NUM_THREADS"
 WORKERS = "HZBENCH_WORKERS"
-"""How many processes share the machine's memory; set for workers by whoever starts them."""
+"""How many processes share the memory of machine and device; set for workers by who starts them."""
+AT_ONCE = 1 << 28
+"""Numbers of a temporary array that a CUDA device computes at once, where they fit its memory."""
+_TEMPORARIES = 4  # arrays of that size at a time, roughly
+_NO_ROOM = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _GROUPS = Path("/sys/fs/cgroup")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt in the GNU C library
 _KEPT = 1 << 30
 
 
-def memory() -> int:
-    """Bytes that this process may use: of the machine, of its control group, of its own limit."""
+def memory(device: str = "cpu") -> int:
+    """Bytes that this process may use: of the machine, of its control group, of its own limit.
+
+    Of a CUDA device all it has, whoever holds some of it now: what is cut by it stays the same.
+    """
+    if on_cuda(device):
+        return _device_memory(device)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     own, _ = resource.getrlimit(resource.RLIMIT_AS)
     limits = [machine, *_group_limits(), *([own] if own != resource.RLIM_INFINITY else [])]
     return min(limits)
 
 
-def share() -> int:
+def share(device: str = "cpu") -> int:
     """Bytes for the replicas that one worker runs at a time: half of all is for these."""
-    return memory() // (2 * max(2, int(os.environ.get(WORKERS, "1"))))
+    return memory(device) // (2 * max(2, int(os.environ.get(WORKERS, "1"))))
+
+
+def at_once(device: str, on_host: int) -> int:
+    """Numbers of a temporary array that are computed at once; results differ in their last bits.
+
+    Arguments:
+        device: torch device; on CUDA `AT_ONCE`, halved until temporaries fit a worker's share.
+        on_host: what pays elsewhere: as many as caches hold, or malloc reuses.
+    """
+    if not on_cuda(device):
+        return on_host
+    fitting = share(device) // (8 * _TEMPORARIES)
+    return min(AT_ONCE, 1 << max(0, fitting.bit_length() - 1))
+
+
+def on_cuda(device: str) -> bool:
+    """Whether a torch device is one with memory of its own that torch knows: "cuda", "cuda:1"."""
+    return device.startswith("cuda")
+
+
+@cache
+def _device_memory(device: str) -> int:
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[1])
+
+
+def peak_device_memory(device: str) -> int:
+    """Most bytes of tensors that this process has held on a CUDA device; 0 elsewhere."""
+    if not on_cuda(device):
+        return 0
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(device))
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise MemoryError where torch finds no room, on the host or on a device.
+
+    Raises:
+        MemoryError: which says how much was asked for, and of a device how much is free.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        told = _out_of_memory(error)
+        if not told:
+            raise
+        raise MemoryError(told) from None
+
+
+def _out_of_memory(error: RuntimeError) -> str:
+    """What torch says of the room that it did not find; empty: the error is another one."""
+    told = str(error)
+    host = re.search(r"DefaultCPUAllocator: (can't allocate memory.*?) *\.", told)
+    if host:
+        return host[1]
+    if type(error).__name__ != "OutOfMemoryError" and not any(each in told for each in _NO_ROOM):
+        return ""
+    asked = re.search(r"Tried to allocate ([\d.]+ \w+)", told)
+    room = re.search(r"total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free", told)
+    return (
+        "CUDA out of memory"
+        + (f": tried to allocate {asked[1]}" if asked else "")
+        + (f" on a device of {room[1]}, of which {room[2]} is free" if room else "")
+    )
 
 
 def _group_limits() -> Iterator[int]:

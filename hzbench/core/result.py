@@ -6,7 +6,8 @@ Schema 1, every number JSON-able (non-finite numbers are null):
      "suite": {"name", "title", "description", "alpha", "checks": K (and orderings, and
                readings with a tolerance), "level": α/K},
      "provenance": {"hzbench", "python", "numpy", "torch", ..., "commit", "platform", "device",
-                    "created" (ISO 8601), "seconds", "workers"},
+                    "created" (ISO 8601), "seconds", "workers", "compile_seconds", "peak_memory"
+                    and "peak_device_memory" (bytes)},
      "runs": [run, ...],
      "met": true|false,
      "orderings": [{fields of the [[ordering]] table, "step", "level", "outcome", "reason",
@@ -21,6 +22,7 @@ Schema 1, every number JSON-able (non-finite numbers are null):
                    "outcome", "p_value"; "reason" where shortened}]}
 
     run = {"name", "title", "digest", "spec": {...}, "reused": true|false, "seconds",
+           "device_memory": most bytes of tensors that its process held on a CUDA device by its end,
            "labels": {"problem", "topology", "gossip", "method", "population", "estimators",
                       "nodes", "first_order", "zeroth_order", "dimension"},
            "replicas": R, "diverged": count, "seed", "warnings": [str, ...],

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from hzbench.core import streams
 from hzbench.core.estimator import Estimate, Estimator
+from hzbench.core.machine import at_once
 from hzbench.core.problem import Kind, Problem, Sample
 from hzbench.core.registry import register
 from hzbench.core.streams import Purpose, Rows
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_AT_ONCE = 1 << 24  # numbers of random vectors that are differenced at once
-_IN_CACHE = 1 << 17  # numbers drawn at once where they are used only once
+_AT_ONCE = 1 << 24  # numbers of random vectors that are differenced at once on the CPU
+_IN_CACHE = 1 << 17  # numbers drawn at once there where they are used only once
 
 
 @register("estimator", "zeroth_order")
@@ -121,7 +122,7 @@ class ZerothOrder(Estimator):
         if self.sampling == "collapsed":
             exact = problem.gradients(x, rows.node, problem.sample(rows, batch_size, 1))[:, 0]
             return Estimate(gradient=collapsed(exact, rows, self.samples), calls=calls)
-        size = max(1, _AT_ONCE // (self.samples * problem.dimension))
+        size = max(1, _room(x, _AT_ONCE) // (self.samples * problem.dimension))
         if len(rows) <= size:
             return Estimate(gradient=self._average(problem, x, rows, batch_size), calls=calls)
         parts = torch.split(torch.arange(len(rows), device=x.device), size)
@@ -139,10 +140,11 @@ class ZerothOrder(Estimator):
         m, fresh = self.samples, self.data == "fresh"
         u = self.draw(rows, problem.dimension).to(x.dtype)
         sample = problem.sample(rows, batch_size, m if fresh else 1)
-        if fresh or problem.evaluation_noise or u.numel() <= _AT_ONCE:
+        room = _room(x, _AT_ONCE)
+        if fresh or problem.evaluation_noise or u.numel() <= room:
             along = self._differences(problem, x, u, rows, sample)
         else:
-            some = torch.split(u, max(1, _AT_ONCE // x.numel()), dim=1)
+            some = torch.split(u, max(1, room // x.numel()), dim=1)
             parts = [self._differences(problem, x, part, rows, sample) for part in some]
             along = torch.cat(parts, dim=1)
         if m == 1:
@@ -191,6 +193,11 @@ class ZerothOrder(Estimator):
         return {"function_calls": (2 * m if self.data == "fresh" else m + 1) * cost}
 
 
+def _room(like: Tensor, on_host: int) -> int:
+    """Numbers that are taken at once where `like` lies."""
+    return at_once(str(like.device), on_host) if like.is_cuda else on_host
+
+
 def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
     """(1/m) Σ_k u_k <u_k, g> for m independent u_k ~ N(0, I), from d + m normals instead of d m.
 
@@ -207,7 +214,7 @@ def collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
     """
     import torch
 
-    size = max(1, _IN_CACHE // (gradient.shape[1] + m))
+    size = max(1, _room(gradient, _IN_CACHE) // (gradient.shape[1] + m))
     found = torch.empty_like(gradient)
     for start in range(0, len(gradient), size):
         here = slice(start, start + size)

@@ -11,7 +11,7 @@ import numpy as np
 from hzbench.core import registry
 from hzbench.core.errors import SpecError, UserMistakeError
 from hzbench.core.lines import DENSE_NODES
-from hzbench.core.machine import memory
+from hzbench.core.machine import memory, on_cuda
 from hzbench.core.prediction import Assumption, Prediction, Source
 from hzbench.core.registry import Entry
 from hzbench.core.setting import Setting
@@ -31,6 +31,8 @@ from hzbench.harness.simulate import bytes_of_a_replica
 from hzbench.harness.waits import refuse_waits
 
 FEWER = "nodes, dimensions or replicas"
+LEAST = 3
+"""Arrays of the size of the iterates that every run holds on a device at some time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,29 @@ def refuse_engine(cases: Sequence[Case], engine: Asked, device: str) -> None:
         raise SpecError(found, "the engine")
 
 
+def refuse_device(cases: Sequence[Case], device: str) -> None:
+    """Raise before anything runs when iterates of one replica alone exceed the device's memory.
+
+    Raises:
+        SpecError: every such case.
+    """
+    if not on_cuda(device):
+        return
+    found, there = [], memory(device)
+    for case in cases:
+        spec, d = case.spec, case.setting.problem.dimension
+        points = 1 if case.setting.protocol == "server" else spec.node_count
+        needed = LEAST * points * d * {"float64": 8, "float32": 4}[spec.run.dtype]
+        if needed > there:
+            found.append(
+                f"{spec.name}: got {points} points of d = {d}; {LEAST} arrays of one replica take "
+                f"{needed / 2**30:.3g} GiB; expected less than the {there / 2**30:.3g} GiB of the "
+                "CUDA device; take fewer nodes or dimensions, or --device cpu"
+            )
+    if found:
+        raise SpecError(found, "the device")
+
+
 def predict(theorem: str, setting: Setting) -> Prediction:
     """What one theorem says of a setting; none speaks of a protocol that it does not name.
 
@@ -216,14 +241,15 @@ def _silent(entry: Entry, needed: str, got: str) -> Prediction:
 
 @contextmanager
 def within_memory(what: str, fewer: str) -> Iterator[None]:
-    """Turn numpy's and Python's MemoryError into a mistake with its size and a way out."""
+    """Turn a MemoryError into a mistake with its size and a way out."""
     try:
         yield
     except MemoryError as error:
         told = str(error) or "out of memory"
+        if not told.startswith("CUDA"):
+            told = told[:1].lower() + told[1:]
         raise UserMistakeError(
-            f"got {what}: {told[:1].lower()}{told[1:]}; expected what fits this machine; "
-            f"take fewer {fewer}"
+            f"got {what}: {told}; expected what fits this machine; take fewer {fewer}"
         ) from None
 
 

@@ -72,6 +72,7 @@ def run_record(result: Result) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json", exclude_defaults=True),
         "reused": result.reused,
         "seconds": round(result.seconds, 3),
+        "device_memory": result.device_memory,
         "labels": labels(spec, trace),
         "replicas": trace.replicas,
         "diverged": trace.diverged,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hzbench.core.contrast import contrasted
+from hzbench.core.machine import on_cuda, peak_device_memory
 from hzbench.core.prediction import Prediction
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.core.trace import Trace
@@ -20,7 +21,14 @@ from hzbench.harness.engines import (
     checked_device,
     checked_engine,
 )
-from hzbench.harness.prepare import FEWER, Case, prepare, refuse_engine, within_memory
+from hzbench.harness.prepare import (
+    FEWER,
+    Case,
+    prepare,
+    refuse_device,
+    refuse_engine,
+    within_memory,
+)
 from hzbench.harness.refuted import refuted_minimum
 from hzbench.harness.simulate import Progress, simulate
 from hzbench.harness.store import Store, run_digest
@@ -43,6 +51,7 @@ class Result:
         digest: name in the store.
         reused: whether the trace came from the store.
         seconds: wall-clock time of this run.
+        device_memory: most bytes of tensors that its process has held on a CUDA device by its end.
     """
 
     spec: Spec
@@ -53,6 +62,7 @@ class Result:
     digest: str = ""
     reused: bool = False
     seconds: float = 0.0
+    device_memory: int = 0
 
     @property
     def met(self) -> bool:
@@ -76,6 +86,7 @@ def execute_case(
     """
     began = time.perf_counter()
     chosen = case.engine(engine, device)
+    fewer = f"{FEWER}, or fewer --workers, or --device cpu" if on_cuda(device) else FEWER
     looks = look_sizes(case.spec.run.replicas, case.spec.run.max_replicas)
     done: tuple[Verdict, ...] = ()
     trace: Trace | None = None
@@ -83,7 +94,7 @@ def execute_case(
         spec = case.spec.sized(replicas)
         digest = run_digest(spec, case.observables, device, chosen)
         known = store.load(digest) if store is not None and not fresh else None
-        with within_memory(f"{replicas} replicas of {spec.node_count} nodes", FEWER):
+        with within_memory(f"{replicas} replicas of {spec.node_count} nodes", fewer):
             trace = known or simulate(
                 spec, case.observables, device, progress, shorter=trace, engine=chosen
             )
@@ -102,6 +113,7 @@ def execute_case(
         digest=digest,
         reused=known is not None,
         seconds=time.perf_counter() - began,
+        device_memory=peak_device_memory(device),
     )
 
 
@@ -170,6 +182,7 @@ def run(
     device = checked_device(device)
     case = prepare(spec)
     refuse_engine([case], checked_engine(engine), device)
+    refuse_device([case], device)
     compile_missing([case], engine, device, _tell)
     store = None if out is None else Store(Path(out) / "runs")
     level = alpha / max(1, case.statistical)

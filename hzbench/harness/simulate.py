@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hzbench.core.machine import settle, share
+from hzbench.core.machine import memory_errors, on_cuda, settle, share
 from hzbench.core.mutant import Mutant
 from hzbench.core.plan import BLOCK, Plan, blocks
 from hzbench.core.probe import PROBES
@@ -45,6 +45,7 @@ Progress = Callable[[float], None]
 Columns = dict[str, NDArray[np.float64]]
 
 
+@memory_errors()
 def simulate(
     spec: Spec,
     observables: Sequence[str],
@@ -67,6 +68,7 @@ def simulate(
 
     Raises:
         SpecError: the spec's mistakes.
+        MemoryError: it does not fit.
     """
     import torch
 
@@ -160,7 +162,7 @@ def _block(
     """
     if isinstance(parts.method, ServerMethod):
         return server_block(parts, replicas, names, index, device, engine)
-    size = fitting(parts, engine)
+    size = fitting(parts, engine, device)
     found = [
         _part(parts, replicas[a : a + size], names, index, device, declared, engine, progress)
         for a in range(0, len(replicas), size)
@@ -170,26 +172,54 @@ def _block(
     return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
 
 
-def fitting(parts: Components, engine: Engine) -> int:
+def fitting(parts: Components, engine: Engine, device: str = "cpu") -> int:
     """How many replicas run at a time: whole blocks unless they are too large.
 
     They fit a fraction of the memory; in torch, whose arithmetic makes many temporaries, an array
-    is no larger than what malloc reuses.
+    is no larger than what malloc reuses. On CUDA they fit a fraction of the device's, too.
     """
-    n, d = parts.spec.node_count, parts.problem.dimension
-    reused = REUSED // (8 * n * d) if engine == "torch" else BLOCK
-    return max(1, min(BLOCK, reused, int(share() / bytes_of_a_replica(parts, engine))))
+    cuda = on_cuda(device)
+    reused = REUSED // (8 * _numbers(parts)) if engine == "torch" and not cuda else BLOCK
+    fits = int(share() / bytes_of_a_replica(parts, engine, device))
+    if cuda:
+        fits = min(fits, int(share(device) / bytes_on_device(parts)))
+    return max(1, min(BLOCK, reused, fits))
 
 
-def bytes_of_a_replica(parts: Components, engine: Engine) -> float:
-    """What one replica holds, roughly: arrays of iterates, and its draws of who meets whom."""
-    spec, n, network = parts.spec, parts.spec.node_count, parts.network
+def bytes_of_a_replica(parts: Components, engine: Engine, device: str = "cpu") -> float:
+    """What one replica holds, roughly: its draws of who meets whom, and arrays of iterates.
+
+    Where these lie on a device, one array is left: what is measured comes back.
+    """
+    spec = parts.spec
+    drawn = {"pair": 64.0, "matching": 16.0 * spec.node_count, "matrix": _links(parts)}
+    held = _numbers(parts) if on_cuda(device) else _state(parts, engine)
+    return 8 * held + drawn.get(spec.network.gossip, 0.0) * spec.run.steps
+
+
+def bytes_on_device(parts: Components) -> float:
+    """What one replica holds on a CUDA device, roughly: its iterates, and tables of all rounds."""
+    spec = parts.spec
+    tables = {"matching": 4.0 * spec.node_count, "matrix": _links(parts)}
+    return 8 * _state(parts, "torch") + tables.get(spec.network.gossip, 0.0) * spec.run.steps
+
+
+def _numbers(parts: Components) -> int:
+    """Of one array of a replica's iterates."""
+    return parts.spec.node_count * parts.problem.dimension
+
+
+def _state(parts: Components, engine: Engine) -> int:
+    """Numbers in the arrays of one replica: iterates, and in torch W of a round that draws it."""
+    square = 2 * parts.spec.node_count**2 if engine == "torch" and _links(parts) else 0
+    return HELD[engine] * _numbers(parts) + square
+
+
+def _links(parts: Components) -> int:
+    """Bytes of a round's draws of links and of a coin."""
+    network = parts.network
     links = len(network.edges) if network.link_failure else 0
-    coins = network.exchange_probability < 1
-    tables = 2 * n**2 if engine == "torch" and (links or coins) else 0  # W of one round
-    drawn = {"pair": 8.0, "matching": 2.0 * n, "matrix": (links + coins) / 8, "server": 0.0}
-    held = HELD[engine] * n * parts.problem.dimension
-    return 8 * (held + tables + drawn[spec.network.gossip] * spec.run.steps)
+    return links + (network.exchange_probability < 1)
 
 
 def _part(

@@ -19,7 +19,7 @@ from hzbench.core.spec import Spec
 from hzbench.harness.compiling import compile_missing
 from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
-from hzbench.harness.prepare import Case, prepare, refuse_engine
+from hzbench.harness.prepare import Case, prepare, refuse_device, refuse_engine
 from hzbench.harness.results import run_record, suite_record
 from hzbench.harness.run import execute_case
 from hzbench.harness.store import Store, writable
@@ -64,6 +64,7 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     began = time.perf_counter()
     cases = prepare_all(suite.specs)
     refuse_engine(cases, options.engine, options.device)
+    refuse_device(cases, options.device)
     writable(options.out / suite.table.name)
     compiling = compile_missing(cases, options.engine, options.device, report)
     checks = sum(case.statistical for case in cases)
@@ -73,7 +74,11 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     runs = list(execute_all(cases, level, options, report))
     seconds = time.perf_counter() - began
     record = suite_record(suite, runs, tests, seconds, options.workers)
-    record["provenance"] |= {"compile_seconds": compiling, "peak_memory": peak_memory()}
+    record["provenance"] |= {
+        "compile_seconds": compiling,
+        "peak_memory": peak_memory(),
+        "peak_device_memory": max((run["device_memory"] for run in runs), default=0),
+    }
     return record | _said(suite, runs, level, options)
 
 
