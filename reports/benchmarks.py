@@ -25,6 +25,7 @@ class BenchmarkRow:
         unit: of all five; "" for a fraction.
         limit: what a fraction is a fraction of.
         besides: other numbers, by name.
+        machine: where it was measured.
     """
 
     name: str
@@ -37,6 +38,7 @@ class BenchmarkRow:
     unit: str
     limit: str
     besides: tuple[tuple[str, float], ...]
+    machine: str
 
     @property
     def share(self) -> float:
@@ -97,15 +99,32 @@ class BenchmarkView:
         rows: those with a goal, in the order of the run.
         others: those without.
         growth: of the rows that measured several sizes.
-        machine, created, load: where and when, and how busy the machine was.
+        created, load: when, and how busy the machine was.
     """
 
     rows: tuple[BenchmarkRow, ...]
     others: tuple[BenchmarkRow, ...]
     growth: tuple[Growth, ...]
-    machine: str
     created: str
     load: float
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Where, that of the rows with a goal first."""
+        return tuple(dict.fromkeys(row.machine for row in (*self.rows, *self.others)))
+
+    @property
+    def without_goal(self) -> dict[str, tuple[BenchmarkRow, ...]]:
+        """Rows without a goal by machine."""
+        every = dict.fromkeys(row.machine for row in self.others)
+        return {each: tuple(r for r in self.others if r.machine == each) for each in every}
+
+    @property
+    def title(self) -> str:
+        """What the page says first."""
+        if not self.rows:
+            return f"{len(self.others)} rows without a goal"
+        return f"{self.reached} of {len(self.rows)} rows are very good"
 
     @property
     def reached(self) -> int:
@@ -130,7 +149,6 @@ def benchmark_view(saved: Mapping[str, Any]) -> BenchmarkView:
         rows=tuple(row for row in rows if row.good is not None),
         others=tuple(row for row in rows if row.good is None),
         growth=tuple(_growth(row) for row in told if "growth" in row),
-        machine=", ".join(dict.fromkeys(row["machine"] for row in told)),
         created=str(saved.get("datetime", ""))[:16].replace("T", " "),
         load=max((float(row["load"]) for row in told), default=0.0),
     )
@@ -158,6 +176,7 @@ def benchmark_row(told: Mapping[str, Any]) -> BenchmarkRow:
         unit=told["unit"],
         limit=told["limit"],
         besides=tuple(besides),
+        machine=str(told["machine"]),
     )
 
 

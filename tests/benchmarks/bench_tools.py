@@ -8,15 +8,14 @@ import time
 import numpy as np
 import torch
 
-from hzbench.core.machine import keep_freed_memory
+from hzbench.core.machine import on_cuda, settle
 from hzbench.core.spec import Spec
 from hzbench.engine.fused.executor import execute as fused
 from hzbench.engine.torch_executor import execute
 from hzbench.harness.build import build, build_plan
 from hzbench.reports.benchmarks import benchmark_row
 
-torch.set_num_threads(1)
-keep_freed_memory()  # as every run does
+settle()  # as every run does
 
 
 TURN = 0.02
@@ -34,6 +33,16 @@ def alternated(*calls, repeats=5, clock=time.process_time):
     turns = range(repeats)
     found = [[_seconds(*each, clock) for each in zip(calls, counts, strict=True)] for _ in turns]
     return np.array(found).T
+
+
+def clock_of(device):
+    """Seconds: of the processor, or on a GPU on the wall with all work done that was asked for."""
+    return _on_the_wall if on_cuda(device) else time.process_time
+
+
+def _on_the_wall():
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _seconds(call, count, clock):
@@ -98,7 +107,18 @@ class Recorder:
 class Run:
     """A spec's components and the plan of its replicas, to be executed again and again."""
 
-    def __init__(self, problem, nodes, network, method="hdo", steps=100, replicas=16, eta=0.05):
+    def __init__(
+        self,
+        problem,
+        nodes,
+        network,
+        method="hdo",
+        steps=100,
+        replicas=16,
+        eta=0.05,
+        device="cpu",
+        dtype="float64",
+    ):
         named = isinstance(method, str)
         self.spec = Spec.parse(
             {
@@ -106,25 +126,28 @@ class Run:
                 "nodes": nodes,
                 "network": network,
                 "method": {"step_size": eta} | ({"name": method} if named else method),
-                "run": {"steps": steps, "replicas": replicas, "seed": 1},
+                "run": {"steps": steps, "replicas": replicas, "seed": 1, "dtype": dtype},
             }
         )
-        self.parts = build(self.spec)
+        self.parts = build(self.spec, device)
         self.plan = build_plan(self.parts, range(replicas))
-        self.start = torch.as_tensor(self.parts.problem.initial)
+        self.start = torch.as_tensor(self.parts.problem.initial, device=device)
+        self.start = self.start.to(getattr(torch, dtype))
 
     def __call__(self, engine=fused, boundaries=None):
         parts = self.parts
         recorder = Recorder(*(boundaries or (self.spec.run.steps,)))
         with torch.no_grad():
             engine(self.plan, self.start, parts.problem, parts.population, parts.method, recorder)
-        return recorder.x.numpy()
+        return recorder.x.cpu().numpy()
 
     def torch(self):
         return self(execute)
 
 
-def tell(benchmark, name, value, goals=None, unit="times", limit="", growth=None, **besides):
+def tell(
+    benchmark, name, value, goals=None, unit="times", limit="", growth=None, device="cpu", **besides
+):
     """Keep a row for the page of benchmarks, and print it.
 
     Arguments:
@@ -135,6 +158,7 @@ def tell(benchmark, name, value, goals=None, unit="times", limit="", growth=None
         unit: of value and goals; "" for a fraction.
         limit: what it is a fraction of.
         growth: name of a size, and seconds by size.
+        device: where it ran.
         besides: more numbers, or one a turn.
     """
     low, middle, high = np.percentile(value, (25, 50, 75)).tolist()
@@ -150,13 +174,19 @@ def tell(benchmark, name, value, goals=None, unit="times", limit="", growth=None
         "unit": unit,
         "limit": limit,
         "besides": {key: float(np.median(number)) for key, number in besides.items()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine_of(device),
         "load": os.getloadavg()[0],
     }
     if growth is not None:
         told["growth"] = {"of": growth[0], "seconds": {str(n): float(s) for n, s in growth[1]}}
     benchmark.extra_info.setdefault("rows", []).append(told)
     print(f"\n{benchmark_row(told)}")
+
+
+def machine_of(device):
+    """The processor and its cores, and the GPU."""
+    host = f"{platform.machine()}, {os.cpu_count()} cores"
+    return f"{host}, {torch.cuda.get_device_name(device)}" if on_cuda(device) else host
 
 
 def exponent(sizes, seconds):

@@ -1,6 +1,11 @@
-"""One thread: what a core does, whatever the machine has."""
+"""One thread: what a core does, whatever the machine has; plain networks of tests/problems."""
+
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "problems"))
 
 
 @pytest.fixture(autouse=True)

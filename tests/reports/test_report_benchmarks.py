@@ -62,6 +62,40 @@ def test_words_follow_the_goals_in_either_direction():
     ]
 
 
+def saved(*rows):
+    return {"benchmarks": [{"extra_info": {"rows": rows}}]}
+
+
+GPU = [
+    told(f"a {word} on a GPU", 0.5, None, None, "", limit="its triad", machine="x86, 2 cores, H1")
+    for word in ("ring", "step")
+]
+
+
+def test_rows_of_a_gpu_stand_apart_from_those_of_the_cpu(tmp_path):
+    view = benchmark_view(saved(GPU[0], *ROWS, GPU[1]))
+    assert view.machines == ("x86, 2 cores", "x86, 2 cores, H1")
+    names = {machine: [row.name for row in rows] for machine, rows in view.without_goal.items()}
+    assert names["x86, 2 cores, H1"] == ["a ring on a GPU", "a step on a GPU"]
+    assert names["x86, 2 cores"] == ["for its own sake"]
+    path = tmp_path / "mixed.json"
+    path.write_text(json.dumps(saved(GPU[0], *ROWS, GPU[1], ROWS[0] | {"machine": "y86"})))
+    text = report(None, None, path).read_text()
+    assert "x86, 2 cores; y86; x86, 2 cores, H1; load" in text
+    assert text.index("<h3>x86, 2 cores, H1</h3>") < text.index("a step on a GPU")
+    assert text.count("<small>on y86</small>") == 1
+
+
+def test_rows_without_a_goal_alone_are_a_page_too(tmp_path):
+    path = tmp_path / "gpu.json"
+    path.write_text(json.dumps(saved(*GPU)))
+    text = report(None, None, path).read_text()
+    assert "2 rows without a goal</h1>" in text
+    assert "<svg" not in text
+    assert "<h3>" not in text
+    assert "Rows with a goal" not in text
+
+
 def test_a_row_is_told_in_a_line():
     lines = [str(row) for row in benchmark_view(SAVED).rows]
     assert lines[0] == (
