@@ -17,6 +17,7 @@ from hzbench.core.objective import LOGISTIC, SQUARED, Objective, objective
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.losses import Loss
+from hzbench.problems.mean_loss import SET, Group, mean_loss
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.row_model import (
     RowProblem,
@@ -165,25 +166,20 @@ class LinearModel(RowProblem):
 
     def objective(self, x: Tensor) -> Tensor:
         """f(x): [R, d] -> [R]; squared: f* + ½ (x − x*)'H(x − x*), exact near the optimum."""
-        if self._exact:
-            offset = x - self._optimum
-            return self.constants.minimum + 0.5 * (offset * (offset @ self._mean_hessian)).sum(-1)
-
-        def block(part: slice) -> Tensor:
-            return self.loss.value(x[part] @ self._features.T, self._targets) @ self._row_weights
-
-        return self._blocks(block, len(x), len(self._targets)) + self._penalty(x)
+        return self.objective_and_gradient(x)[0]
 
     def objective_gradient(self, x: Tensor) -> Tensor:
         """∇f(x): [R, d] -> [R, d]."""
+        return self.objective_and_gradient(x)[1]
+
+    def objective_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both: [R, d] -> [R], [R, d]."""
         if self._exact:
-            return (x - self._optimum) @ self._mean_hessian
-
-        def block(part: slice) -> Tensor:
-            slopes = self.loss.slope(x[part] @ self._features.T, self._targets)
-            return (slopes * self._row_weights) @ self._features
-
-        return self._blocks(block, len(x), len(self._targets)) + self._penalty_slope(x)
+            offset = x - self._optimum
+            slope = offset @ self._mean_hessian
+            return self.constants.minimum + 0.5 * (offset * slope).sum(-1), slope
+        value, slope = mean_loss(x, self.loss, self._groups)
+        return value + self._penalty(x), slope + self._penalty_slope(x)
 
     def _full_values(self, points: Tensor, node: Tensor) -> Tensor:
         if self._squared:
@@ -258,6 +254,17 @@ class LinearModel(RowProblem):
     def _penalty_slope(self, points: Tensor) -> Tensor:
         slope = self.regularization * points
         return slope if self.penalty is None else slope + self.penalty.slope(points)
+
+    @cached_property
+    def _groups(self) -> tuple[Group, ...]:
+        """All rows, in sets that weigh alike."""
+        features, targets = self.shares.features, self.shares.targets
+        if self.loss.targets == "signs":  # φ(m, y) = φ(ym, 1)
+            features, targets = targets[:, None] * features, np.ones_like(targets)
+        tables = [
+            (features[rows], targets[rows][..., None], w) for rows, w in self.shares.alike(SET)
+        ]
+        return tuple(Group(*map(self._tensor, table)) for table in tables)
 
     @cached_property
     def _optimum(self) -> Tensor:

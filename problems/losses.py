@@ -59,6 +59,13 @@ class Loss:
         """φ(m + δ, y) − φ(m, y) without cancellation."""
         raise NotImplementedError
 
+    def together(self, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Σ_k φ(m_k, y_k) and every φ': margins [k, G, R], targets [k, G, 1] -> [G, R], [k, G, R].
+
+        Where targets are signs the margins are y m, and y is 1.
+        """
+        return self.value(m, y).sum(0), self.slope(m, y)
+
     def slopes(self, y: Array) -> Bounds:
         """Least and largest φ' over all m, for each y (inf: unbounded)."""
         raise NotImplementedError
@@ -134,6 +141,21 @@ class _Logistic(Loss):
             return near  # another device would have to be waited for
         far = self.value(m + delta, y) - self.value(m, y)
         return near.where(grow.abs() <= 1.0, far)
+
+    def together(self, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """From one exponential a row and one logarithm for k rows: φ = −log σ(m), φ' = σ(m) − 1.
+
+        To a unit of rounding of 1 a row. A product of k that is too small for its format is not
+        used; where that cannot be asked for nothing, all are computed both ways.
+        """
+        import torch
+
+        kept = m.sigmoid()
+        product, least = kept.prod(0), torch.finfo(m.dtype).tiny
+        total = -product.log()
+        if not streams.on_host(m) or not bool(product.amin() >= least):
+            total = total.where(product >= least, self.value(m, y).sum(0))
+        return total, kept.sub_(1.0)
 
     def slopes(self, y: Array) -> Bounds:
         return np.minimum(-y, 0.0), np.maximum(-y, 0.0)

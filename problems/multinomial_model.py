@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hzbench.core import streams
 from hzbench.problems.batching import node_matmul
+from hzbench.problems.mean_loss import mean_softmax_loss
 from hzbench.problems.row_model import Array, RowProblem, RowSample, of_node, weighted_covariance
 
 if TYPE_CHECKING:
@@ -147,23 +150,17 @@ class MultinomialModel(RowProblem):
 
     def objective(self, x: Tensor) -> Tensor:
         """f(x): [R, d] -> [R]."""
-
-        def block(part: slice) -> Tensor:
-            z = self._features @ x[part].view(-1, self.classes, self._width).transpose(1, 2)
-            return (z.logsumexp(-1) - _picked(z, self._targets[None])) @ self._row_weights
-
-        return self._blocks(block, len(x), self.classes * len(self._targets)) + self._ridge(x)
+        return self.objective_and_gradient(x)[0]
 
     def objective_gradient(self, x: Tensor) -> Tensor:
         """∇f(x): [R, d] -> [R, d]."""
+        return self.objective_and_gradient(x)[1]
 
-        def block(part: slice) -> Tensor:
-            z = self._features @ x[part].view(-1, self.classes, self._width).transpose(1, 2)
-            excess = self._excess(z, self._targets[None]) * self._row_weights[:, None]
-            return (excess.transpose(1, 2) @ self._features).flatten(1)
-
-        width = self.classes * len(self._targets)
-        return self._blocks(block, len(x), width) + self.regularization * x
+    def objective_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both, of which the margins of the true classes are a linear part."""
+        value, slope = mean_softmax_loss(self._matrices(x), self._features, self._row_weights)
+        slope = slope.flatten(1) - self._true_rows
+        return value - x @ self._true_rows + self._ridge(x), slope + self.regularization * x
 
     def _full_gradients(self, weights: Tensor, node: Tensor) -> Tensor:
         """Gradient of the mean loss over M_i: [B, C, d'] -> [B, C, d']."""
@@ -190,6 +187,13 @@ class MultinomialModel(RowProblem):
         excess = z.softmax(-1)
         place = targets.long()[..., None].expand(*z.shape[:-1], 1)
         return excess.scatter_add(-1, place, -excess.new_ones(()).expand(place.shape))
+
+    @cached_property
+    def _true_rows(self) -> Tensor:
+        """Σ w e_y ⊗ a over all rows, [d]."""
+        shares, total = self.shares, np.zeros((self.classes, self._width))
+        np.add.at(total, shares.targets.astype(int), shares.row_weights[:, None] * shares.features)
+        return self._tensor(total.ravel())
 
     @cached_property
     def _width(self) -> int:

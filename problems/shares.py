@@ -63,6 +63,20 @@ class Shares:
         """Weight of row j in f: (1/n) Σ_i p_ij, shape [N]."""
         return np.asarray(self.probabilities.mean(axis=0))
 
+    def alike(self, k: int) -> tuple[tuple[Integers, Array], ...]:
+        """Rows [k, G] of equal weight in f, and their weights [G]; then what is left, [1, G].
+
+        A row without weight is left out.
+        """
+        weight = self.row_weights
+        order = np.argsort(weight, kind="stable")
+        order = order[weight[order] > 0]
+        classes = np.split(order, np.flatnonzero(np.diff(weight[order])) + 1)
+        whole = [rows[: len(rows) // k * k].reshape(-1, k) for rows in classes]
+        rest = [rows[len(rows) // k * k :, None] for rows in classes]
+        found = [np.concatenate(sets).T for sets in (whole, rest)]
+        return tuple((rows, weight[rows[0]]) for rows in found if rows.size)
+
     @cached_property
     def second_moments(self) -> Array:
         """Mean of a a' over M_i, shape [m, d, d]."""

@@ -77,6 +77,14 @@ class Problem(Protocol):
 
 
 @runtime_checkable
+class EvaluatesTogether(Protocol):
+    """A problem that has f and its gradient for the price of one (asked for by name)."""
+
+    def objective_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """f(x) and ∇f(x), the same numbers as alone: [R, d] -> [R], [R, d]."""
+
+
+@runtime_checkable
 class MeasuresNoise(Protocol):
     """A problem that can evaluate the noise of its gradient samples (asked for at probe ticks)."""
 

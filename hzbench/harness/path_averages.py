@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.problem import Problem
 from hzbench.core.spec import Spec
-from hzbench.core.state import State
-from hzbench.harness.observables import Measure, gradient_norm, objective_gap
+from hzbench.harness.observables import Measure, Snapshot, gradient_norm, objective_gap
 from hzbench.harness.setting import base_step_sizes
 
 if TYPE_CHECKING:
@@ -34,25 +33,23 @@ class PathAverages:
         seen: name -> what each look measured, weights included, each [R].
     """
 
-    def __init__(
-        self, names: Sequence[str], probes: Counter[int], problem: Problem, weights: Array
-    ) -> None:
-        self.problem, self.probes, self.weights = problem, probes, weights
+    def __init__(self, names: Sequence[str], probes: Counter[int], weights: Array) -> None:
+        self.probes, self.weights = probes, weights
         self.seen: dict[str, list[Tensor]] = {name: [] for name in names if name in PATHS}
 
-    def look(self, state: State) -> None:
+    def look(self, at: Snapshot) -> None:
         """Measure if the step is a probe step (as often as it was drawn)."""
-        count = self.probes[state.step]
+        count = self.probes[at.state.step]
         for name, seen in self.seen.items() if count else ():
-            value = PATHS[name](state, self.problem)
-            weight = float(self.weights[state.step]) if name == WEIGHTED else 1.0
+            value = PATHS[name](at)
+            weight = float(self.weights[at.state.step]) if name == WEIGHTED else 1.0
             seen.extend([weight * value] * count)
 
-    def value(self, name: str, state: State) -> Tensor:
+    def value(self, name: str, at: Snapshot) -> Tensor:
         """The average so far, [R]; before the first look what the start has."""
         import torch
 
-        seen = self.seen[name] or [PATHS[name](state, self.problem)]
+        seen = self.seen[name] or [PATHS[name](at)]
         return torch.stack(seen).mean(0)
 
 

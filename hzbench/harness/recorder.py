@@ -16,6 +16,7 @@ from hzbench.core.problem import Problem
 from hzbench.core.state import State
 from hzbench.engine.torch_executor import Event
 from hzbench.harness.measurable import VALIDATION, validated
+from hzbench.harness.observables import Snapshot
 from hzbench.harness.path_averages import PATHS, PathAverages
 from hzbench.harness.ticks import TickProbe
 from hzbench.harness.used_points import POINT, UsedPoints
@@ -54,7 +55,7 @@ class BlockRecorder:
         self.boundaries = tuple(sorted(self.record_steps | set(self.probes) | around))
         self.seen: dict[str, list[NDArray[np.float64]]] = {name: [] for name in self.observables}
         weights = np.ones(max(record, default=0) + 1) if weights is None else weights
-        self.path = PathAverages(observables, self.probes, problem, weights)
+        self.path = PathAverages(observables, self.probes, weights)
         self.previous: Tensor | None = None
         self.invariants: dict[str, Tensor] = {}
         self.validated: dict[str, Tensor] = {}
@@ -75,28 +76,29 @@ class BlockRecorder:
             self.ticks.begin(state)
         if self.used:
             self.used.look(state)
+        at = Snapshot(state=state, problem=self.problem)
         if state.step in self.record_steps:
             asked = any(name in VALIDATION for name in self.observables)
             self.validated = validated(state, self.problem) if asked else {}
             for name in self.observables:
-                value = self._measure(name, state).double().cpu().numpy()
+                value = self._measure(name, at).double().cpu().numpy()
                 self.seen[name].append(value)
-            self.previous = state.mean.clone()
-        self.path.look(state)
+            self.previous = at.mean.clone()
+        self.path.look(at)
 
-    def _measure(self, name: str, state: State) -> Tensor:
+    def _measure(self, name: str, at: Snapshot) -> Tensor:
         import torch
 
-        replicas = state.x.shape[0]
+        state, replicas = at.state, len(at.x)
         if name in state.counters:
             return state.counters[name].clone()
         if name in self.validated:
             return self.validated[name]
         if name in PATHS:
-            return self.path.value(name, state)
+            return self.path.value(name, at)
         if name == SHIFT:
-            previous = state.mean if self.previous is None else self.previous
-            return (state.mean - previous).square().sum(-1)
+            previous = at.mean if self.previous is None else self.previous
+            return (at.mean - previous).square().sum(-1)
         if name == TICKS and self.ticks:
             return torch.from_numpy(self.ticks.value(replicas))
         if name == POINT and self.used:
@@ -106,7 +108,7 @@ class BlockRecorder:
         if name in self.fixed:
             value = torch.from_numpy(self.fixed[name])
             return value.expand(replicas, *value.shape)
-        measured: Tensor = registry.find("observable", name).target(state, self.problem)
+        measured: Tensor = registry.find("observable", name).target(at)
         return measured
 
     def _watch(self, event: Event) -> None:

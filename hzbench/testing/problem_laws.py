@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hzbench.core.problem import Problem, ProblemComponent
+from hzbench.core.problem import EvaluatesTogether, Problem, ProblemComponent
 from hzbench.core.streams import Rows
 from hzbench.core.structure import BatchSize
 from hzbench.testing.laws import addresses, build_problem, require
@@ -50,6 +50,7 @@ def problem_laws(component: ProblemComponent) -> None:
     if getattr(problem, "gradient_free", False):
         return
     _gradients_match_values(problem, near)
+    _together_is_apart(problem, torch.cat([near, far]))
     _forward_mode_matches_gradients(problem, near)
     _optimum_is_one(problem, near)
     for points in (near, far):
@@ -110,6 +111,19 @@ def _forward_mode_matches_gradients(problem: Problem, x: Tensor) -> None:
             most < 1e-10,
             f"directional_derivatives differ from <∇F, u> by {most:.2g} (relative) on one data "
             "sample; take the product over all of x",
+        )
+
+
+def _together_is_apart(problem: Problem, x: Tensor) -> None:
+    """Of f and its gradient at once each is what it is alone."""
+    if not isinstance(problem, EvaluatesTogether):
+        return
+    alone = problem.objective(x), problem.objective_gradient(x)
+    both = problem.objective_and_gradient(x)
+    for name, one, other in zip(("objective", "objective_gradient"), alone, both, strict=True):
+        require(
+            bool(torch.allclose(other, one, rtol=1e-10, atol=1e-12)),
+            f"objective_and_gradient differs from {name}; give the same numbers",
         )
 
 

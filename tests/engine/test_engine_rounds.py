@@ -12,7 +12,7 @@ from hzbench.core.state import State
 from hzbench.core.streams import replica_keys
 from hzbench.engine.rounds import depths, rounds
 from hzbench.harness.build import build
-from hzbench.harness.observables import gradient_norm
+from hzbench.harness.observables import Snapshot, gradient_norm
 from hzbench.harness.recorder import probe_steps
 from hzbench.harness.simulate import simulate
 
@@ -218,7 +218,9 @@ def test_a_long_path_average_is_unbiased():
     recorder, _ = execute_spec(one.replace(run={**run, "record": 12, "replicas": 1}))
     problem = build(one).problem
     states = [State(step=t, arrays=recorder.states[t], counters={}) for t in range(300)]
-    expected = np.mean([float(gradient_norm(state, problem)[0]) for state in states])
+    expected = np.mean(
+        [float(gradient_norm(Snapshot(state=state, problem=problem))[0]) for state in states]
+    )
     blocks_of = found.reshape(24, 256)
     assert np.ptp(blocks_of, axis=1).max() < 1e-12  # deterministic run: blocks differ by steps only
     means = blocks_of[:, 0]

@@ -6,7 +6,7 @@ import pytest
 from hzbench.core import registry
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build, build_plan, step_sizes
-from hzbench.harness.observables import mean_iterate
+from hzbench.harness.observables import Snapshot, mean_iterate
 from hzbench.harness.setting import setting_of
 from hzbench.harness.simulate import simulate
 
@@ -134,4 +134,4 @@ def test_the_mean_of_a_state_is_over_nodes():
 
     x = torch.arange(12.0).reshape(2, 3, 2)
     state = State(step=0, arrays={"x": x}, counters={})
-    assert mean_iterate(state, None).tolist() == [[2.0, 3.0], [8.0, 9.0]]
+    assert mean_iterate(Snapshot(state=state, problem=None)).tolist() == [[2.0, 3.0], [8.0, 9.0]]
