@@ -98,10 +98,9 @@ class LinearModel(RowProblem):
 
     def gradients(self, points: Tensor, node: Tensor, sample: RowSample) -> Tensor:
         """∇F_i(points; sample): [B, d] -> [B, s, d]."""
-        penalty = self._penalty_slope(points)[:, None, :]
         if sample.index is None:
-            exact = self._full_gradients(points, node)
-            return (exact[:, None, :] + penalty).expand(-1, sample.count, -1)
+            exact = self._full_gradients(points, node)[:, None]
+            return self._penalized(exact, points).expand(-1, sample.count, -1)
         index = sample.index
         width = index.shape[1] * index.shape[2] * self.dimension
 
@@ -111,7 +110,7 @@ class LinearModel(RowProblem):
             slopes = self.loss.slope(margins, of_rows(self._targets, index[part]))
             return mean(features * slopes[..., None], 2)
 
-        return self._blocks(block, len(node), width) + penalty
+        return self._penalized(self._blocks(block, len(node), width), points)
 
     def directional_difference(
         self, points: Tensor, offsets: Tensor, node: Tensor, sample: RowSample
@@ -120,7 +119,7 @@ class LinearModel(RowProblem):
 
         `points` may have one p for all offsets.
         """
-        change = self.regularization * (offsets * (points + 0.5 * offsets)).sum(-1)
+        change = self.regularization * (offsets * points.add(offsets, alpha=0.5)).sum(-1)
         if self.penalty is not None:
             change = change + self.penalty.change(points, offsets)
         if sample.index is None:
@@ -250,6 +249,11 @@ class LinearModel(RowProblem):
     def _penalty(self, points: Tensor) -> Tensor:
         smooth = self._ridge(points)
         return smooth if self.penalty is None else smooth + self.penalty.value(points)
+
+    def _penalized(self, slopes: Tensor, points: Tensor) -> Tensor:
+        """The mean slopes [B, s, d], which nobody else holds, with those of the penalty."""
+        slopes.add_(points[:, None], alpha=self.regularization)
+        return slopes if self.penalty is None else slopes + self.penalty.slope(points)[:, None]
 
     def _penalty_slope(self, points: Tensor) -> Tensor:
         slope = self.regularization * points

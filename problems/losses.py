@@ -129,18 +129,20 @@ class _Logistic(Loss):
         return torch.nn.functional.softplus(-y * m, threshold=_STRAIGHT)
 
     def slope(self, m: Tensor, y: Tensor) -> Tensor:
-        return -y * (-y * m).sigmoid()
+        opposite = -y
+        return opposite * (opposite * m).sigmoid()
 
     def curvature(self, m: Tensor, y: Tensor) -> Tensor:
         return (y * m).sigmoid() * (-y * m).sigmoid()
 
     def change(self, m: Tensor, delta: Tensor, y: Tensor) -> Tensor:
-        grow = -y * delta
-        near = ((-y * m).sigmoid() * grow.clamp(-1.0, 1.0).expm1()).log1p()
-        if streams.on_host(m) and bool((grow.abs() <= 1.0).all()):
-            return near  # another device would have to be waited for
-        far = self.value(m + delta, y) - self.value(m, y)
-        return near.where(grow.abs() <= 1.0, far)
+        opposite = -y
+        grow, share = opposite * delta, (opposite * m).sigmoid()
+        small = grow.abs() <= 1.0
+        if streams.on_host(m) and bool(small.all()):  # another device would have to be waited for
+            return (share * grow.expm1()).log1p()
+        near = (share * grow.clamp(-1.0, 1.0).expm1()).log1p()
+        return near.where(small, self.value(m + delta, y) - self.value(m, y))
 
     def together(self, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """From one exponential a row and one logarithm for k rows: φ = −log σ(m), φ' = σ(m) − 1.

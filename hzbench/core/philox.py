@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from hzbench.core.compiled import entry
 from hzbench.core.inverse_normal import CENTRE, MIDDLE, P_TAIL, Q_TAIL, SHIFT, P, Q
@@ -31,6 +32,7 @@ Word = np.uint64
 CHUNK = 1024  # normals made at once: their temporaries stay in the first-level cache
 WORDS, SIGNS, NORMALS = 0, 1, 2  # what `draw_rows` draws
 SLACK = 40  # what `fill_words` may write beyond the words wanted
+_EIGHT = 8 * 32  # words of seven blocks of eight rows, or of eight rows with signs in as many
 
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -148,19 +150,27 @@ def to_signs(words, first, count, bit, out, row):
         store(out, (row, k), count - k, lane_signs(both >> Word((bit + k) % 32)))
 
 
+def room_of(what: int, size: int) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """Temporaries of `draw_rows`: `part` and `spare`."""
+    held = {WORDS: 0, SIGNS: max(_EIGHT, size // 32), NORMALS: 2 * CHUNK}[what]
+    part = np.empty(_EIGHT + held + SLACK, dtype=np.uint64)
+    return part, np.empty(CHUNK if what == NORMALS else 0)
+
+
 @entry
-def draw_rows(what, keys, node, step, purpose, offset, size, part, spare, integers, flat, reals):
+def draw_rows(what, keys, node, step, purpose, offset, size, part, spare, words, flat, reals):
     """Draws of every row from its address: keys [B, 2], node and step [B].
 
     Arguments:
-        what: WORDS, of blocks `offset` ... `offset + size − 1` into `integers` [B, 4 size]; SIGNS,
-            the first `size` into `reals` [B, size]; NORMALS, from number `offset` on into `flat`,
-            [B size].
-        part: uint64, for temporaries: one word longer than the signs, 2 CHUNK + SLACK for normals.
-        spare: [CHUNK], for temporaries of normals.
+        what: WORDS, of blocks `offset` ... `offset + size − 1` into `words`, [4 B size] and SLACK
+            more; SIGNS, the first `size`, and NORMALS, from number `offset` on, into `reals`
+            [B, size].
+        part, spare: see `room_of`.
+        flat: `reals` as one line.
     """
+    rows = len(node)
     if what == WORDS:
-        word_rows(keys, node, step, purpose, offset, size, integers)
+        words_of_rows(keys, node, step, purpose, offset, size, 0, rows, words, 0, 4 * size, part)
     elif what == SIGNS:
         sign_rows(keys, node, step, purpose, size, part, reals)
     else:
@@ -168,39 +178,74 @@ def draw_rows(what, keys, node, step, purpose, offset, size, part, spare, intege
 
 
 @njit(error_model="numpy", _nrt=False)
-def word_rows(keys, node, step, purpose, first, blocks, out):
-    """Four words a block of every row."""
-    for row in range(len(node)):
-        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
-        n, t = Word(node[row]), Word(step[row])
-        for b in range(blocks):
-            w0, w1, w2, w3 = philox(Word(first + b), n, t, Word(purpose), k0, k1)
-            out[row, 4 * b], out[row, 4 * b + 1] = np.int64(w0), np.int64(w1)
-            out[row, 4 * b + 2], out[row, 4 * b + 3] = np.int64(w2), np.int64(w3)
+def words_of_rows(keys, node, step, purpose, first, size, row, last, out, place, gap, part):
+    """Blocks `first` ... `first + size − 1` of rows `row` ... `last − 1`.
+
+    Eight rows side by side if short. Rows in order: each overwrites what the one before has
+    written beyond its own words.
+
+    Arguments:
+        out: uint64; a row's words lie `gap`, at least 4 size − 3, from those of the row before, the
+            first at `place`; SLACK longer.
+        part: uint64, whose first _EIGHT words are overwritten.
+    """
+    if size < 8:
+        for k in range(row, last, 8):
+            words_of_eight(keys, node, step, purpose, first, size, k, last, part)
+            for line in range(min(8, last - k)):
+                for b in range(size):
+                    some = load_words(part, (32 * b + 4 * line,))
+                    store_words(out, (place + (k - row + line) * gap + 4 * b,), some)
+        return
+    for k in range(row, last):
+        k0, k1, at = Word(keys[k, 0]), Word(keys[k, 1]), place + (k - row) * gap
+        fill_words(k0, k1, node[k], step[k], purpose, 4 * first, 4 * size, out, at)
+
+
+@njit(error_model="numpy", _nrt=False)
+def words_of_eight(keys, node, step, purpose, first, size, row, last, out):
+    """Blocks of eight rows from `row` on, [size, 8, 4] into the beginning of `out`.
+
+    The last row stands for those from `last` on.
+    """
+    for k in range(8):
+        here = min(row + k, last - 1)
+        out[k], out[8 + k] = Word(keys[here, 0]), Word(keys[here, 1])
+        out[16 + k], out[24 + k] = Word(node[here]), Word(step[here])
+    k0, k1, p = load_words(out, (0,)), load_words(out, (8,)), same_word(purpose)
+    n, t = load_words(out, (16,)), load_words(out, (24,))
+    for b in range(size):
+        w0, w1, w2, w3 = blocks(same_word(first + b), n, t, p, k0, k1)
+        store_interleaved(out, (32 * b,), w0, w1, w2, w3)
 
 
 @njit(error_model="numpy", _nrt=False)
 def sign_rows(keys, node, step, purpose, count, part, out):
     """±1 of every row from its bits."""
-    for row in range(len(node)):
-        k0, k1 = Word(keys[row, 0]), Word(keys[row, 1])
-        fill_words(k0, k1, node[row], step[row], purpose, 0, (count + 31) // 32, part, 0)
-        to_signs(part, 0, count, 0, out, row)
+    size = (count + 127) // 128
+    some = 8 if size < 8 else 1
+    for row in range(0, len(node), some):
+        last = min(row + some, len(node))
+        words_of_rows(keys, node, step, purpose, 0, size, row, last, part, _EIGHT, 4 * size, part)
+        for k in range(row, last):
+            to_signs(part, _EIGHT + 4 * size * (k - row), count, 0, out, k)
 
 
 @njit(error_model="numpy", _nrt=False)
 def normal_rows(keys, node, step, purpose, offset, size, part, spare, out):
     """Normals of every row; short rows whose first word begins a block are inverted together."""
-    some = max(1, CHUNK // max(1, size)) if offset % 4 == 0 else 1
+    shift = offset % 4
+    some = max(1, CHUNK // max(1, size)) if shift == 0 else 1
     for row in range(0, len(node), some):
         last = min(row + some, len(node))
         for start in range(0, size, CHUNK):
-            count, first, at = min(CHUNK, size - start), 0, offset + start
-            for k in range(row, last):
-                k0, k1, place = Word(keys[k, 0]), Word(keys[k, 1]), (k - row) * count
-                first = fill_words(k0, k1, node[k], step[k], purpose, at, count, part, place)
-            first -= (last - row - 1) * count
-            to_normals(part, first, (last - row) * count, out, row * size + start, spare)
+            count, first = min(CHUNK, size - start), (offset + start) // 4
+            wanted = (shift + count + 3) // 4
+            words_of_rows(
+                keys, node, step, purpose, first, wanted, row, last, part, _EIGHT, count, part
+            )
+            place = row * size + start
+            to_normals(part, _EIGHT + shift, (last - row) * count, out, place, spare)
 
 
 @entry

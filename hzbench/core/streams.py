@@ -11,6 +11,7 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -30,6 +31,7 @@ Integers = NDArray[np.int64]
 
 _MASK = 0xFFFFFFFF
 _CHUNK = 1 << 20  # counters computed at once, where temporaries are arrays
+_NO_REALS, _NO_WORDS = np.empty((0, 0)), np.empty(0, dtype=np.uint64)
 
 
 class Purpose(IntEnum):
@@ -128,11 +130,14 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     import torch
 
     first, last = offset // 4, (offset + count + 3) // 4
-    out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
-    fill = _fill_compiled if on_host(out) else _fill
-    fill(rows, purpose, first, out)
+    if on_host(rows.node):
+        out = torch.from_numpy(_words_compiled(rows, purpose, first, last - first))
+    else:
+        out = torch.empty(len(rows), last - first, 4, dtype=torch.int64, device=rows.node.device)
+        _fill(rows, purpose, first, out)
+        out = out.flatten(1)
     shift = offset - 4 * first
-    return out.flatten(1)[:, shift : shift + count]
+    return out[:, shift : shift + count]
 
 
 @cache
@@ -142,10 +147,21 @@ def _compiled() -> Any:
     return module
 
 
-def _fill_compiled(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
-    """The words of all rows from block `first` on into `out` [B, blocks, 4]."""
-    module = _compiled()
-    _draw(module.WORDS, rows, purpose, first, out.shape[1], 0, integers=out.flatten(1).numpy())
+def _words_compiled(rows: Rows, purpose: int, first: int, size: int) -> Integers:
+    """The words of `size` blocks from `first` on, [B, 4 size]."""
+    shape, module = (len(rows), 4 * size), _compiled()
+    out = np.empty(math.prod(shape) + module.SLACK, dtype=np.uint64)
+    _draw(module.WORDS, rows, purpose, first, size, out, _NO_REALS)
+    return out[: math.prod(shape)].view(np.int64).reshape(shape)
+
+
+def _reals_compiled(what: int, rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
+    """Signs or normals, [B, count]."""
+    import torch
+
+    out = np.empty((len(rows), count))
+    _draw(what, rows, purpose, offset, count, _NO_WORDS, out)
+    return torch.from_numpy(out)
 
 
 def _draw(
@@ -154,31 +170,13 @@ def _draw(
     purpose: int,
     offset: int,
     size: int,
-    part: int,
-    *,
-    integers: Integers | None = None,
-    reals: Array | None = None,
+    words: NDArray[np.uint64],
+    reals: Array,
 ) -> None:
-    """Compiled draws of all rows into `integers` or `reals` [B, size]; `part`: words of room."""
-    module, none = _compiled(), np.empty((0, 0))
-    into = none if reals is None else reals
-    module.draw_rows(
-        what,
-        *_addresses(rows),
-        int(purpose),
-        offset,
-        size,
-        np.empty(part, dtype=np.uint64),
-        np.empty(module.CHUNK if what == module.NORMALS else 0),
-        np.empty((0, 0), dtype=np.int64) if integers is None else integers,
-        into.reshape(-1),
-        into,
-    )
-
-
-def _addresses(rows: Rows) -> tuple[Integers, ...]:
-    """Keys, nodes and steps as compiled code takes them."""
-    return tuple(a.contiguous().numpy() for a in (rows.keys, rows.node, rows.step))
+    """Compiled draws of all rows into one of the arrays."""
+    addresses = (each.contiguous().numpy() for each in (rows.keys, rows.node, rows.step))
+    given = *addresses, int(purpose), offset, size, *_compiled().room_of(what, size)
+    _compiled().draw_rows(what, *given, words, reals.reshape(-1), reals)
 
 
 def _fill(rows: Rows, purpose: int, first: int, out: Tensor) -> None:
@@ -230,14 +228,9 @@ def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     Values lie within ±6.34; the second moment is 1 − 1e-9. The inversion is compiled on the CPU and
     in torch arithmetic elsewhere: within 4 units in the last place of the exact value both.
     """
-    import torch
-
     if not on_host(rows.node):
         return inverse_normal(words(rows, purpose, count, offset))
-    module, out = _compiled(), np.empty((len(rows), count))
-    room = 2 * module.CHUNK + module.SLACK
-    _draw(module.NORMALS, rows, purpose, offset, count, room, reals=out)
-    return torch.from_numpy(out)
+    return _reals_compiled(_compiled().NORMALS, rows, purpose, count, offset)
 
 
 def signs(rows: Rows, purpose: int, count: int) -> Tensor:
@@ -246,9 +239,7 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
 
     size = (count + 31) // 32
     if on_host(rows.node):
-        module, out = _compiled(), np.empty((len(rows), count))
-        _draw(module.SIGNS, rows, purpose, 0, count, size + module.SLACK, reals=out)
-        return torch.from_numpy(out)
+        return _reals_compiled(_compiled().SIGNS, rows, purpose, count)
     packed = words(rows, purpose, size)
     octets = packed.view(torch.uint8).view(*packed.shape, 8)[:, :, :4]  # the low half, bytewise
     table = _octet_signs(packed.device)
@@ -302,4 +293,4 @@ def integers(rows: Rows, purpose: int, high: Tensor, count: int, offset: int = 0
     Returns:
         int64, shape [B, count].
     """
-    return (words(rows, purpose, count, offset) * high.reshape(-1, 1)) >> 32
+    return (words(rows, purpose, count, offset) * high.reshape(-1, 1)).__irshift__(32)

@@ -59,18 +59,21 @@ class Batches:
                 yield self.of_all(torch.full((), int(each.step[0]), device=self.device))
             return
         columns = zip(*((e.replica, e.node, e.step, e.partner) for e in window), strict=True)
-        table = np.stack([np.concatenate(column) for column in columns])
         sizes = [len(each.node) for each in window]
-        parts = torch.split(torch.from_numpy(table).to(self.device), sizes, dim=1)
-        for each, (replica, node, step, partner) in zip(window, parts, strict=True):
+        table = np.empty((4, sum(sizes)), dtype=np.int64)
+        for line, column in zip(table, columns, strict=True):
+            np.concatenate(column, out=line)
+        replica, node, step, partner = torch.from_numpy(table).to(self.device)
+        keys, place = self.keys.index_select(0, replica), node * self.plan.replicas + replica
+        every = (keys, replica, node, step, partner, place)
+        parts = zip(*(torch.split(each, sizes) for each in every), strict=True)
+        for each, (keys, replica, node, step, partner, place) in zip(window, parts, strict=True):
             whole = self.plan.protocol == "matching" and len(each.node) == len(self.node)
             yield Batch(
-                rows=Rows(
-                    keys=self.keys.index_select(0, replica), replica=replica, node=node, step=step
-                ),
+                rows=Rows(keys=keys, replica=replica, node=node, step=step),
                 partner=partner,
                 shares=self.population.shares(each.node),
-                place=None if whole else node * self.plan.replicas + replica,
+                place=None if whole else place,
             )
 
     def of_all(self, now: Tensor) -> Batch:

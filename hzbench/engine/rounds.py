@@ -46,13 +46,13 @@ def depths(pairs: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
     """Dependency depth of every tick, from 0: pairs [R, T, 2] -> [R, T]."""
     replicas, ticks, _ = pairs.shape
     ends = np.ascontiguousarray(
-        (pairs + nodes * np.arange(replicas)[:, None, None]).transpose(1, 2, 0)
+        (pairs + nodes * np.arange(replicas)[:, None, None]).transpose(2, 1, 0)
     )
     reached = np.zeros(replicas * nodes, dtype=np.int64)
     depth = np.empty((ticks, replicas), dtype=np.int64)
-    for both, here in zip(ends, depth, strict=True):
-        reached.take(both).max(axis=0, out=here)
-        reached[both] = here + 1
+    for i, j, here in zip(*ends, depth, strict=True):
+        np.maximum(reached[i], reached[j], out=here)
+        reached[i] = reached[j] = here + 1
     return depth.T
 
 
@@ -67,7 +67,7 @@ def _pair_rounds(plan: Plan, start: int, stop: int) -> Iterator[Round]:
     )  # 16 bits: by radix
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    node, partner = pairs.ravel()[order], place[order ^ 1]
+    node, partner = pairs.ravel().take(order), place.take(order ^ 1)
     replica, tick = np.divmod(order // 2, stop - start)
     ends = 2 * np.cumsum(np.bincount(depth.ravel()))
     for first, last in zip(ends - 2 * np.bincount(depth.ravel()), ends, strict=True):

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hzbench.core.method import Local, Method, Verb
 from hzbench.core.plan import Plan, Round
 from hzbench.core.problem import Problem
@@ -105,7 +108,7 @@ class Execution:
             name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
             for name in COUNTERS
         }
-        self.step_sizes = torch.as_tensor(plan.step_sizes, device=x.device, dtype=x.dtype)
+        self.step_sizes = torch.as_tensor(_shared(plan.step_sizes), device=x.device, dtype=x.dtype)
         self.mixing = Mixing(plan, x)
         self.batches = Batches(plan, population, x.device)
 
@@ -194,6 +197,8 @@ class Execution:
 
     def step_size(self, batch: Batch) -> Tensor:
         """η of every row, [B, 1]."""
+        if self.step_sizes.numel() == 1:
+            return self.step_sizes.expand(len(batch.rows), 1)
         return self.step_sizes[batch.rows.step, batch.rows.node][:, None]
 
     def show(
@@ -248,16 +253,24 @@ class Execution:
                 return multiply(matrix, y, self.plan.nodes)
 
             return average
-        others = (partner != torch.arange(len(rows), device=partner.device)).long()
-        w = self.plan.pair_weight
+        w, others = self.plan.pair_weight, torch.ones_like(partner)
+        if self.plan.protocol == "matching":
+            others = (partner != torch.arange(len(rows), device=partner.device)).long()
 
         def exchange(y: Tensor) -> Tensor:
             sent = self.method.floats(y.shape[1]) * others
             self.counters["floats_sent"].index_add_(0, rows.replica, sent)
             theirs = y.index_select(0, partner)
-            return theirs.add_(y).div_(2) if w == 0.5 else (1 - w) * y + w * theirs
+            return theirs.add_(y).mul_(0.5) if w == 0.5 else (1 - w) * y + w * theirs
 
         return exchange
+
+
+def _shared(step_sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The step sizes [T, n], or the one of all steps and nodes, [1, 1]."""
+    first = step_sizes[:1]
+    one = step_sizes.strides[0] == 0 and first.size > 0 and first.min() == first.max()
+    return first[:, :1] if one else step_sizes
 
 
 def _windows(every: Iterable[Round]) -> Iterator[list[Round]]:

@@ -46,13 +46,8 @@ class CoordinateDifference(Estimator):
 
         d, nu = problem.dimension, self.smoothing
         step = (nu * torch.eye(d, dtype=x.dtype, device=x.device)).expand(len(x), 1, d, d)
-        base, sample = x[:, None, None], problem.sample(rows, batch_size, 1)
-        if self.difference == "central":
-            change = difference(problem, base - step, base + step, 2 * step, rows, sample)
-        else:
-            change = difference(problem, base, base + step, step, rows, sample)
-        gradient = change[:, 0] / (2 * nu if self.difference == "central" else nu)
-        calls = (2 * d if self.difference == "central" else d + 1) * problem.batch_cost(
-            rows.node, batch_size
-        )
+        sample, central = problem.sample(rows, batch_size, 1), self.difference == "central"
+        change = difference(problem, x, step, rows, sample, central=central)
+        calls = (2 * d if central else d + 1) * problem.batch_cost(rows.node, batch_size)
+        gradient = change[:, 0] / ((2 if central else 1) * nu)
         return Estimate(gradient=gradient, calls={"function_calls": calls})

@@ -176,13 +176,9 @@ class ZerothOrder(Estimator):
                 return torch.bmm(u, slopes.transpose(1, 2))[:, :, 0]
             return (u * slopes).sum(-1)
         step = self.smoothing * (u[:, :, None] if fresh else u[:, None])  # [B, s, p, d]
-        base = x[:, None, None]
-        if self.difference == "central":
-            change = difference(problem, base - step, base + step, 2 * step, rows, sample)
-            return (change / (2 * self.smoothing)).flatten(1)
-        start = base.expand(-1, step.shape[1], -1, -1)
-        change = difference(problem, start, base + step, step, rows, sample)
-        return (change / self.smoothing).flatten(1)
+        central = self.difference == "central"
+        change = difference(problem, x, step, rows, sample, central=central)
+        return (change / ((2 if central else 1) * self.smoothing)).flatten(1)
 
     def _calls(self, cost: Tensor) -> dict[str, Tensor]:
         m = self.samples
@@ -238,29 +234,32 @@ def _collapsed(gradient: Tensor, rows: Rows, m: int) -> Tensor:
 
 
 def difference(
-    problem: Problem, start: Tensor, end: Tensor, step: Tensor, rows: Rows, sample: Sample
+    problem: Problem, x: Tensor, step: Tensor, rows: Rows, sample: Sample, *, central: bool
 ) -> Tensor:
-    """F(end) − F(start) with the noise of every call, without cancellation where a problem can.
+    """F(x + step) − F(x − step) or − F(x), each call with its noise.
+
+    Without cancellation where the problem knows how.
 
     Arguments:
-        start: [B, s, p, d], or [B, s, 1, d]: one evaluation that all p differences share.
-        end: [B, s, p, d], start + step.
-        step: [B, s, p, d], exact where end − start is rounded.
+        x: [B, d].
+        step: [B, s, p, d].
+        central: from x − step; else from x, by one call that all p differences share.
 
     Returns:
         Shape [B, s, p].
     """
     import torch
 
-    p = end.shape[2]
+    base, (_, s, p, _) = x[:, None, None], step.shape
+    start = base - step if central else base.expand(-1, s, -1, -1)
     stable = getattr(problem, "directional_difference", None)
     if stable is None:
-        values = evaluate(problem, torch.cat([end, start], dim=2), rows, sample)
+        values = evaluate(problem, torch.cat([base + step, start], dim=2), rows, sample)
         return values[:, :, :p] - values[:, :, p:]
-    exact: Tensor = stable(start, step, rows.node, sample)
+    exact: Tensor = stable(start, step + step if central else step, rows.node, sample)
     if problem.evaluation_noise == 0.0:
         return exact
-    noise = _call_noise(problem, rows, (*end.shape[:2], p + start.shape[2]), exact)
+    noise = _call_noise(problem, rows, (len(x), s, p + start.shape[2]), exact)
     return exact + (noise[:, :, :p] - noise[:, :, p:])
 
 

@@ -1,5 +1,7 @@
 """Compiled draws: the words of Random123 and of `streams`, and normals and signs made of them."""
 
+from functools import partial
+
 import mpmath
 import numpy as np
 import pytest
@@ -99,13 +101,29 @@ def test_normals_read_and_write_only_what_they_are_asked_for(count):
     assert (out[2 + count :] == 7).all()
 
 
-def test_torch_and_compiled_code_give_the_same_words(monkeypatch):
-    rows = rows_of(replicas=7, nodes=5, steps=3)
-    compiled = words(rows, Purpose.MASK, 45, 6)
-    monkeypatch.setattr(streams, "_fill_compiled", streams._fill)
-    assert torch.equal(words(rows, Purpose.MASK, 45, 6), compiled)
-    monkeypatch.setattr(streams, "_CHUNK", 10)
-    assert torch.equal(words(rows, Purpose.MASK, 45, 6), compiled)
+ROWS = [1, 7, 8, 21]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("count", [1, 4, 6, 27, 28, 29, 140])
+def test_torch_and_compiled_code_give_the_same_words_and_signs(rows, count, monkeypatch):
+    """Whether eight rows are drawn side by side or eight blocks of one."""
+    some = rows_of(replicas=7, nodes=3, seed=4).take(slice(rows))
+    drawn = (partial(words, offset=6), partial(words, offset=0), signs)
+    compiled = [draw(some, Purpose.MASK, count) for draw in drawn]
+    monkeypatch.setattr(streams, "on_host", lambda _: False)
+    for chunk in (1 << 20, 10):
+        monkeypatch.setattr(streams, "_CHUNK", chunk)
+        for draw, expected in zip(drawn, compiled, strict=True):
+            assert torch.equal(draw(some, Purpose.MASK, count), expected)
+
+
+@pytest.mark.parametrize("count", [897, 2000])
+def test_signs_of_long_rows_are_those_of_torch(count, monkeypatch):
+    rows = rows_of(replicas=5, nodes=2)
+    compiled = signs(rows, Purpose.MASK, count)
+    monkeypatch.setattr(streams, "on_host", lambda _: False)
+    assert torch.equal(signs(rows, Purpose.MASK, count), compiled)
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 1), (0, 64), (5, 60), (31, 2)])
@@ -118,8 +136,10 @@ def test_signs_are_bits(start, count):
     assert (found == expected).all()
 
 
-@pytest.mark.parametrize("offset", [0, 2, 5])
-def test_normals_of_rows_are_those_of_their_words(offset):
-    rows = rows_of(replicas=3, nodes=2, steps=2)
-    packed = words(rows, Purpose.DATA, 2500, offset).numpy().astype(np.uint64)
-    assert (normals(rows, Purpose.DATA, 2500, offset).numpy() == normals_of(packed)).all()
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("count", [1, 2, 20, 25, 28, 29, 200, 1025, 2500])
+@pytest.mark.parametrize("offset", [0, 2, 8])
+def test_normals_of_rows_are_those_of_their_words(offset, count, rows):
+    some = rows_of(replicas=7, nodes=3).take(slice(rows))
+    packed = words(some, Purpose.DATA, count, offset).numpy().astype(np.uint64)
+    assert (normals(some, Purpose.DATA, count, offset).numpy() == normals_of(packed)).all()
