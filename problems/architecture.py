@@ -153,8 +153,10 @@ class Architecture:
 
 
 def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
-    """Of logits [M, b, C] and classes [M or 1, b], shape [M, b]."""
+    """Of logits [M, b, C] and classes [M or 1, b], shape [M, b].
+
+    With examples along the last axis: along few classes PyTorch takes 3 to 7 times as long.
+    """
     from torch.nn.functional import cross_entropy
 
-    labels = targets.expand(logits.shape[:2]).flatten()
-    return cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(logits.shape[:2])
+    return cross_entropy(logits.mT, targets.expand(logits.shape[:2]), reduction="none")

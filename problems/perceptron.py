@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from hzbench.problems.architecture import Architecture, Parts, Shape, Weight, layer
-from hzbench.problems.layers import linear
+from hzbench.problems.layers import linear, softmax
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,16 +65,18 @@ class Perceptron(Architecture):
 
     def gradients(self, flat: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Backward pass by hand: 3 times faster than autograd at 784-32-10, 1.6 at 16-16-4."""
+        import torch
+
         parts, out = self.parts(flat), flat.new_empty(flat.shape)
         slopes, layers = self.parts(out), len(self.widths) - 1
         *seen, logits = self._forward(parts, inputs)
-        delta = logits.softmax(-1)
+        delta = softmax(logits)
         labels = targets.expand(delta.shape[:2])[..., None]
         delta.scatter_add_(-1, labels, delta.new_full((1, 1, 1), -1.0).expand(labels.shape))
         delta *= weights[..., None]
         for place in reversed(range(layers)):
             _outer(delta, seen[place], slopes[f"{2 * place}.weight"])
-            slopes[f"{2 * place}.bias"].copy_(delta.sum(1))
+            torch.sum(delta, 1, out=slopes[f"{2 * place}.bias"])
             if place:
                 delta = delta.bmm(parts[f"{2 * place}.weight"])
                 delta *= self._slope(seen[place])
@@ -91,7 +93,7 @@ class Perceptron(Architecture):
 
     def _slope(self, bent: Tensor) -> Tensor:
         """The activation's derivative from its value."""
-        return bent > 0 if self.activation == "relu" else 1 - bent * bent
+        return bent.sign() if self.activation == "relu" else 1 - bent * bent
 
 
 def _outer(delta: Tensor, seen: Tensor, out: Tensor) -> None:
@@ -99,7 +101,9 @@ def _outer(delta: Tensor, seen: Tensor, out: Tensor) -> None:
     import torch
 
     seen = seen.expand(len(delta), -1, -1)
-    if out[0].numel() >= _DIRECT:
+    if delta.shape[1] == 1:  # by a tenth of a product of so many small matrices
+        torch.mul(delta.mT, seen, out=out)
+    elif out[0].numel() >= _DIRECT:
         torch.bmm(delta.mT, seen, out=out)
     else:
         out.copy_(delta.mT.bmm(seen))
