@@ -49,6 +49,43 @@ def draw_goals(rows: Sequence[BenchmarkRow], prefix: str) -> str:
         return page_svg(figure, prefix, "share of its goal that every benchmark reaches")
 
 
+def draw_ratios(rows: Sequence[BenchmarkRow], prefix: str) -> str:
+    """Draw rows that are ratios or fractions, median and quartiles, on one logarithmic axis.
+
+    Args:
+        rows: numbered from 1; those with another unit, or at or below 0, are left out.
+        prefix: for the ids; unique on the page.
+
+    Returns:
+        The drawing; empty where nothing can be drawn.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
+
+    drawn = {number: row for number, row in enumerate(rows, 1) if row.is_ratio and row.low > 0}
+    if not drawn:
+        return ""
+    tall = 0.2 * len(drawn) + 0.6
+    with page_style():
+        figure = Figure(figsize=(ACROSS, tall))
+        figure.subplots_adjust(left=0.06, right=0.98, top=1 - 0.05 / tall, bottom=0.5 / tall)
+        ax = figure.add_subplot()
+        for place, row in enumerate(drawn.values()):
+            ax.plot([row.low, row.high], [place, place], color=svg.MEASURED, linewidth=1.5)
+            ax.plot(row.value, place, color=svg.MEASURED, marker="o", markersize=5)
+        ax.axvline(1.0, color=svg.INK, linewidth=1.0)
+        ax.set_xscale("log")
+        ends = [1.0, *(end for row in drawn.values() for end in (row.low, row.high))]
+        low, high = 0.8 * min(ends), 1.25 * max(ends)
+        ax.set(xlim=(low, high), ylim=(len(drawn) - 0.4, -0.6))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(power_of_ten)
+        ax.set_xticks([], minor=True)
+        ax.set_yticks(range(len(drawn)), list(map(str, drawn)))
+        ax.set_xlabel("measured; 1 is the limit, or what it is compared with")
+        return page_svg(figure, prefix, "ratios and fractions that were measured without a goal")
+
+
 def draw_growth(growth: Sequence[Growth], prefix: str) -> str:
     """Draw seconds against size, a panel a row, with a line of slope 1 through the first point.
 

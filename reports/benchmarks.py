@@ -51,6 +51,11 @@ class BenchmarkRow:
         return self._share(self.good or 1.0)
 
     @property
+    def is_ratio(self) -> bool:
+        """Whether 1 means as much as its limit, or as what it is compared with."""
+        return self.unit == "times" or bool(self.limit)
+
+    @property
     def word(self) -> str:
         """Very good, good or short; or why none of these can be said."""
         if self.limit and self.value > 1:

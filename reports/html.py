@@ -144,7 +144,10 @@ def write_benchmarks(saved: Mapping[str, Any], path: Path) -> Path:
     template = _environment().get_template("benchmarks.html.j2")
     goals = benchmark_figures.draw_goals(view.rows, "goals") if view.rows else ""
     growth = benchmark_figures.draw_growth(view.growth, "growth") if view.growth else ""
-    return _replace(Path(path), template.render(view=view, goals=goals, growth=growth))
+    every = enumerate(view.without_goal.values())
+    ratios = [benchmark_figures.draw_ratios(rows, f"ratios-{place}") for place, rows in every]
+    page = template.render(view=view, goals=goals, growth=growth, ratios=ratios)
+    return _replace(Path(path), page)
 
 
 def _environment() -> Environment:

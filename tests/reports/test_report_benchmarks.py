@@ -1,11 +1,13 @@
 """The page of saved benchmarks: words by goals in both directions, bars, growth, mistakes."""
 
 import json
+import re
 
 import pytest
 
 from hzbench.commands.run import report
 from hzbench.core.errors import UserMistakeError
+from hzbench.reports.benchmark_figures import draw_ratios
 from hzbench.reports.benchmarks import benchmark_view
 
 
@@ -84,6 +86,7 @@ def test_rows_of_a_gpu_stand_apart_from_those_of_the_cpu(tmp_path):
     assert "x86, 2 cores; y86; x86, 2 cores, H1; load" in text
     assert text.index("<h3>x86, 2 cores, H1</h3>") < text.index("a step on a GPU")
     assert text.count("<small>on y86</small>") == 1
+    assert text.count("<svg") == 4  # goals, growth, and ratios of either machine
 
 
 def test_rows_without_a_goal_alone_are_a_page_too(tmp_path):
@@ -91,9 +94,26 @@ def test_rows_without_a_goal_alone_are_a_page_too(tmp_path):
     path.write_text(json.dumps(saved(*GPU)))
     text = report(None, None, path).read_text()
     assert "2 rows without a goal</h1>" in text
-    assert "<svg" not in text
+    assert text.count("<svg") == 1
     assert "<h3>" not in text
     assert "Rows with a goal" not in text
+    timed = told("a step", 3.0, None, None, "µs"), told("nothing", 0.0, None, None)
+    path.write_text(json.dumps(saved(*timed)))
+    assert "<svg" not in report(None, None, path).read_text()
+
+
+def test_ratios_are_dots_in_the_lines_of_the_table():
+    rows = [*GPU, told("a step", 3.0, None, None, "µs"), told("faster", 40.0, None, None)]
+    drawn = draw_ratios(benchmark_view(saved(*rows)).others, "p")
+    places = re.findall(r'<g clip-path[^>]*>\n<use [^>]*x="([\d.]+)" y="([\d.]+)"', drawn)
+    (half, first), (other, second), (forty, fourth) = (map(float, place) for place in places)
+    assert fourth - second == pytest.approx(second - first)
+    lines = re.findall(r"text-anchor: end[^>]*>(\d)</text>", drawn)
+    assert lines == ["1", "2", "4"]  # microseconds are no ratio
+    ticks = re.findall(r'x="([\d.]+)" y="[\d.]+" transform="[^"]*">([\d.]+)</text>', drawn)
+    at = {float(label): float(x) for x, label in ticks if float(x) > half - 1}
+    assert half == other == pytest.approx(at[0.5])
+    assert at[20] < forty < at[50]
 
 
 def test_a_row_is_told_in_a_line():
@@ -114,7 +134,7 @@ def test_the_page_is_drawn_beside_the_file(tmp_path):
     assert "2026-11-21 16:48<" in text
     assert "the limit is not one" in text
     assert "for its own sake" in text[text.index("Measured without a goal") :]
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 3
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
