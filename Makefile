@@ -8,6 +8,8 @@ STAMP  := $(VENV)/.ready-$(TORCH)
 # The CPU wheels live on their own index, asked for torch alone; where it cannot be reached pip
 # falls back to the others. TORCH=cuda takes the default build.
 TORCH_INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
+# Either build satisfies the requirement: where the other one is installed, it must make room.
+TORCH_AGAIN := $(if $(filter-out $(STAMP),$(wildcard $(VENV)/.ready-*)),--force-reinstall)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test test-slow test-gpu bench lint types check check-core mutants clean help
@@ -24,7 +26,7 @@ test-slow: $(STAMP)  ## run the tests that take minutes
 test-gpu: $(STAMP)  ## run the tests that need CUDA (make TORCH=cuda test-gpu)
 	$(BIN)/python -m pytest -m gpu
 
-bench: $(STAMP)  ## time kernels, draws, networks and recursions against their baselines; a page
+bench: $(STAMP)  ## time kernels, draws, networks and recursions against their baselines, and a GPU (TORCH=cuda); a page
 	@mkdir -p hzbench-out
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -m benchmark tests/benchmarks --benchmark-json=hzbench-out/benchmarks.json
 	$(BIN)/hzbench report --benchmarks hzbench-out/benchmarks.json
@@ -53,7 +55,7 @@ help:  ## this list
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade "pip>=24" "setuptools>=77"
-	$(PIP) install --no-deps --retries 0 $(TORCH_INDEX) "torch>=2.6,<2.14"
+	$(PIP) install --no-deps --retries 0 $(TORCH_AGAIN) $(TORCH_INDEX) "torch>=2.6,<2.14"
 	$(PIP) install --editable ".[dev]"
 	@rm -f $(VENV)/.ready-*
 	@touch $@

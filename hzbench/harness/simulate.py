@@ -160,13 +160,14 @@ def _block(
 
     A block that does not fit memory is run in parts, one after the other.
     """
-    if isinstance(parts.method, ServerMethod):
-        return server_block(parts, replicas, names, index, device, engine)
     size = fitting(parts, engine, device)
-    found = [
-        _part(parts, replicas[a : a + size], names, index, device, declared, engine, progress)
-        for a in range(0, len(replicas), size)
-    ]
+    pieces = [replicas[a : a + size] for a in range(0, len(replicas), size)]
+    if isinstance(parts.method, ServerMethod):
+        found = [_server_part(parts, each, names, index, device, engine) for each in pieces]
+    else:
+        found = [
+            _part(parts, each, names, index, device, declared, engine, progress) for each in pieces
+        ]
     if len(found) == 1:
         return found[0]
     return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}
@@ -176,10 +177,12 @@ def fitting(parts: Components, engine: Engine, device: str = "cpu") -> int:
     """How many replicas run at a time: whole blocks unless they are too large.
 
     They fit a fraction of the memory; in torch, whose arithmetic makes many temporaries, an array
-    is no larger than what malloc reuses. On CUDA they fit a fraction of the device's, too.
+    is no larger than what malloc reuses, but for servers, whose arrays are those of one node each.
+    On CUDA they fit a fraction of the device's, too.
     """
-    cuda = on_cuda(device)
-    reused = REUSED // (8 * _numbers(parts)) if engine == "torch" and not cuda else BLOCK
+    cuda, served = on_cuda(device), isinstance(parts.method, ServerMethod)
+    few = engine == "torch" and not cuda and not served
+    reused = REUSED // (8 * _numbers(parts)) if few else BLOCK
     fits = int(share() / bytes_of_a_replica(parts, engine, device))
     if cuda:
         fits = min(fits, int(share(device) / bytes_on_device(parts)))
@@ -273,15 +276,15 @@ def _timed(spec: Spec, plan: Plan, names: Sequence[str]) -> Columns:
     return {SECONDS: np.broadcast_to(taken, (len(taken), plan.replicas))}
 
 
-def server_block(
+def _server_part(
     parts: Components,
     replicas: range,
     names: Sequence[str],
     index: int,
     device: str,
-    engine: Engine = "torch",
+    engine: Engine,
 ) -> Columns:
-    """One block of a server's run."""
+    """Some replicas of a block of a server's run."""
     import torch
 
     spec, plan = parts.spec, build_server_plan(parts, replicas)

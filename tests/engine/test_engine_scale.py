@@ -103,6 +103,39 @@ def test_a_block_in_parts_gives_the_same_numbers(engine, gossip, monkeypatch):
         assert engine == "torch" or name != "mean_iterate" or (parts.columns[name] == values).all()
 
 
+def served(nodes=6, d=3, replicas=11, noise=0.1):
+    return Spec.parse(
+        {
+            "problem": {"name": "quadratic", "dimension": d, "noise": noise},
+            "nodes": [{"count": nodes}],
+            "method": {"name": "ringleader", "step_size": 0.1},
+            "clock": {"name": "exponential"},
+            "run": {"steps": 30, "replicas": replicas},
+        }
+    )
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_so_does_one_of_a_server(engine, monkeypatch):
+    names = ("objective_gap", "mean_iterate", "elapsed_seconds", "path_gradient_norm")
+    whole = simulate(served(), names, engine=engine)
+    seen = []
+    monkeypatch.setattr(simulation, "fitting", lambda *given: seen.append(given[1:]) or 4)
+    parts = simulate(served(), names, engine=engine)
+    assert seen == [(engine, "cpu")]
+    assert whole.columns["objective_gap"].std(axis=1)[-1] > 0
+    for name, values in whole.columns.items():
+        np.testing.assert_allclose(parts.columns[name], values, rtol=1e-12, atol=1e-14)
+
+
+def test_servers_are_cut_by_the_memory_alone(monkeypatch):
+    """Their arrays are of one node each, so malloc reuses them however many nodes there are."""
+    parts = build(served(nodes=1000, d=100, replicas=256))
+    assert simulation.fitting(parts, "torch") == 256
+    monkeypatch.setattr(simulation, "share", lambda: 7 * 12 * 8 * 1000 * 100)
+    assert simulation.fitting(parts, "torch") == 7
+
+
 def test_a_fraction_of_the_memory_bounds_the_replicas(monkeypatch):
     parts = build(large(8))
     assert simulation.fitting(parts, "torch") == 256
