@@ -10,7 +10,7 @@ from typing import Any
 from hzbench.core import registry
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import CheckTable, Spec
-from hzbench.harness.prepare import Case, prepare
+from hzbench.harness.prepare import Case, prepare, refuse_device
 from hzbench.harness.results import commit, now
 from hzbench.harness.store import writable
 from hzbench.harness.suite import Suite
@@ -56,7 +56,9 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
         The JSON-able record that mutants.json holds (docs/formats.md), without "power".
     """
     began = time.perf_counter()
-    checks = sum(case.statistical for case in prepare_all(suite.specs))
+    cases = prepare_all(suite.specs)
+    refuse_device(cases, options.device)
+    checks = sum(case.statistical for case in cases)
     level = suite.table.alpha / max(1, checks)
     planted = plant(suite)
     needed = {p.spec.name: _case(p.spec, _named(p.spec), None) for p in planted}

@@ -17,9 +17,12 @@ from hzbench.core.spec import Spec
 from hzbench.harness import run as running
 from hzbench.harness import simulate as simulation
 from hzbench.harness.build import build
+from hzbench.harness.mutation import study
 from hzbench.harness.prepare import prepare, refuse_device
 from hzbench.harness.run import run
 from hzbench.harness.simulate import bytes_of_a_replica, bytes_on_device, fitting
+from hzbench.harness.suite import parse
+from hzbench.harness.sweep import Options, run_suite
 
 GIB = 2**30
 OUT = (
@@ -163,6 +166,17 @@ def test_what_can_never_fit_is_a_mistake_before_the_run(device, monkeypatch):
     device(1000)
     with pytest.raises(SpecError, match="1 mistake in the device"):
         run(spec_of(8, 20), device="cuda")
+
+
+@pytest.mark.parametrize("doing", [run_suite, study])
+def test_so_it_is_for_suites_and_mutants(doing, device, tmp_path):
+    table = spec_of(8, 20).model_dump(exclude_defaults=True)
+    table["checks"] = [{"theorem": "dsgd_pl_bound", "mutants": ["step_size_plus_5"]}]
+    suite = parse({"suite": {"name": "wide"}, "case": [table]}, "here")
+    device(1000)
+    with pytest.raises(SpecError, match="8 points of d = 20; 3 arrays of one replica take"):
+        doing(suite, Options(out=tmp_path / "out", device="cuda"))
+    assert not (tmp_path / "out").exists()
 
 
 def failing(error):
