@@ -156,15 +156,35 @@ def threads() -> int:
 
 
 def settle() -> None:
-    """What every run asks of its process: one thread, all digits of float32, memory kept.
+    """What every run asks of its process: one thread, all digits, equal bits, memory kept.
 
-    One thread fixes the last bit; TensorFloat-32 would keep ten bits of a mantissa of 23.
+    One thread fixes the last bit on the host. On CUDA cuDNN is asked for convolutions that add up
+    in one order, and cuBLAS for room of a fixed size on every stream.
     """
     import torch
 
     torch.set_num_threads(1)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    keep_all_digits()
     keep_freed_memory()
+
+
+def keep_all_digits() -> None:
+    """Products of float32 with all 24 bits: TensorFloat-32 would keep eleven of them.
+
+    PyTorch 2.9 has words of its own for it, which go before the older ones; both are told, since
+    who asks in the older words gets an error where the two differ.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    convolution = getattr(torch.backends.cudnn, "conv", None)
+    recurrent = getattr(torch.backends.cudnn, "rnn", None)
+    for kind in (torch.backends.cuda.matmul, convolution, recurrent):
+        if kind is not None and hasattr(kind, "fp32_precision"):
+            kind.fp32_precision = "ieee"
 
 
 def keep_freed_memory() -> None:

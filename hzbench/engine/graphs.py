@@ -14,14 +14,18 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 WARM_UP = 3
 """Rounds before a capture; the first ones fetch what stays on the device."""
+BROKEN: list[Any] = []
+"""Graphs whose capture broke off: the allocator may still ask them, so they stay. None follows."""
 WAITS = "called a synchronizing CUDA operation"
 """How torch words it that the host waits for the device, which nothing captured may do."""
 
@@ -47,10 +51,10 @@ class Replay:
         import torch
 
         self.body, self.phase, self.now = body, phase, now
-        self.plain = ""
+        self.plain = "an earlier capture of this process broke off" if BROKEN else ""
         self.warm: Counter[int] = Counter()
         self.graphs: dict[int, Any] = {}
-        self.stream = torch.cuda.Stream(now.device)  # type: ignore[no-untyped-call]
+        self.stream = side_stream(now.device)
         self.pool = torch.cuda.graph_pool_handle()
 
     def run(self, start: int, stop: int) -> None:
@@ -85,15 +89,25 @@ class Replay:
             self.give_up("that wait for the device")
 
     def capture(self, step: int, phase: int) -> None:
-        """Keep the round; nothing of it runs yet."""
+        """Keep the round; nothing of it runs yet.
+
+        A capture that breaks off ends by an error, too, before it has left its stream and told the
+        allocator: both are done here.
+        """
         import torch
 
-        graph = torch.cuda.CUDAGraph()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.now.device)
         try:
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(graph, pool=self.pool, stream=self.stream),
+            ):
                 self.body(step)
         except RuntimeError as error:  # the state is as before: a real error comes again
-            self.give_up(f"that cannot be captured ({error})")
+            BROKEN.append(graph)
+            with suppress(RuntimeError):  # it had ended
+                torch._C._cuda_endAllocateToPool(self.now.device.index or 0, self.pool)  # noqa: SLF001
+            self.give_up(f"that cannot be captured ({first_line(error)})")
         else:
             self.graphs[phase] = graph
 
@@ -101,6 +115,21 @@ class Replay:
         """Run what is not captured round by round from here on, and say so."""
         self.plain = f"got rounds {reason}; expected some for CUDA graphs; they run one by one"
         warnings.warn(self.plain, RuntimeWarning, stacklevel=2)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, or the one before it: of a capture that broke off, what broke it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]
+
+
+@cache
+def side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Where rounds of that device are warmed up and captured: one, so that its memory is reused."""
+    import torch
+
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

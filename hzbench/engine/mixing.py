@@ -29,13 +29,13 @@ class Mixing:
         self.drawn = plan.links is not None or plan.exchanges is not None
         self.told = self.drawn and type(plan) is not Plan  # who extends a plan has W of his own
         self.known: dict[int, tuple[Tensor, Tensor | int]] = {}
+        self.alike = _first_of_equals(plan)
 
     def phase(self, step: int) -> int:
         """Which W of those that come round again a step has; −1: the identity, for silence."""
         if step < self.plan.silent:
             return -1
-        period = self.plan.matrix is not None and self.plan.matrix.ndim == 3
-        return step % len(self.plan.matrix) if period else 0  # type: ignore[arg-type]
+        return self.alike[step % len(self.alike)]
 
     def of_step(self, step: int, now: Tensor) -> tuple[Tensor | None, Tensor | int]:
         """W of a step ([n, n], [R, n, n] or lines; None: the identity); its links, int or [R].
@@ -135,6 +135,14 @@ class Mixing:
         return torch.as_tensor(matrix, device=self.like.device, dtype=self.like.dtype)
 
 
+def _first_of_equals(plan: Plan) -> list[int]:
+    """The first W of the period that equals each one: local steps between exchanges share one."""
+    if plan.matrix is None or plan.matrix.ndim == 2:
+        return [0]
+    seen: dict[bytes, int] = {}
+    return [seen.setdefault(each.tobytes(), place) for place, each in enumerate(plan.matrix)]
+
+
 def multiply(matrix: Tensor | None, y: Tensor, nodes: int) -> Tensor:
     """W y for rows in the order of their nodes: y [n R, k] -> [n R, k]."""
     import torch
@@ -142,6 +150,8 @@ def multiply(matrix: Tensor | None, y: Tensor, nodes: int) -> Tensor:
     if matrix is None:
         return y
     flat = y.view(nodes, -1)
+    if matrix.layout == torch.sparse_csr and y.is_cuda:  # cuSPARSE adds up in any order
+        return lines_times(matrix, flat).view_as(y)
     if matrix.layout == torch.sparse_csr:  # a plain product would fill its result twice
         room = torch.empty_like(flat)
         return torch.addmm(room, matrix, flat, beta=0, out=room).view_as(y)
@@ -149,3 +159,17 @@ def multiply(matrix: Tensor | None, y: Tensor, nodes: int) -> Tensor:
         return (matrix @ flat).view_as(y)
     parts = y.view(nodes, -1, y.shape[1]).transpose(0, 1)
     return (matrix @ parts).transpose(0, 1).reshape(y.shape)
+
+
+def lines_times(matrix: Tensor, flat: Tensor) -> Tensor:
+    """W y for W in compressed lines [n, n], each added up in its own order: [n, k] -> [n, k]."""
+    from torch.nn.functional import embedding_bag
+
+    return embedding_bag(
+        matrix.col_indices(),
+        flat,
+        matrix.crow_indices(),
+        mode="sum",
+        per_sample_weights=matrix.values(),
+        include_last_offset=True,
+    )

@@ -108,7 +108,7 @@ class Execution:
             name: torch.zeros(plan.replicas, dtype=torch.int64, device=x.device)
             for name in COUNTERS
         }
-        self.step_sizes = torch.as_tensor(_shared(plan.step_sizes), device=x.device, dtype=x.dtype)
+        self.step_sizes = _table(_shared(plan.step_sizes), x)
         self.mixing = Mixing(plan, x)
         self.batches = Batches(plan, population, x.device)
 
@@ -271,6 +271,14 @@ def _shared(step_sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     first = step_sizes[:1]
     one = step_sizes.strides[0] == 0 and first.size > 0 and first.min() == first.max()
     return first[:, :1] if one else step_sizes
+
+
+def _table(values: NDArray[np.float64], like: Tensor) -> Tensor:
+    """Lines [T, n] where `like` lies; where all are one line in memory, it alone goes there."""
+    import torch
+
+    once = values[:1] if values.strides[0] == 0 else values
+    return torch.as_tensor(once, device=like.device, dtype=like.dtype).expand(values.shape)
 
 
 def _windows(every: Iterable[Round]) -> Iterator[list[Round]]:

@@ -6,7 +6,7 @@ first one has no previous query and makes one, at the start: with its own vector
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -143,9 +143,9 @@ class ResidualFeedback(OnePoint):
         )
 
 
-@lru_cache(maxsize=16)
+@cache
 def _point(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A point [d] that goes to the device once."""
+    """A point [d] that goes to the device once, and stays: a captured round may read it."""
     import torch
 
     return torch.tensor(numbers, dtype=dtype, device=device)

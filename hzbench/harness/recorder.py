@@ -179,12 +179,12 @@ def _residuals(event: Event, here: slice) -> dict[str, Tensor]:
     before, after, each = event.before[..., here], event.after[..., here], event.round
     replica = torch.as_tensor(each.replica, device=before.device)
     node = torch.as_tensor(each.node, device=before.device)
-    step = torch.zeros_like(before[:, 0])
-    step.index_add_(0, replica, event.step_size * event.gradient[:, here])
+    step = torch.zeros_like(before)  # a sum by `index_add_` would have no order on CUDA
+    step[replica, node] = event.step_size * event.gradient[:, here]
     change = after - before
     found = {
         "scale": torch.maximum(before.abs().amax((1, 2)), after.abs().amax((1, 2))),
-        "mass_residual": change.sum(1).add_(step).abs_().amax(1),
+        "mass_residual": change.sum(1).add_(step.sum(1)).abs_().amax(1),
     }
     if each.partner is not None:
         rows = after[replica, node]

@@ -4,6 +4,8 @@ A tensor there knows its shape alone, so whatever reads a value (a branch, an in
 a copy back) raises, wherever it is. What was drawn on the host would show as a copy to the device.
 """
 
+import os
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +17,9 @@ from engine_reference import HYBRID, spec_of
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hzbench.engine.torch_executor import execute
+from hzbench.core.machine import keep_all_digits
+from hzbench.engine.mixing import Mixing, lines_times
+from hzbench.engine.torch_executor import Execution, execute
 from hzbench.estimators.first_order import Gradient
 from hzbench.harness.build import build, build_plan
 from hzbench.harness.simulate import simulate
@@ -143,8 +147,80 @@ def test_what_is_made_on_the_host_is_counted():
     ) == [3]
 
 
-def test_a_run_keeps_the_digits_of_float32():
+def older_words():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+
+
+def words_of_all():
+    torch.backends.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32"
+
+
+def words_of_each():
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cudnn.rnn.fp32_precision = "tf32"
+
+
+def words_of_products():
+    torch.set_float32_matmul_precision("medium")
+
+
+@pytest.fixture
+def as_it_was():
+    yield
+    if hasattr(torch.backends, "fp32_precision"):
+        torch.backends.fp32_precision = torch.backends.cudnn.fp32_precision = "none"
+    keep_all_digits()
+
+
+@pytest.mark.usefixtures("as_it_was")
+@pytest.mark.parametrize("told", [older_words, words_of_all, words_of_each, words_of_products])
+def test_a_run_keeps_the_digits_of_float32(told):
+    if told in (words_of_all, words_of_each) and not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("PyTorch before 2.9 has no such words")
+    told()
     simulate(few_steps("quadratic", "gradient", "matrix"), ("objective_gap",))
     assert not torch.backends.cuda.matmul.allow_tf32
     assert not torch.backends.cudnn.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
+    if hasattr(torch.backends, "fp32_precision"):
+        kinds = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+        assert [kind.fp32_precision for kind in kinds] == ["ieee"] * 3
+
+
+def test_a_run_asks_for_convolutions_in_one_order():
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
+    simulate(few_steps("quadratic", "gradient", "matrix"), ("objective_gap",))
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    assert "CUBLAS_WORKSPACE_CONFIG" in os.environ
+
+
+@pytest.mark.parametrize(("schedule", "lines"), [("constant", 1), ("cosine", 6)])
+def test_a_line_of_step_sizes_that_is_that_of_all_steps_goes_there_once(schedule, lines):
+    spec = spec_of(HYBRID, "matrix", {"name": "dsgd", "schedule": schedule}, steps=6)
+    parts = build(spec)
+    plan = build_plan(parts, range(2))
+    start = torch.as_tensor(parts.problem.initial)
+    run = Execution(plan, start, parts.problem, parts.population, parts.method)
+    assert torch.equal(run.step_sizes, torch.as_tensor(np.array(plan.step_sizes)))
+    assert run.step_sizes.untyped_storage().nbytes() == 8 * lines * plan.nodes
+
+
+def test_rounds_with_equal_weights_are_one_phase():
+    spec = cell_spec("quadratic", "gradient", "matrix", {"name": "local_sgd", "local_steps": 4})
+    parts = build(spec)
+    mixing = Mixing(build_plan(parts, range(2)), torch.zeros(1, dtype=torch.float64))
+    assert [mixing.phase(step) for step in range(9)] == [0, 0, 0, 3, 0, 0, 0, 3, 0]
+
+
+def test_compressed_lines_times_columns():
+    random = np.random.default_rng(3)
+    dense = random.normal(size=(30, 30)) * (random.random((30, 30)) < 0.2)
+    dense[7] = 0.0
+    columns = random.normal(size=(30, 11))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse", UserWarning)
+        lines = torch.from_numpy(dense).to_sparse_csr()
+    found = lines_times(lines, torch.from_numpy(columns)).numpy()
+    np.testing.assert_allclose(found, dense @ columns, rtol=0, atol=1e-13)
+    assert (found[7] == 0.0).all()
