@@ -184,12 +184,12 @@ def signs(typing_context, bits):
 
 @intrinsic
 def prefetch(typing_context, array, index):
-    """Ask for the line of the cache that holds array[index]."""
+    """Ask for the line of the cache that holds array[index], as far as the second level."""
     del typing_context
 
     def generate(context, builder, signature, arguments):
         pointer = pointer_to(context, builder, signature, *arguments)
-        codes = [ir.IntType(32)(code) for code in (0, 3, 1)]  # to be read, to keep, data
+        codes = [ir.IntType(32)(code) for code in (0, 2, 1)]  # to be read, level two, data
         call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *codes])
         return context.get_dummy_value()
 

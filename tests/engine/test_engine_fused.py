@@ -217,14 +217,23 @@ def test_centralized_rounds():
 
 
 @pytest.mark.parametrize("order", ["adapt-combine", "combine-adapt", "simultaneous"])
-@pytest.mark.parametrize(("count", "d"), [(8, 24), (13, 5), (67, 20), (70, 25)])
+@pytest.mark.parametrize(("count", "d"), [(8, 24), (13, 5), (67, 20), (70, 25), (9, 61), (8, 48)])
 @pytest.mark.parametrize("name", ["ridge", "logistic"])
 def test_rounds_of_one_row_a_node(name, count, d, order):
-    """Whole eights, nodes left over, more than are drawn ahead, lines too long for eights."""
+    """Whole eights, nodes left over, more than are drawn ahead; short lines and long ones."""
     table = {"name": name, "planted": {"rows": 200, "dimension": d, "label_noise": 0.2}}
     nodes = [{"count": count - 3, "batch_size": 1}, {"count": 3, "step_size": 0.03}]
     spec = cell_spec(table, "gradient", "matrix", {"order": order, "step_size": 0.1 / d})
     assert_both_engines_agree(spec.replace(nodes=nodes))
+
+
+@pytest.mark.parametrize("graph", ["path", {"name": "random-regular", "degree": 3}])
+@pytest.mark.parametrize("d", [24, 48, 61])
+def test_lines_of_any_length_of_any_neighbours(d, graph):
+    """One, two and three neighbours a node."""
+    table = {"name": "logistic", "planted": {"rows": 200, "dimension": d, "label_noise": 0.2}}
+    spec = cell_spec(table, "gradient", "matrix", {"step_size": 0.1 / d}, {"graph": graph})
+    assert_both_engines_agree(spec.replace(nodes=[{"count": 10, "batch_size": 2}]))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

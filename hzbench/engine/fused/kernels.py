@@ -16,7 +16,13 @@ from hzbench.engine.fused.eights import all_of_one_row, apart, estimate_eight, n
 from hzbench.engine.fused.mixing import multiply
 from hzbench.engine.fused.oracles import estimate
 from hzbench.engine.fused.records import FACTOR, READY, RIDGE, SIMULTANEOUS
-from hzbench.engine.fused.row_steps import eight_steps, one_row_step, rounds_by_eights
+from hzbench.engine.fused.row_steps import (
+    SHORT,
+    ask_for_rows,
+    eight_steps,
+    one_row_step,
+    rounds_by_eights,
+)
 from hzbench.engine.fused.vectors import apply_to_four, step_along
 
 SENT = 3  # column of `counts`: floats sent, after gradient, function and derivative calls
@@ -301,10 +307,12 @@ def steps_of_all(ob, orc, up, simple, together, t, k0, k1, at, base, momentum, o
 @inlined
 def steps_of_eights(ob, orc, up, t, k0, k1, at, out, room):
     """The same, eight at once; what is left behind the last eight goes with some done before."""
-    n, slots = len(at), len(room.node)
+    (n, d), slots = at.shape, len(room.node)
     for begin in range(0, n, slots):
         start, end = min(begin, n - 8), min(begin + slots, n)
         nodes_ahead(ob, orc, k0, k1, start, t, n, room)
+        if d > SHORT:
+            ask_for_rows(ob, room, 0, d)
         for i in range(start, end, 8):
             first = min(i, end - 8)
             eight_steps(ob, up, t, first - start, at, first, out, room)
@@ -314,7 +322,7 @@ def steps_of_eights(ob, orc, up, t, k0, k1, at, out, room):
 def run_matrix(ob, orc, up, mixing, x, momentum, counts, room, first, last, start, stop):
     """Synchronous rounds: adapt-combine, combine-adapt or simultaneous."""
     n, d, other = x.shape[1], x.shape[2], room.other
-    simple, together = all_plain(ob, orc, up), rounds_by_eights(ob, orc, up, n, d)
+    simple, together = all_plain(ob, orc, up), rounds_by_eights(ob, orc, up, n)
     for r in range(first, last):
         k0, k1, own, kept = up.keys[r, 0], up.keys[r, 1], x[r], momentum[r]
         for i in range(n):

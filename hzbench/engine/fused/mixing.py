@@ -5,10 +5,8 @@ from __future__ import annotations
 from numba import njit
 
 from hzbench.core.compiled import inlined
-from hzbench.core.masked_lanes import fma, load, splat
+from hzbench.core.masked_lanes import fma, load, splat, store
 from hzbench.engine.fused.vectors import add_line, apply_to_four, set_line, store_three
-
-_NODES = 64  # whose lines stay in the first-level cache while their columns are summed
 
 
 @inlined
@@ -27,18 +25,49 @@ def sum_columns(mixing, p, i, y, c, n, out):
         j, w = mixing.column[e], splat(mixing.weight[e])
         s0, s1 = fma(w, load(y, (j, c), n), s0), fma(w, load(y, (j, c + 8), n - 8), s1)
         s2 = fma(w, load(y, (j, c + 16), n - 16), s2)
-    store_three(out, i, c, s0, s1, s2)
+    store_three(out, i, c, n, s0, s1, s2)
+
+
+@inlined
+def sum_three(y, i, j, k, own, v, w, c, n, out):
+    """Columns c ... c + 7 of own y_i + v y_j + w y_k, of which n remain."""
+    one = fma(v, load(y, (j, c), n), own * load(y, (i, c), n))
+    store(out, (i, c), n, fma(w, load(y, (k, c), n), one))
+
+
+@inlined
+def sum_of_two(mixing, p, i, y, d, out):
+    """Line i of W y, of a node with two neighbours."""
+    e, own, whole = mixing.pointers[p, i], splat(mixing.diagonal[p, i]), d // 8 * 8
+    j, k = mixing.column[e], mixing.column[e + 1]
+    v, w = splat(mixing.weight[e]), splat(mixing.weight[e + 1])
+    for c in range(0, whole, 8):
+        sum_three(y, i, j, k, own, v, w, c, 8, out)
+    sum_three(y, i, j, k, own, v, w, whole, d - whole, out)
+
+
+@inlined
+def sum_long(mixing, p, i, y, d, out):
+    """Line i of W y in one go, longer than 24: its whole parts need no masks."""
+    if mixing.pointers[p, i + 1] - mixing.pointers[p, i] == 2:
+        sum_of_two(mixing, p, i, y, d, out)
+        return
+    whole = d // 24 * 24
+    for c in range(0, whole, 24):
+        sum_columns(mixing, p, i, y, c, 24, out)
+    sum_columns(mixing, p, i, y, whole, d - whole, out)
 
 
 @inlined
 def sum_lines(mixing, p, y, out):
-    """Set out = W y where no link fails, 24 columns at a time: their masks serve many nodes."""
+    """Set out = W y where no link fails; of short lines the masks serve many nodes."""
     n, d = y.shape
-    some = _NODES if d <= 24 else 1  # of long lines memory decides: each is read in one go
-    for start in range(0, n, some):
-        for c in range(0, d, 24):
-            for i in range(start, min(start + some, n)):
-                sum_columns(mixing, p, i, y, c, d - c, out)
+    if d > 24:
+        for i in range(n):
+            sum_long(mixing, p, i, y, d, out)
+        return
+    for i in range(n):
+        sum_columns(mixing, p, i, y, 0, d, out)
 
 
 @inlined
@@ -64,10 +93,10 @@ def multiply_dense(matrix, y, out):
     for c in range(0, d, 24):
         for i in range(0, n, 4):
             p0, p1, p2, q0, q1, q2, r0, r1, r2, s0, s1, s2 = apply_to_four(y, matrix, i, c)
-            store_three(out, i, c, p0, p1, p2)
-            store_three(out, min(i + 1, n - 1), c, q0, q1, q2)
-            store_three(out, min(i + 2, n - 1), c, r0, r1, r2)
-            store_three(out, min(i + 3, n - 1), c, s0, s1, s2)
+            store_three(out, i, c, d - c, p0, p1, p2)
+            store_three(out, min(i + 1, n - 1), c, d - c, q0, q1, q2)
+            store_three(out, min(i + 2, n - 1), c, d - c, r0, r1, r2)
+            store_three(out, min(i + 3, n - 1), c, d - c, s0, s1, s2)
 
 
 @inlined

@@ -108,21 +108,32 @@ def rows_of(ob, node, step, k0, k1, batch, sample, slot, room):
 
 
 @inlined
-def ask_for_next(ob, room, first, j, count, slot, d):
-    """Prefetch the data row after number j: of this sample, or of the next one drawn ahead."""
-    if first >= 0:
-        later = j + 1 - count
-        place = first + j + 1 if later < 0 else (slot + 1) * room.data + later
-        if room.words[place] < np.uint64(len(ob.features)):
-            prefetch_line(ob.features, np.int64(room.words[place]), d)
+def ask_for(ob, room, place, d):
+    """Prefetch the data row whose number stands at a place among the words, if one does."""
+    prefetch_line(ob.features, soon(ob, room, place), d)
 
 
 @inlined
-def ask_for_eight(ob, room, first, j, count, slot, d):
-    """The same of as many rows as come after j ... j + 7."""
-    end = min(j + 8, count) - 1
-    for later in range(min(8, count)):
-        ask_for_next(ob, room, first, end + later, count, slot, d)
+def soon(ob, room, place):
+    """The data row whose number stands at a place among the words; the first if none does."""
+    word = room.words[min(place, len(room.words) - 1)]
+    return np.int64(word) if word < np.uint64(len(ob.features)) else 0
+
+
+@inlined
+def eight_soon(ob, room, first, j, count, slot):
+    """Data rows needed soon: those after j ... j + 7, or the first of the next sample ahead."""
+    p = first + j + 8 if j + 8 < count else (slot + 1) * room.data
+    return (
+        soon(ob, room, p),
+        soon(ob, room, p + 1),
+        soon(ob, room, p + 2),
+        soon(ob, room, p + 3),
+        soon(ob, room, p + 4),
+        soon(ob, room, p + 5),
+        soon(ob, room, p + 6),
+        soon(ob, room, p + 7),
+    )
 
 
 @inlined
@@ -157,10 +168,17 @@ def shares(j, count):
 
 
 @inlined
-def slopes_of(ob, node, first, j, count, x, i, d, room):
+def margins_of(ob, node, first, j, count, slot, x, i, d, room):
+    """Margins and targets of rows j ... j + 7, while the next ones are on their way."""
+    rows, drawn = eight_rows(ob, node, room, first, j, count), first >= 0
+    later = eight_soon(ob, room, first, j, count, slot) if drawn else rows
+    return eight_dots(ob.features, rows, x, i, d, later, drawn), targets_of(ob, rows)
+
+
+@inlined
+def slopes_of(ob, node, first, j, count, slot, x, i, d, room):
     """Slopes of rows j ... j + 7 at their margins, as they count in the mean of a sample."""
-    rows = eight_rows(ob, node, room, first, j, count)
-    margins, y = eight_dots(ob.features, rows, x, i, d), targets_of(ob, rows)
+    margins, y = margins_of(ob, node, first, j, count, slot, x, i, d, room)
     slopes = margins - y if ob.kind == SQUARED else logistic_slopes(margins, y)
     return slopes * shares(j, count)
 
@@ -178,7 +196,7 @@ def add_rows(ob, node, first, start, stop, d, room):
             s0 = fma(f, load(a, (row, c), n), s0)
             s1 = fma(f, load(a, (row, c + 8), n - 8), s1)
             s2 = fma(f, load(a, (row, c + 16), n - 16), s2)
-        store_three(lines, SLOPE, c, s0, s1, s2)
+        store_three(lines, SLOPE, c, n, s0, s1, s2)
 
 
 @inlined
@@ -188,7 +206,7 @@ def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
     set_line(ob.regularization, x, i, d, room.lines, SLOPE)
     if count == 1:
         row = row_at(ob, node, room, first, 0)
-        ask_for_next(ob, room, first, 0, 1, slot, d)
+        ask_for(ob, room, (slot + 8) * room.data, d)
         add_line(
             slope_at(ob, row, dot(ob.features, row, x, i, d)),
             ob.features,
@@ -202,8 +220,7 @@ def rows_slope(ob, node, step, k0, k1, batch, sample, slot, x, i, d, room):
     for start in range(0, count, block):
         stop = min(start + block, count)
         for j in range(start, stop, 8):
-            ask_for_eight(ob, room, first, j, count, slot, d)
-            slopes = slopes_of(ob, node, first, j, count, x, i, d, room)
+            slopes = slopes_of(ob, node, first, j, count, slot, x, i, d, room)
             store(room.numbers, (FACTOR, j - start), 8, slopes)
         add_rows(ob, node, first, start, stop, d, room)
 
@@ -257,17 +274,18 @@ def curvature_along(ob, node, step, k0, k1, batch, sample, slot, u, d, room):
 
 
 @inlined
-def change_of(ob, node, first, j, count, back, length, u, x, i, d, room):
+def change_of(ob, node, first, j, count, slot, back, length, u, x, i, d, room):
     """Change of the mean logistic loss along u from −back to length − back, by rows j ... j + 7."""
     a, lines = ob.features, room.lines
     if count == 1:
+        ask_for(ob, room, (slot + 8) * room.data, d)
         row = row_at(ob, node, room, first, 0)
         margin, rise, _ = three_sums(a, row, x, i, lines, u, d)
         margins, along, y = splat(total(margin)), splat(total(rise)), splat(ob.targets[row])
     else:
+        margins, y = margins_of(ob, node, first, j, count, slot, x, i, d, room)
         rows = eight_rows(ob, node, room, first, j, count)
-        margins, along = eight_dots(a, rows, x, i, d), eight_dots(a, rows, lines, u, d)
-        y = targets_of(ob, rows)
+        along = eight_dots(a, rows, lines, u, d, rows, False)
     changes = logistic_changes(margins - splat(back) * along, splat(length) * along, y)
     return total(changes * shares(j, count))
 
@@ -280,8 +298,7 @@ def logistic_difference(ob, node, step, k0, k1, batch, sample, slot, central, nu
     back, length = (nu, 2.0 * nu) if central else (0.0, nu)
     change = 0.0
     for j in range(0, count, 8):
-        ask_for_eight(ob, room, first, j, count, slot, d)
-        change += change_of(ob, node, first, j, count, back, length, u, x, i, d, room)
+        change += change_of(ob, node, first, j, count, slot, back, length, u, x, i, d, room)
     penalty = dot(x, i, scratch, u, d)
     if not central:
         penalty += 0.5 * nu * dot(scratch, u, scratch, u, d)

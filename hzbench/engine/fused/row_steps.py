@@ -13,11 +13,11 @@ from hzbench.core.compiled import inlined
 from hzbench.core.lane_functions import logistic_slopes
 from hzbench.core.masked_lanes import fma, lane, load, pack, splat, store, totals
 from hzbench.core.objective import SQUARED
-from hzbench.engine.fused.oracles import ask_for_next, row_at, rows_of
-from hzbench.engine.fused.records import FACTOR, RIDGE, SIMULTANEOUS
+from hzbench.engine.fused.oracles import ask_for, row_at, rows_of
+from hzbench.engine.fused.records import FACTOR, RIDGE, SIMULTANEOUS, TARGET
 from hzbench.engine.fused.vectors import dot
 
-SHORT = 24  # longest line: three values of lanes, whose masks serve all eight nodes
+SHORT = 24  # longest line of three values of lanes, whose masks serve all eight nodes
 
 
 @inlined
@@ -31,7 +31,7 @@ def one_row_step(ob, node, step, k0, k1, slot, eta, at, base, i, out, room):
     """The step of one node: out_i = base_i − η (φ' a + λ at_i)."""
     d = at.shape[1]
     _, first = rows_of(ob, node, step, k0, k1, 1, 0, slot, room)
-    ask_for_next(ob, room, first, 0, 1, slot, d)
+    ask_for(ob, room, (slot + 8) * room.data, d)
     row = row_at(ob, node, room, first, 0)
     margin = dot(ob.features, row, at, i, d)
     slope = lane(slopes_at(ob, splat(margin), splat(ob.targets[row])), 0)
@@ -64,8 +64,8 @@ def target(ob, room, slot):
 
 
 @inlined
-def eight_slopes(ob, room, s, at, i, d):
-    """φ' of the rows of nodes i ... i + 7, whose draws stand from slot s on."""
+def short_slopes(ob, room, s, at, i, d):
+    """φ' of the rows of nodes i ... i + 7, whose draws stand from slot s on, of short lines."""
     margins = totals(
         product(ob, room, s, at, i, d),
         product(ob, room, s + 1, at, i + 1, d),
@@ -90,6 +90,44 @@ def eight_slopes(ob, room, s, at, i, d):
 
 
 @inlined
+def ask_for_rows(ob, room, slot, d):
+    """Prefetch the rows of a slot and the seven behind it."""
+    for s in range(slot, slot + 8):
+        ask_for(ob, room, s * room.data, d)
+
+
+@inlined
+def long_slopes(ob, room, slot, at, i, d):
+    """The same of long lines; the next eight rows are on their way from memory meanwhile."""
+    numbers = room.numbers
+    for s in range(8):
+        ask_for(ob, room, (slot + s + 8) * room.data, d)
+        row = row_of(room, slot + s)
+        numbers[TARGET, s], numbers[FACTOR, s] = (
+            ob.targets[row],
+            dot(ob.features, row, at, i + s, d),
+        )
+    return slopes_at(ob, load(numbers, (FACTOR, 0), 8), load(numbers, (TARGET, 0), 8))
+
+
+@inlined
+def move(ob, row, factor, ridge, at, i, k, n, out):
+    """Eight coordinates of a step, of which n remain."""
+    x = load(at, (i, k), n)
+    store(out, (i, k), n, fma(factor, load(ob.features, (row, k), n), fma(ridge, x, x)))
+
+
+@inlined
+def move_line(ob, row, factor, ridge, at, i, out):
+    """All coordinates of a step along a long line."""
+    d, factor, ridge = at.shape[1], splat(factor), splat(ridge)
+    whole = d // 8 * 8
+    for k in range(0, whole, 8):
+        move(ob, row, factor, ridge, at, i, k, 8, out)
+    move(ob, row, factor, ridge, at, i, whole, d - whole, out)
+
+
+@inlined
 def eight_step_sizes(up, step, i):
     """η of nodes i ... i + 7."""
     sizes = up.step_sizes
@@ -99,28 +137,28 @@ def eight_step_sizes(up, step, i):
 
 @inlined
 def eight_steps(ob, up, step, slot, at, i, out, room):
-    """The steps of nodes i ... i + 7 whose draws stand from a slot on, from `at` to another array.
-
-    Lines are at most SHORT.
-    """
+    """The steps of nodes i ... i + 7, draws from a slot on, from `at` to another array."""
     d, numbers, none = at.shape[1], room.numbers, splat(0.0)
-    etas = eight_step_sizes(up, step, i)
-    store(numbers, (RIDGE, 0), 8, none - etas * splat(ob.regularization))
-    store(numbers, (FACTOR, 0), 8, none - etas * eight_slopes(ob, room, slot, at, i, d))
+    etas = none - eight_step_sizes(up, step, i)
+    store(numbers, (RIDGE, 0), 8, etas * splat(ob.regularization))
+    if d <= SHORT:
+        store(numbers, (FACTOR, 0), 8, etas * short_slopes(ob, room, slot, at, i, d))
+        for s in range(8):
+            row = row_of(room, slot + s)
+            factor, ridge = splat(numbers[FACTOR, s]), splat(numbers[RIDGE, s])
+            for k in range(0, SHORT, 8):
+                move(ob, row, factor, ridge, at, i + s, k, d - k, out)
+        return
+    store(numbers, (FACTOR, 0), 8, etas * long_slopes(ob, room, slot, at, i, d))
     for s in range(8):
-        row = row_of(room, slot + s)
-        factor, ridge = splat(numbers[FACTOR, s]), splat(numbers[RIDGE, s])
-        for k in range(0, SHORT, 8):
-            n, x = d - k, load(at, (i + s, k), d - k)
-            moved = fma(factor, load(ob.features, (row, k), n), fma(ridge, x, x))
-            store(out, (i + s, k), n, moved)
+        move_line(ob, row_of(room, slot + s), numbers[FACTOR, s], numbers[RIDGE, s], at, i + s, out)
 
 
 @inlined
-def rounds_by_eights(ob, orc, up, n, d):
+def rounds_by_eights(ob, orc, up, n):
     """Whether all nodes of a round may step by eights."""
     found = ob.kind >= SQUARED and up.momentum == 0.0 and up.order != SIMULTANEOUS
-    found = found and n >= 8 and d <= SHORT
+    found = found and n >= 8
     for node in range(n):
         found = found and not orc.zeroth[node] and orc.batch[node] == 1
     return found

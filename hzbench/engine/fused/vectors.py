@@ -33,11 +33,27 @@ def three_sums(a, i, b, j, c, m, d):
 
 
 @inlined
-def eight_dots(a, rows, b, j, d):
-    """<a_row, b_j> of eight rows, one a lane."""
+def prefetch_eight(a, rows, k):
+    """Ask for a column of eight lines that are needed soon."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = rows
+    prefetch(a, (r0, k))
+    prefetch(a, (r1, k))
+    prefetch(a, (r2, k))
+    prefetch(a, (r3, k))
+    prefetch(a, (r4, k))
+    prefetch(a, (r5, k))
+    prefetch(a, (r6, k))
+    prefetch(a, (r7, k))
+
+
+@inlined
+def eight_dots(a, rows, b, j, d, later, ask):
+    """<a_row, b_j> of eight rows, one a lane; asks for eight later ones, column by column."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = splat(0.0)
     r0, r1, r2, r3, r4, r5, r6, r7 = rows
     for k in range(0, d, 8):
+        if ask:
+            prefetch_eight(a, later, k)
         n, y = d - k, load(b, (j, k), d - k)
         s0, s1 = fma(load(a, (r0, k), n), y, s0), fma(load(a, (r1, k), n), y, s1)
         s2, s3 = fma(load(a, (r2, k), n), y, s2), fma(load(a, (r3, k), n), y, s3)
@@ -71,9 +87,8 @@ def step_along(factor, a, i, base, j, d, out, o):
 
 
 @inlined
-def store_three(out, o, c, s0, s1, s2):
-    """Columns c ... c + 23 of out_o, as far as it has them."""
-    n = out.shape[1] - c
+def store_three(out, o, c, n, s0, s1, s2):
+    """Columns c ... c + 23 of out_o, of which n remain."""
     store(out, (o, c), n, s0)
     store(out, (o, c + 8), n - 8, s1)
     store(out, (o, c + 16), n - 16, s2)
@@ -106,7 +121,7 @@ def apply_matrix(matrices, m, x, i, d, out, o):
             s0 = fma(f, load(matrices, (m, d - 1, c), d - c), s0)
             s1 = fma(f, load(matrices, (m, d - 1, c + 8), d - c - 8), s1)
             s2 = fma(f, load(matrices, (m, d - 1, c + 16), d - c - 16), s2)
-        store_three(out, o, c, s0 + t0, s1 + t1, s2 + t2)
+        store_three(out, o, c, d - c, s0 + t0, s1 + t1, s2 + t2)
 
 
 @inlined
