@@ -66,9 +66,13 @@ pytestmark = [
 ]
 
 
+def measured(benchmark, device, measure, sizes):
+    """Keep the rows of one function."""
+    rows = benchmark.pedantic(lambda: list(measure(device, **sizes)), rounds=1)
+    for row in rows:
+        tell(benchmark, device=device, **row)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_on_a_gpu(benchmark, name):
-    measure, sizes = ROWS[name]
-    rows = benchmark.pedantic(lambda: list(measure("cuda", **sizes)), rounds=1)
-    for row in rows:
-        tell(benchmark, device="cuda", **row)
+    measured(benchmark, "cuda", *ROWS[name])

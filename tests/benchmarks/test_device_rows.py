@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from bench_device import Replayed
-from device_networks import resnet
+from device_networks import ETA, NU, One, resnet
 from device_rows import INTERACTIONS, STEPS, dense, draws, interactions, launches, ring
-from test_device_benchmark import ROWS
+from test_device_benchmark import ROWS, measured
 
 from hzbench.commands.run import report
 from hzbench.core.streams import words
@@ -53,9 +53,8 @@ def test_whatever_a_gpu_is_asked_runs_here_too():
 
 @pytest.mark.parametrize("name", TINY)
 def test_every_row_is_measured_and_drawn(name, tmp_path):
-    kept = SimpleNamespace(extra_info={})
-    for row in rows_of(name):
-        bench_tools.tell(kept, **row)
+    kept = SimpleNamespace(extra_info={}, pedantic=lambda call, **_: call())
+    measured(kept, "cpu", *TINY[name])
     told = kept.extra_info["rows"]
     for each in told:
         numbers = [each["value"], *each["besides"].values()]
@@ -105,6 +104,24 @@ def test_nor_is_another_network(monkeypatch):
     monkeypatch.setattr("hzbench.problems.layers.EPSILON", 1.001e-5)
     with pytest.raises(AssertionError):
         rows_of("FO")
+
+
+def test_the_plain_model_takes_the_steps_that_it_is_timed_for():
+    one, index = One("cpu", (1, 8, 12), 2, torch.float64), torch.tensor([3, 5])
+    one.index = lambda: index
+    random = torch.Generator().manual_seed(1)
+    x = 0.3 * torch.randn(one.flat.shape, generator=random, dtype=torch.float64)
+    slopes = torch.autograd.grad(one.at(x).loss(index), list(one.module.parameters()))
+    one.first_order()
+    expected = x - ETA * torch.cat([slope.flatten() for slope in slopes])
+    torch.testing.assert_close(one.flat, expected, rtol=1e-12, atol=1e-14)
+    torch.manual_seed(2)
+    u = torch.randn_like(x)
+    above, below = (float(one.at(x + sign * NU * u).loss(index)) for sign in (1, -1))
+    torch.manual_seed(2)
+    one.at(x).zeroth_order()
+    expected = x - ETA * (above - below) / (2 * NU) * u
+    torch.testing.assert_close(one.flat, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_gpu_is_waited_for_and_named(monkeypatch):
