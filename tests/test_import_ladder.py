@@ -40,6 +40,7 @@ COMPILED = (
     "core.masked_lanes",
     "core.lane_functions",
     "core.philox",
+    "core.philox_triton",
     "engine.fused.draws",
     "engine.fused.vectors",
     "engine.fused.oracles",
@@ -58,7 +59,8 @@ HOMES = {  # library -> the modules or rooms that may import it
     "PEPit": {"theory.worst_case_programs"},
     "seaborn": {"reports.figures"},
     "matplotlib": {"reports"},
-    "numba": {*COMPILED, "core.compiled"},
+    "numba": {*COMPILED, "core.compiled"} - {"core.philox_triton"},
+    "triton": {"core.philox_triton"},
     "sklearn": {"problems.scikit_sets", "problems.libsvm"},
     "mlxtend": {"problems.image_files"},
     "pyarrow": {"harness.store"},
@@ -158,6 +160,7 @@ LAZY = (
     "matplotlib",
     "cvxpy",
     "numba",
+    "triton",
     "sklearn",
     "pyarrow",
     "mlxtend",
@@ -228,6 +231,7 @@ def test_every_heavy_library_is_declared():
         "llvmlite": "numba",
         "matplotlib": "seaborn",
         "pandas": "seaborn",
+        "triton": "torch",
     }
     for name in used - own - {"pytest"}:
         assert carried.get(name, name) in declared or name in optional, f"{name} is not declared"

@@ -63,10 +63,8 @@ Q_TAIL = (
     1.0,
 )
 
-_SLOPE = 2.5
-_REST = tuple(
-    float(Fraction(p) - Fraction(_SLOPE) * Fraction(q)) for p, q in zip(P, Q, strict=True)
-)
+SLOPE = 2.5
+REST = tuple(float(Fraction(p) - Fraction(SLOPE) * Fraction(q)) for p, q in zip(P, Q, strict=True))
 """P − 2.5 Q: the quotient minus most of itself, so that products rounded on their own do little."""
 
 
@@ -76,7 +74,7 @@ def inverse_normal(words: Tensor) -> Tensor:
 
     q = (words.double() - MIDDLE) * 2.0**-32
     r = CENTRE - q * q
-    centre = _SLOPE * q + q * (_polynomial(_REST, r) / _polynomial(Q, r))
+    centre = SLOPE * q + q * (_polynomial(REST, r) / _polynomial(Q, r))
     s = (0.5 - q.abs()).log_().neg_().sqrt_().sub_(SHIFT)
     tail = torch.copysign(_polynomial(P_TAIL, s) / _polynomial(Q_TAIL, s), q)
     return torch.where(r < 0, tail, centre)

@@ -1,10 +1,10 @@
-"""Addressed random streams: Philox4x32-10, compiled on the CPU, in torch arithmetic elsewhere.
+"""Addressed random streams: Philox4x32-10, compiled on the CPU and, by Triton, on CUDA devices.
 
 Every draw has an address (seed, replica, block, node, step, purpose). The key is derived from
 (seed, replica); the counter is (block, node, step, purpose), where `block` counts the 128-bit
 outputs that one address needs. So the order of computation, the chunking of replicas, the engine
 and the number of workers cannot matter, changing one component leaves the draws of all others
-alone, and two nodes never share a stream.
+alone, and two nodes never share a stream. Where nothing is compiled, torch's operators draw.
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hzbench.core.device_draws import Draw, kernel
 from hzbench.core.inverse_normal import inverse_normal
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def words(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """
     import torch
 
+    if (draw := kernel(rows)) is not None:
+        return draw(Draw.WORDS, rows, purpose, count, offset)
     first, last = offset // 4, (offset + count + 3) // 4
     if on_host(rows.node):
         out = torch.from_numpy(_words_compiled(rows, purpose, first, last - first))
@@ -225,9 +228,11 @@ def inversion(law: Array) -> tuple[Array, Integers, int]:
 def normals(rows: Rows, purpose: int, count: int, offset: int = 0) -> Tensor:
     """Standard normal by inversion of a 32-bit uniform, float64, shape [B, count].
 
-    Values lie within ±6.34; the second moment is 1 − 1e-9. The inversion is compiled on the CPU and
-    in torch arithmetic elsewhere: within 4 units in the last place of the exact value both.
+    Values lie within ±6.34; the second moment is 1 − 1e-9. They are within 4 units in the last
+    place of the exact value, whoever inverts.
     """
+    if (draw := kernel(rows)) is not None:
+        return draw(Draw.NORMALS, rows, purpose, count, offset)
     if not on_host(rows.node):
         return inverse_normal(words(rows, purpose, count, offset))
     return _reals_compiled(_compiled().NORMALS, rows, purpose, count, offset)
@@ -237,6 +242,8 @@ def signs(rows: Rows, purpose: int, count: int) -> Tensor:
     """Rademacher ±1, one bit each, float64, shape [B, count]."""
     import torch
 
+    if (draw := kernel(rows)) is not None:
+        return draw(Draw.SIGNS, rows, purpose, count)
     size = (count + 31) // 32
     if on_host(rows.node):
         return _reals_compiled(_compiled().SIGNS, rows, purpose, count)
@@ -293,4 +300,6 @@ def integers(rows: Rows, purpose: int, high: Tensor, count: int, offset: int = 0
     Returns:
         int64, shape [B, count].
     """
+    if high.device == rows.node.device and (draw := kernel(rows)) is not None:
+        return draw(Draw.INTEGERS, rows, purpose, count, offset, high)
     return (words(rows, purpose, count, offset) * high.reshape(-1, 1)).__irshift__(32)

@@ -173,8 +173,8 @@ def test_help_is_there_and_light():
         "from hzbench.cli import main\n"
         "try:\n    main(sys.argv[1:])\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'seaborn', 'matplotlib', 'cvxpy', 'numba', 'sklearn', 'scipy'}\n"
-        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+        "heavy = {'torch', 'triton', 'seaborn', 'matplotlib', 'cvxpy', 'numba', 'sklearn', 'scipy'}"
+        "\nprint('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
     for arguments in (["--help"], ["run", "--help"], ["mutants", "--help"]):
         found = subprocess.run(

@@ -1,0 +1,178 @@
+"""Who draws on a CUDA device: a kernel, looked at as compiled, or torch's operators."""
+
+import re
+import struct
+import subprocess
+import sys
+from collections import Counter
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from core_draw_cases import some_rows
+
+from hzbench.core import device_draws
+from hzbench.core.device_draws import Draw, kernel, proved
+from hzbench.core.inverse_normal import P_TAIL, Q_TAIL, REST, Q
+from hzbench.core.streams import Rows
+from hzbench.harness.store import source_closure
+
+TILES = {what: (1, 4, 16) if what == Draw.SIGNS else (1, 8, 128) for what in Draw}
+VARIANTS = [(sm, what, wide) for sm, what in product((80, 90), Draw) for wide in TILES[what]]
+MULTIPLIERS = {0xD2511F53, 0xCD9E8D57}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A variant of the kernel for a device that need not be there."""
+    triton = pytest.importorskip("triton", reason="no triton: its wheels are for Linux on x86-64")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from hzbench.core.philox_triton import fill
+
+    def found(sm, what, wide, first="i32"):
+        real = "*fp64" if what in (Draw.SIGNS, Draw.NORMALS) else "*i64"
+        shape = {"WHAT": what.value, "ROWS": TILES[what][-1] // wide, "BLOCKS": wide}
+        kinds = dict.fromkeys(fill.arg_names, "i32") | {"first": first, "out": real}
+        kinds |= dict.fromkeys(("keys", "node", "step", "high"), "*i64")
+        kinds |= dict.fromkeys(shape, "constexpr")
+        source = ASTSource(fn=fill, signature=kinds, constexprs=shape)
+        options = {"num_warps": 4, "enable_fp_fusion": False}
+        return triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options).asm
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+        yield found
+
+
+def products(ptx):
+    """Products of the rounds: how many, with the high half of their result."""
+    found = re.findall(r"mul\.(hi\.u32|lo\.s64|wide\.u32)\s+%\w+, %\w+, (-?\d+);", ptx)
+    return Counter(int(by) % 2**32 for _, by in found if int(by) % 2**32 in MULTIPLIERS)
+
+
+def as_written(number):
+    """A double as PTX writes it."""
+    return f"0d{struct.pack('>d', number).hex().upper()}"
+
+
+@pytest.mark.parametrize(("sm", "what", "wide"), VARIANTS)
+def test_every_variant_compiles_to_one_philox_a_thread_in_registers(
+    compiled, tmp_path, sm, what, wide
+):
+    asm = compiled(sm, what, wide)
+    assert products(asm["ptx"]) == dict.fromkeys(MULTIPLIERS, 10)
+    assert ".local" not in asm["ptx"]
+    assert re.search(r"tt\.addptr %out\w*, %\w+ : !tt\.ptr<\w+>, i64", asm["ttir"])
+    usage = resources(asm["cubin"], tmp_path)
+    assert (usage["STACK"], usage["LOCAL"]) == (0, 0)
+    assert usage["REG"] <= 128
+
+
+def resources(cubin, folder):
+    """Registers and bytes that the machine code takes, a thread."""
+    tool = Path(find_spec("triton").origin).parent / "backends/nvidia/bin/cuobjdump"
+    (folder / "kernel.cubin").write_bytes(cubin)
+    told = subprocess.run(
+        [tool, "-res-usage", folder / "kernel.cubin"], capture_output=True, text=True, check=True
+    ).stdout
+    return {name: int(number) for name, number in re.findall(r"(\w+):(\d+)", told)}
+
+
+def test_normals_are_rounded_after_every_operation(compiled):
+    """No product is fused with a sum but within the logarithm, which the library brings."""
+    ptx = compiled(90, Draw.NORMALS, 128)["ptx"]
+    used = {number: [] for number in (*REST, *Q, *P_TAIL, *Q_TAIL) if number != 1.0}
+    for line, number in product(ptx.splitlines(), used):
+        if as_written(number) in line:
+            used[number].append(line.split()[0])
+    steps = {"mul.rn.f64"}, {"add.rn.f64"}
+    assert all(set(names) in steps and len(names) == 4 for names in used.values())
+    operations = Counter(re.findall(r"\s((?:div|sqrt|mul|add|sub)\S*f64)\s", ptx))
+    assert operations["div.rn.f64"] == 8  # two of each of the four words
+    assert operations["sqrt.rn.f64"] == 4
+    assert all(".rn." in name for name in operations)
+
+
+def test_a_counter_may_begin_beyond_31_bits(compiled):
+    assert products(compiled(90, Draw.WORDS, 8, first="i64")["ptx"])
+
+
+@pytest.fixture
+def on_cuda(monkeypatch):
+    """Rows that say they lie on a device, on a machine that says it has one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device_draws, "find_spec", bool)
+    proved.cache_clear()
+    yield SimpleNamespace(node=SimpleNamespace(device=torch.device("cuda", 0)))
+    proved.cache_clear()
+
+
+def found(answer):
+    """A proof that raises its answer, or gives it."""
+
+    def mistake(draw, device):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return mistake
+
+
+@pytest.mark.parametrize("answer", ["wrong words", OSError("no C compiler")])
+def test_what_is_not_proved_is_told_once_and_not_taken(on_cuda, monkeypatch, answer):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(device_draws, "mistake", found(answer))
+    with pytest.warns(RuntimeWarning, match=rf"got .*{answer}.* on cuda:0; exp.*; do ") as told:
+        assert [kernel(on_cuda), kernel(on_cuda)] == [None, None]
+    assert len(told) == 1
+
+
+def test_what_is_proved_is_taken(on_cuda, monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(device_draws, "mistake", found(""))
+    from hzbench.core.philox_triton import draw
+
+    assert kernel(on_cuda) is draw
+
+
+@pytest.mark.parametrize("lacking", ["triton", "device"])
+def test_without_triton_or_a_device_operators_draw_and_nothing_is_told(
+    on_cuda, monkeypatch, lacking
+):
+    if lacking == "triton":
+        monkeypatch.setattr(device_draws, "find_spec", {}.get)
+    else:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert kernel(on_cuda) is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_other_devices_are_not_asked(device):
+    rows = some_rows()
+    assert kernel(Rows(**{name: value.to(device) for name, value in vars(rows).items()})) is None
+
+
+def test_a_stored_run_is_named_by_the_kernel_too():
+    closure = source_closure({"hzbench.core.streams"})
+    assert {"hzbench.core.device_draws", "hzbench.core.philox_triton"} <= closure
+
+
+def test_a_run_on_the_cpu_loads_no_triton():
+    code = (
+        "import sys\n"
+        "from hzbench.core.spec import Spec\n"
+        "from hzbench.harness.simulate import simulate\n"
+        "from hzbench.harness.store import run_digest\n"
+        "nodes = {'count': 2, 'estimator': 'zeroth_order'}\n"
+        "problem = {'name': 'quadratic', 'dimension': 2}\n"
+        "spec = Spec.parse({'problem': problem, 'nodes': [nodes], 'run': {'steps': 2}})\n"
+        "run_digest(spec, (), 'cpu'), simulate(spec, ('objective_gap',))\n"
+        "print('torch' in sys.modules, 'triton' in sys.modules)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "True False"
