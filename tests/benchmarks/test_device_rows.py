@@ -117,7 +117,7 @@ def test_the_plain_model_takes_the_steps_that_it_is_timed_for():
     torch.testing.assert_close(one.flat, expected, rtol=1e-12, atol=1e-14)
     torch.manual_seed(2)
     u = torch.randn_like(x)
-    above, below = (float(one.at(x + sign * NU * u).loss(index)) for sign in (1, -1))
+    above, below = (one.at(x + sign * NU * u).loss(index).item() for sign in (1, -1))
     torch.manual_seed(2)
     one.at(x).zeroth_order()
     expected = x - ETA * (above - below) / (2 * NU) * u
