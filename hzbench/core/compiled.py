@@ -13,8 +13,9 @@ import os
 import pickle
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,10 +66,26 @@ def entry(function: Callable[..., Any]) -> Any:
     before = numba.config.CACHE_LOCATOR_CLASSES
     numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{Place.__name__}"
     try:
-        how = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)
-        return how(function)
+        made = numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function)
+        kept = made._cache  # noqa: SLF001  (numba lets a failure to save end the call)
+        kept.save_overload = partial(_keep, kept.save_overload)
+        return made
     finally:
         numba.config.CACHE_LOCATOR_CLASSES = before
+
+
+def _keep(save: Callable[..., None], *compiled: object) -> None:
+    """Keep what has been compiled; it serves this process where that fails, as on a full disk."""
+    try:
+        save(*compiled)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        warnings.warn(
+            f"got {reason!r} in {folder()}; expected room for compiled code; it is compiled again "
+            "next time: free some, or name another folder in XDG_CACHE_HOME",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from hzbench.core.compiled import Kernel, ready
+from hzbench.core.compiled import Kernel, folder, ready
 from hzbench.core.problem import ProblemComponent
 from hzbench.engine.fused.executor import kernel_of
 from hzbench.engine.fused.server import server_kernel
@@ -40,7 +42,7 @@ def compile_missing(
     for kernel in missing:
         if report:
             report(f"compiling the {kernel.title} kernel, once on this machine", 0.0)
-        with _interruptible():
+        with _alone(), _interruptible():
             kernel.compile()
     return round(time.perf_counter() - began, 3) if missing else 0.0
 
@@ -57,13 +59,32 @@ def _kernels(case: Case, engine: Asked, device: str) -> Iterator[Kernel]:
 
 
 @contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for other processes that compile: what they have kept is loaded then."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # a full disk, or one that knows no locks
+            file = stack.enter_context((folder() / "lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def _interruptible() -> Iterator[None]:
-    """Keep an interrupt until the end: within a callback of the compiler it would be lost."""
+    """Keep the first interrupt until the end: in a callback of the compiler it would be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+
+    def hold(number: int, frame: object) -> None:
+        del frame
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        told = "interrupted; stops once this kernel is compiled, or at the next interrupt"
+        print(f"hzbench: {told}", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:

@@ -1,13 +1,16 @@
 """Where compiled code is kept: by its source, whatever checkout it lies in, and found again."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import caching
 
 import hzbench
 from hzbench import problems
@@ -93,6 +96,34 @@ def test_without_a_folder_to_write_to_all_processes_share_a_temporary_one(tmp_pa
     assert found[0][4] == found[1][4]
     assert Path(found[0][4]).parent.parent == tmp_path
     assert found[1][1:4] == ["True", "1", "True"]
+
+
+def test_processes_that_compile_at_once_damage_nothing(tmp_path):
+    package = Path(hzbench.__file__).parent.parent
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: told(package, tmp_path), range(3)))
+    assert {line[3] for line in found} == {"True"}
+    assert told(package, tmp_path)[1:4] == ["True", "1", "True"]
+
+
+def test_what_a_full_disk_cannot_keep_is_compiled_again(monkeypatch, tmp_path):
+    def full(_, __, data):
+        assert data
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(compiled, "folder", lambda: tmp_path)
+    function, values = compiled.entry(twice), np.ones(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(caching.IndexDataCacheFile, "_save_data", full)
+        with pytest.warns(RuntimeWarning, match="No space left.*XDG_CACHE_HOME"):
+            function(values)
+    function(values)
+    assert values == 4
+    assert not compiled.ready("twice")
+    again = compiled.entry(twice)
+    again(values)
+    assert compiled.ready("twice")
+    assert not again.stats.cache_hits
 
 
 def twice(values):

@@ -1,8 +1,10 @@
 """Who executes a run: equal numbers, names in the store, what only torch can take, and messages."""
 
 import contextlib
+import fcntl
 import json
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -162,7 +164,7 @@ def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch):
+def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch, capsys):
     """Not even one that a callback of the compiler swallows, as here the kernel does."""
 
     def compile_while_interrupted():
@@ -179,7 +181,55 @@ def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(spec_of(), engine="fused")
     assert compiled
+    assert "interrupted; stops once this kernel is compiled" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_interrupt_ends_the_compilation(monkeypatch, capsys):
+    def compile_while_interrupted():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        compiled.append(True)
+
+    compiled = []
+    kernel = Kernel("pair", "run_pair", compile_while_interrupted)
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
+    monkeypatch.setattr(compiling, "kernel_of", lambda _: kernel)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec_of(), engine="fused")
+    assert not compiled
+    assert capsys.readouterr().err.count("or at the next interrupt") == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_process_compiles_at_a_time(monkeypatch, tmp_path):
+    """The others wait, and load what it has kept."""
+    compiled = []
+    monkeypatch.setattr(compiling, "folder", lambda: tmp_path)
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
+    kernel = Kernel("pair", "run_pair", lambda: compiled.append(True))
+    monkeypatch.setattr(compiling, "_kernels", lambda *_: [kernel])
+    given = [None], "fused", "cpu", None
+    other = threading.Thread(target=compiling.compile_missing, args=given)
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        assert not compiled
+    other.join(60)
+    assert compiled
+
+
+def test_without_locks_everyone_compiles(monkeypatch, tmp_path):
+    compiled = []
+    kernel = Kernel("pair", "run_pair", lambda: compiled.append(True))
+    monkeypatch.setattr(compiling, "folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
+    monkeypatch.setattr(compiling, "_kernels", lambda *_: [kernel])
+    compiling.compile_missing([None], "fused", "cpu", None)
+    assert compiled
 
 
 def test_a_mutant_of_any_kind_needs_torch():
