@@ -49,11 +49,7 @@ class Dropout:
     @cached_property
     def kept(self) -> Tensor:
         """What is kept, bool [M, b, masks]."""
-        import torch
-
-        present = torch.unique(self.row)
-        shape = (*self.shape, self.masks)
         count = self.shape[0] * self.shape[1] * self.masks
-        drawn = coins(self.rows.take(present), Purpose.DROPOUT, self.chance, count)
-        found = drawn.view(-1, *shape)[torch.searchsorted(present, self.row), self.draw]
+        drawn = coins(self.rows, Purpose.DROPOUT, self.chance, count)
+        found = drawn.view(-1, *self.shape, self.masks)[self.row, self.draw]
         return found if self.here is None else found[:, self.here]

@@ -161,18 +161,22 @@ class NetworkProblem(RowProblem):
                 batch = Batch(rows, held)
             else:
                 weights = self._row_weights.new_full((1, 1), 1.0 / width)
-                batch = Batch(index[row, draw], weights, self._dropout(sample, row, draw))
+                whose = slice(part.start // (s * p), -(-part.stop // (s * p)))
+                dropout = self._dropout(sample, row, draw, whose)
+                batch = Batch(index[row, draw], weights, dropout)
             found.append(self._examples_in_turn(part, batch, block, each))
         return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _dropout(self, sample: RowSample, row: Tensor, draw: Tensor) -> Dropout | None:
-        """The coins of models [M] of these rows and data samples."""
+    def _dropout(
+        self, sample: RowSample, row: Tensor, draw: Tensor, whose: slice
+    ) -> Dropout | None:
+        """The coins of models [M] of these data samples and rows, of which `whose` are all."""
         if sample.rows is None or sample.index is None:
             return None
         _, s, b = sample.index.shape
         return Dropout(
-            rows=sample.rows,
-            row=row,
+            rows=sample.rows.take(whose),
+            row=row - whose.start,
             draw=draw,
             shape=(s, b),
             masks=self.architecture.masks,

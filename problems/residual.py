@@ -11,6 +11,7 @@ from hzbench.problems.architecture import Architecture, Parts, Shape, Weight, la
 from hzbench.problems.layers import EPSILON, convolution, group_norm, linear, max_pool
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Stem = Literal["imagenet", "cifar"]
@@ -120,10 +121,21 @@ class Residual(Architecture):
             channels = x.shape[2]
             groups = 1 if channels % _GROUP else channels // _GROUP
             return group_norm(x, weight, bias, groups)
-        mean = self.statistics[f"{name}.running_mean"].to(x)
-        variance = self.statistics[f"{name}.running_var"].to(x)
+        mean = self._statistic(f"{name}.running_mean", x)
+        variance = self._statistic(f"{name}.running_var", x)
         normal = (x - mean[:, None, None]) * (variance + EPSILON).rsqrt()[:, None, None]
         return normal * weight[..., None, None] + bias[..., None, None]
+
+    def _statistic(self, name: str, like: Tensor) -> Tensor:
+        """It, which goes to the device of `like` once."""
+        key = name, like.device, like.dtype
+        if key not in self._there:
+            self._there[key] = self.statistics[name].to(like)
+        return self._there[key]
+
+    @cached_property
+    def _there(self) -> dict[tuple[str, torch.device, torch.dtype], Tensor]:
+        return {}
 
 
 def statistics_of(architecture: Residual) -> dict[str, Shape]:

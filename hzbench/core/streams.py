@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.device_draws import Draw, kernel
 from hzbench.core.inverse_normal import inverse_normal
+from hzbench.core.wide_philox import wide_words
 
 if TYPE_CHECKING:
     import torch
@@ -278,17 +279,36 @@ def coins(rows: Rows, purpose: int, chance: int, count: int) -> Tensor:
     """True with probability chance/2¹⁶ each, bool [B, count], for the many that dropout takes.
 
     16 bits each of Philox4x64-10 as numpy computes it, at a thirtieth of the cost of `words`: key
-    (words of the replica), counter (block, node, step, purpose).
+    (words of the replica), counter (block, node, step, purpose), blocks counted from 1.
     """
     import torch
 
+    if not on_host(rows.node):
+        return _coins_there(rows, purpose, chance, count)
     keys, addresses = rows.keys.tolist(), zip(rows.node.tolist(), rows.step.tolist(), strict=True)
     found = np.empty((len(rows), count), dtype=bool)
     for line, key, (node, step) in zip(found, keys, addresses, strict=True):
         stream = np.random.Philox(key=key, counter=[0, node, step, purpose])
         drawn = stream.random_raw((count + 3) // 4).astype("<u8", copy=False).view("<u2")
         np.less(drawn[:count], chance, out=line)
-    return torch.from_numpy(found).to(rows.node.device)
+    return torch.from_numpy(found)
+
+
+def _coins_there(rows: Rows, purpose: int, chance: int, count: int) -> Tensor:
+    """The same by torch's operators, a memory-sized part at a time."""
+    import torch
+
+    block = torch.arange(1, 1 + (count + 15) // 16, device=rows.node.device)[None]
+    found = torch.empty(len(rows), count, dtype=torch.bool, device=block.device)
+    size = max(1, _CHUNK // block.shape[1])
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        node, step = rows.node[part, None], rows.step[part, None]
+        key = rows.keys[part, :1], rows.keys[part, 1:]
+        four = wide_words((block, node, step, torch.full_like(node, int(purpose))), key)
+        drawn = torch.stack(four, dim=2).view(torch.int16).flatten(1)
+        torch.lt(drawn[:, :count].int() & 0xFFFF, chance, out=found[part])
+    return found
 
 
 def integers(rows: Rows, purpose: int, high: Tensor, count: int, offset: int = 0) -> Tensor:

@@ -5,6 +5,7 @@ would (tensors of two devices, numpy on a device), and what a captured round mus
 """
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from hzbench.harness.build import build_problem
 from hzbench.harness.measurable import VALIDATION, lacking
 from hzbench.harness.simulate import simulate
 from hzbench.problems.network_model import NetworkProblem
+from hzbench.problems.residual import Residual, statistics_of
 from hzbench.testing.laws import example_tables
 
 QUADRATIC = {
@@ -251,6 +253,26 @@ def test_a_graph_too_large_for_a_matrix(device, monkeypatch):
         problem, [group(4100, 1)], {"gossip": "matrix", "graph": "ring"}, run={"replicas": 1}
     )
     assert_equal_runs(spec, ["objective_gap", "mean_iterate"], device, monkeypatch)
+
+
+def test_statistics_of_layers_go_there_once(monkeypatch):
+    plain = Residual(shape=(1, 8, 8), classes=3, channels=1, stem="cifar")
+    random = np.random.default_rng(4)
+    kept = {
+        name: torch.tensor(random.random(shape)) for name, shape in statistics_of(plain).items()
+    }
+    network = replace(plain, statistics=kept)
+    flat = torch.from_numpy(network.start(random))[None]
+    images = torch.from_numpy(random.random((1, 2, 1, 8, 8)))
+    expected = network.scores(flat, images)
+    with stand_in(monkeypatch) as device:
+        there = flat.to(DEVICE), images.to(DEVICE)
+        found = [network.scores(*there)]
+        device.computes.waits.clear()
+        found.append(network.scores(*there))
+        assert device.computes.waits == []
+        for each in found:
+            assert torch.allclose(each.cpu(), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.gpu

@@ -8,11 +8,13 @@ import torch
 from problems_cases import KINDS, NETWORKS, N, points, rows
 from torch.nn.functional import cross_entropy, layer_norm, linear
 
+from hzbench.core import streams
 from hzbench.core.errors import SpecError
 from hzbench.core.problem import Placement
 from hzbench.core.registry import find
 from hzbench.core.spec import Spec
 from hzbench.core.streams import Purpose, coins
+from hzbench.core.wide_philox import wide_words
 from hzbench.estimators.zeroth_order import ZerothOrder
 from hzbench.problems import network_model
 from hzbench.problems.dropout import Dropout
@@ -180,6 +182,31 @@ def test_coins_are_those_of_numpy_at_their_address():
     assert len({tuple(line) for line in drawn.tolist()}) == len(at)
     assert not coins(at, 0, 0, 9).any()
     assert coins(at, 0, 65536, 9).all()
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 999])
+def test_a_device_draws_the_same_coins(monkeypatch, count):
+    at = rows(2)
+    expected = coins(at, Purpose.DROPOUT, 40000, count)
+    monkeypatch.setattr(streams, "on_host", lambda _: False)
+    monkeypatch.setattr(streams, "_CHUNK", 100)  # some rows at a time
+    assert torch.equal(coins(at, Purpose.DROPOUT, 40000, count), expected)
+
+
+def test_wide_words_are_those_of_numpy():
+    random = np.random.default_rng(8)
+    words = random.integers(0, 1 << 64, (50, 6), dtype=np.uint64)
+    words[0] = (1 << 64) - 1
+    words[1] = 0
+    given = [torch.from_numpy(column.copy().view(np.int64)) for column in words.T]
+    found = torch.stack(wide_words(tuple(given[:4]), tuple(given[4:])), dim=1).numpy()
+    for line, (*counter, k0, k1) in zip(found, words.tolist(), strict=True):
+        before = sum(word << 64 * place for place, word in enumerate(counter)) - 1  # numpy adds 1
+        before %= 1 << 256
+        split = np.array([(before >> 64 * k) % (1 << 64) for k in range(4)], dtype=np.uint64)
+        key = np.array([k0, k1], dtype=np.uint64)
+        expected = np.random.Philox(key=key, counter=split).random_raw(4)
+        assert line.view(np.uint64).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
