@@ -13,8 +13,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from core_draw_cases import some_rows
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from hzbench.core import device_draws
+from hzbench.core import device_draws, streams
 from hzbench.core.device_draws import Draw, kernel, proved
 from hzbench.core.inverse_normal import P_TAIL, Q_TAIL, REST, Q
 from hzbench.core.streams import Rows
@@ -164,6 +166,81 @@ def test_without_triton_or_a_device_operators_draw_and_nothing_is_told(
 def test_other_devices_are_not_asked(device):
     rows = some_rows()
     assert kernel(Rows(**{name: value.to(device) for name, value in vars(rows).items()})) is None
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """What the kernel would be launched with: nothing is."""
+    pytest.importorskip("triton")
+    from hzbench.core import philox_triton
+
+    class Launches(list):
+        def __getitem__(self, grid):
+            return lambda *args, **_: self.append((grid, args))
+
+    found = Launches()
+    monkeypatch.setattr(philox_triton, "fill", found)
+    monkeypatch.setattr(streams, "kernel", lambda _: philox_triton.draw)
+    return found
+
+
+COUNT = 1024
+DRAWS = {
+    "words": lambda rows: streams.words(rows, 1, COUNT),
+    "signs": lambda rows: streams.signs(rows, 1, COUNT),
+    "normals": lambda rows: streams.normals(rows, 1, COUNT),
+    "integers": lambda rows: streams.integers(rows, 1, rows.node + 1, COUNT),
+}
+
+
+def rows_of_a_round(step, size=1000):
+    """Rows that know their step as a number on a device of which no number can be read."""
+    row = torch.arange(size, device="meta")
+    keys = torch.zeros(size, 2, dtype=torch.int64, device="meta")
+    return Rows(keys=keys, replica=row, node=row, step=step.expand(size))
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_a_draw_is_one_launch_that_asks_the_host_nothing(launched, name):
+    step = torch.empty((), dtype=torch.int64, device="meta")
+    DRAWS[name](rows_of_a_round(step))
+    [(_, arguments)] = launched
+    _, _, read, _, out, *numbers = arguments
+    assert read._base is step
+    assert out.is_contiguous()
+    assert all(type(number) is int for number in numbers)
+
+
+class Traffic(TorchDispatchMode):
+    """Counts what torch's operators launch, and the bytes that they read and write."""
+
+    def __init__(self):
+        super().__init__()
+        self.launches = self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if not func.is_view and name not in ("empty", "_unsafe_view"):
+            given = args[1:] if name == "copy_" else args
+            arrays = [a for a in tree_leaves((given, found)) if isinstance(a, torch.Tensor)]
+            self.launches += 1
+            self.bytes += sum(a.numel() * a.element_size() for a in arrays)
+        return found
+
+
+LEAST = {"words": (170, 550), "signs": (180, 28), "normals": (245, 1950), "integers": (170, 580)}
+"""Launches, and bytes a value, of torch's operators: what docs/profile.md rounds."""
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_operators_move_what_the_kernel_is_there_for(name):
+    """The kernel writes 8 bytes a value, by one launch."""
+    with Traffic() as traffic:
+        drawn = DRAWS[name](rows_of_a_round(torch.empty((), dtype=torch.int64, device="meta")))
+    launches, moved = LEAST[name]
+    assert launches <= traffic.launches <= 1.1 * launches
+    assert moved <= traffic.bytes / drawn.numel() <= 1.1 * moved
 
 
 def test_a_stored_run_is_named_by_the_kernel_too():

@@ -1,6 +1,7 @@
 """On CUDA: equal plans, equal words and integers, iterates to 1e-10, for the same spec as here."""
 
 import dataclasses
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from engine_cells import PROTOCOLS, cell_spec
 from engine_reference import HYBRID, Watcher, spec_of
 
+from hzbench.core import streams
 from hzbench.core.streams import Purpose, Rows, integers, masks, normals, replica_keys, signs, words
 from hzbench.engine.torch_executor import Execution, execute
 from hzbench.harness.build import build, build_plan
@@ -72,6 +74,21 @@ EXACT = {
 }
 
 
+DRAWN = {**EXACT, "normals": lambda rows: normals(rows, Purpose.DIRECTION, 200)}
+
+
+@pytest.fixture(params=["kernel", "operators"])
+def drawing(request, monkeypatch):
+    """Draws on the device by the Triton kernel, and by torch's operators."""
+    if request.param == "operators":
+        monkeypatch.setattr(streams, "kernel", lambda _: None)
+    elif find_spec("triton") is None:
+        pytest.skip("no triton")
+    else:
+        assert streams.kernel(addresses("cuda")) is not None
+
+
+@pytest.mark.usefixtures("drawing")
 @pytest.mark.parametrize("draw", EXACT.values(), ids=EXACT)
 def test_draws_without_rounding_are_identical(draw):
     here, there = (draw(addresses(device)) for device in DEVICES)
@@ -79,10 +96,27 @@ def test_draws_without_rounding_are_identical(draw):
     assert torch.equal(there.cpu(), here)
 
 
+@pytest.mark.usefixtures("drawing")
 def test_normals_differ_by_rounding_alone():
     here, there = (normals(addresses(device), Purpose.DIRECTION, 200) for device in DEVICES)
     unit = np.spacing(np.abs(here.numpy()))
     assert (np.abs(there.cpu().numpy() - here.numpy()) <= 8 * unit).all()  # either errs by 4
+
+
+@pytest.mark.usefixtures("drawing")
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_captured_draws_are_those_of_the_step_of_the_replay(draw):
+    rows, now = addresses("cuda"), torch.zeros((), dtype=torch.int64, device="cuda")
+    rows = dataclasses.replace(rows, step=now.expand(len(rows)))
+    for _ in range(3):
+        draw(rows)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = draw(rows)
+    for step in (1, 2**32 - 1):
+        now.fill_(step)
+        graph.replay()
+        assert torch.equal(found, draw(rows))
 
 
 @pytest.mark.parametrize("problem", ["quadratic", "ridge", "logistic"])
