@@ -99,7 +99,7 @@ def simulate(
         steps=np.array(spec.record_steps, dtype=np.int64),
         columns=joined,
         status=_status(joined),
-        provenance=provenance(spec, device) | {"engine": engine},
+        provenance=provenance(spec, device) | graphics_card(device) | {"engine": engine},
     )
 
 
@@ -137,6 +137,15 @@ def provenance(spec: Spec, device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         **{name: _version(name) for name in packages},
     }
+
+
+def graphics_card(device: str) -> dict[str, str]:
+    """On CUDA its name and the version of CUDA, on which the last bits depend."""
+    if not on_cuda(device):
+        return {}
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
 
 
 def _version(name: str) -> str:

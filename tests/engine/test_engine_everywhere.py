@@ -18,7 +18,7 @@ from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.harness.build import build_problem
 from hzbench.harness.measurable import VALIDATION, lacking
-from hzbench.harness.simulate import simulate
+from hzbench.harness.simulate import graphics_card, simulate
 from hzbench.problems.network_model import NetworkProblem
 from hzbench.problems.residual import Residual, statistics_of
 from hzbench.testing.laws import example_tables
@@ -273,6 +273,18 @@ def test_statistics_of_layers_go_there_once(monkeypatch):
         assert device.computes.waits == []
         for each in found:
             assert torch.allclose(each.cpu(), expected, rtol=1e-12, atol=1e-12)
+
+
+@everywhere
+def test_results_say_which_card_computed_them(device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda asked: f"card of {asked}")
+    card = graphics_card("cuda" if device == DEVICE else device)
+    assert card == {"gpu": "card of cuda", "cuda": str(torch.version.cuda)}
+    assert graphics_card("cpu") == {}
+    spec = table(LOGISTIC, [group(2, 1)], {"gossip": "pair"}, "hdo")
+    where = "cpu" if device == DEVICE else device
+    found = simulate(spec, ["objective_gap"], device=where).provenance
+    assert ("gpu" in found) == (where == "cuda")
 
 
 @pytest.mark.gpu
