@@ -63,9 +63,13 @@ Q_TAIL = (
     1.0,
 )
 
-SLOPE = 2.5
+SLOPE, LEVEL = 2.5, 2.0
 REST = tuple(float(Fraction(p) - Fraction(SLOPE) * Fraction(q)) for p, q in zip(P, Q, strict=True))
-"""P − 2.5 Q: the quotient minus most of itself, so that products rounded on their own do little."""
+REST_TAIL = tuple(
+    float(Fraction(p) - Fraction(LEVEL) * Fraction(q)) for p, q in zip(P_TAIL, Q_TAIL, strict=True)
+)
+"""P − 2.5 Q and, in the tails, P − 2 Q: quotients minus most of themselves, so that products
+rounded on their own do little."""
 
 
 def inverse_normal(words: Tensor) -> Tensor:
@@ -76,7 +80,7 @@ def inverse_normal(words: Tensor) -> Tensor:
     r = CENTRE - q * q
     centre = SLOPE * q + q * (_polynomial(REST, r) / _polynomial(Q, r))
     s = (0.5 - q.abs()).log_().neg_().sqrt_().sub_(SHIFT)
-    tail = torch.copysign(_polynomial(P_TAIL, s) / _polynomial(Q_TAIL, s), q)
+    tail = torch.copysign(LEVEL + _polynomial(REST_TAIL, s) / _polynomial(Q_TAIL, s), q)
     return torch.where(r < 0, tail, centre)
 
 

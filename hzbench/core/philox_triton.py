@@ -32,11 +32,12 @@ INTEGERS = tl.constexpr(Draw.INTEGERS.value)
 MIDDLE = tl.constexpr(inverse.MIDDLE)
 CENTRE = tl.constexpr(inverse.CENTRE)
 SLOPE = tl.constexpr(inverse.SLOPE)
+LEVEL = tl.constexpr(inverse.LEVEL)
 SHIFT = tl.constexpr(inverse.SHIFT)
 UNIT = tl.constexpr(2.0**-32)
 REST = tl.constexpr(inverse.REST)
 Q = tl.constexpr(inverse.Q)
-P_TAIL = tl.constexpr(inverse.P_TAIL)
+REST_TAIL = tl.constexpr(inverse.REST_TAIL)
 Q_TAIL = tl.constexpr(inverse.Q_TAIL)
 
 _WARPS = 4
@@ -177,7 +178,7 @@ def normals(word):
     r = CENTRE - q * q
     centre = SLOPE * q + q * (polynomial(REST, r) / polynomial(Q, r))
     s = tl.sqrt(-tl.log(0.5 - tl.abs(q))) - SHIFT
-    tail = polynomial(P_TAIL, s) / polynomial(Q_TAIL, s)
+    tail = LEVEL + polynomial(REST_TAIL, s) / polynomial(Q_TAIL, s)
     return tl.where(r < 0, tl.where(q < 0, -tail, tail), centre)
 
 

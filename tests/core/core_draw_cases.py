@@ -43,7 +43,8 @@ def some_words():
     """Words of the centre, of the tails, and from where they meet: int64 [2048]."""
     random = np.random.default_rng(1)
     known = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 322_122_547, 322_122_548, 3_972_844_747]
-    near = [*random.integers(0, 10**5, 300), *(2**32 - 1 - random.integers(0, 10**5, 300))]
+    low, high = (2.0 ** random.uniform(0, 28.2, (2, 500))).astype(np.int64)
+    near = [*low, *(2**32 - 1 - high)]
     rest = random.integers(0, 2**32, 2048 - len(known) - len(near))
     return torch.tensor([*known, *near, *rest])
 

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from hzbench.core import device_draws, streams
 from hzbench.core.device_draws import Draw, kernel, proved
-from hzbench.core.inverse_normal import P_TAIL, Q_TAIL, REST, Q
+from hzbench.core.inverse_normal import Q_TAIL, REST, REST_TAIL, Q
 from hzbench.core.streams import Rows
 from hzbench.harness.store import source_closure
 
@@ -97,7 +97,7 @@ def resources(cubin, folder):
 def test_normals_are_rounded_after_every_operation(compiled):
     """No product is fused with a sum but within the logarithm, which the library brings."""
     steps = operations(compiled(90, Draw.NORMALS, 128)["ptx"])
-    for number in {*REST, *Q, *P_TAIL, *Q_TAIL} - {1.0}:
+    for number in {*REST, *Q, *REST_TAIL, *Q_TAIL} - {1.0}:
         either = {as_written(number), as_written(-number)}
         used = [name for name, reads in steps if either & {*reads} and "mov" not in name]
         assert len(used) == 4  # the words of a counter
