@@ -341,7 +341,7 @@ class TransformerClassifier(NetworkComponent):
 
     def kernel(self, dtype: str) -> Kernel:
         """Both passes."""
-        return Kernel("transformer", "gradients", partial(compile_passes, dtype), dtype)
+        return Kernel("transformer", "run_transformer", partial(compile_passes, dtype), dtype)
 
 
 def _constants(shares: Shares) -> Constants:

@@ -290,44 +290,58 @@ def embed_back(z, rows, size, slope):
 
 
 @entry
-def logits(flat, tokens, coins, size, z, number, order, lengths, words, out):
-    """Logits [M, b, C] of models [M, d] on tokens [M or 1, b, l]."""
-    for model in range(len(flat)):
-        mine = tokens[model if len(tokens) > 1 else 0]
-        if model == 0 or len(tokens) > 1:
-            by_length(mine, order, lengths)
-        for start in range(0, len(order), LANES):
-            rows = enter(z, mine, order, start, size, flat[model], number)
-            if coins.keeps:
-                toss(z, rows, size, coins, model, words)
-            forward(z, rows, size, flat[model], words, coins.keeps, number)
-            for lane in range(min(LANES, len(order) - start)):
-                for c in range(size.classes):
-                    out[model, z.example[lane], c] = z.logits[c * LANES + lane]
-
-
-@entry
-def gradients(
-    flat, tokens, targets, weights, coins, size, z, number, order, lengths, words, slope, out
+def run_transformer(
+    flat,
+    back,
+    tokens,
+    targets,
+    weights,
+    coins,
+    size,
+    z,
+    number,
+    order,
+    lengths,
+    words,
+    slope,
+    scores,
+    out,
 ):
-    """Gradients [M, d] of weighted sums of cross-entropies; see `Architecture.gradients`."""
+    """Of models [M, d] on tokens [M or 1, b, l].
+
+    Arguments:
+        back: whether gradients of weighted sums of cross-entropies go into `out` [M, d], see
+            `Architecture.gradients`; else logits go into `scores` [M, b, C].
+    """
     for model in range(len(flat)):
         p = flat[model]
         mine = tokens[model if len(tokens) > 1 else 0]
         if model == 0 or len(tokens) > 1:
             by_length(mine, order, lengths)
-        for k in range(len(p)):
+        for k in range(len(p) if back else 0):
             store(slope, k * LANES, spread(number.zero))
         for start in range(0, len(order), LANES):
+            left = len(order) - start
             rows = enter(z, mine, order, start, size, p, number)
             if coins.keeps:
                 toss(z, rows, size, coins, model, words)
             forward(z, rows, size, p, words, coins.keeps, number)
-            _loss_slopes(z, model, len(order) - start, targets, weights, size, number)
-            backward(z, rows, size, p, words, coins.keeps, number, slope)
-            embed_back(z, rows, size, slope)
-        for k in range(len(p)):
+            if back:
+                _loss_slopes(z, model, left, targets, weights, size, number)
+                backward(z, rows, size, p, words, coins.keeps, number, slope)
+                embed_back(z, rows, size, slope)
+            else:
+                tell(z, size, min(LANES, left), scores[model])
+        for k in range(len(p) if back else 0):
             out[model, k] = total(load(slope, k * LANES))
+
+
+@njit(error_model="numpy", _nrt=False)
+def tell(z, size, lanes, out):
+    """The logits of the examples in some lanes, [b, C]."""
+    for lane in range(lanes):
+        for c in range(size.classes):
+            out[z.example[lane], c] = z.logits[c * LANES + lane]
 
 
 @njit(error_model="numpy", _nrt=False)

@@ -96,15 +96,13 @@ def compiled() -> Any:
 
 
 def compile_passes(dtype: str) -> None:
-    """Compile both passes for parameters of that type, about 20 s, by a run of no models."""
+    """Compile the passes for parameters of that type, about 20 s, by a run of no models."""
     import torch
 
     one = Size(length=1, width=1, heads=1, layers=1, hidden=1, classes=1, vocabulary=1)
     flat = torch.zeros(0, 1, dtype=getattr(torch, dtype))
     tokens = torch.zeros(1, 1, 1, dtype=torch.int64)
-    passes = Passes(one, flat, tokens, None)
-    passes.logits()
-    passes.gradients(tokens[0], flat.new_ones(1, 1))
+    Passes(one, flat, tokens, None).gradients(tokens[0], flat.new_ones(1, 1))
 
 
 def numbers(dtype: Any, size: Size, kept: float) -> Number:
@@ -205,9 +203,11 @@ class Passes:
         """[M, b, C]."""
         import torch
 
-        out = np.empty(self.shape, self.flat.dtype)
-        compiled().logits(self.flat, self.tokens, *self.common, out)
-        return torch.from_numpy(out)
+        kind = self.flat.dtype
+        scores, none = np.empty(self.shape, kind), np.empty((0, 0), kind)
+        given = np.empty((0, 0), np.int64), none
+        self._run(False, given, np.empty(0, kind), scores, none)
+        return torch.from_numpy(scores)
 
     def gradients(self, targets: Tensor, weights: Tensor) -> Tensor:
         """Of weighted sums of cross-entropies, targets [M or 1, b], weights [M or 1, b or 1]."""
@@ -215,6 +215,10 @@ class Passes:
 
         out = np.empty_like(self.flat)
         slope = np.zeros(self.flat.shape[1] * LANES, self.flat.dtype)
-        given = (each.contiguous().numpy() for each in (targets, weights))
-        compiled().gradients(self.flat, self.tokens, *given, *self.common, slope, out)
+        given = targets.contiguous().numpy(), weights.contiguous().numpy()
+        self._run(True, given, slope, np.empty((0, 0, 0), self.flat.dtype), out)
         return torch.from_numpy(out)
+
+    def _run(self, back: bool, given: tuple[Any, Any], *results: Any) -> None:
+        """Arrays that a pass does not need are empty: both passes are one entry."""
+        compiled().run_transformer(self.flat, back, self.tokens, *given, *self.common, *results)

@@ -49,6 +49,7 @@ COMPILED = (
     "engine.fused.mixing",
     "engine.fused.kernels",
     "engine.fused.server_kernels",
+    "engine.fused.mean_loss_kernels",
     "core.lanes",
     "problems.lane_layers",
     "problems.transformer_kernels",

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hzbench.core.compiled import Kernel, folder, ready
 from hzbench.core.problem import ProblemComponent
 from hzbench.engine.fused.executor import kernel_of
+from hzbench.engine.fused.mean_loss import mean_loss_kernel
 from hzbench.engine.fused.server import server_kernel
 from hzbench.harness.engines import Asked
 from hzbench.harness.prepare import Case
@@ -52,6 +53,8 @@ def _kernels(case: Case, engine: Asked, device: str) -> Iterator[Kernel]:
     if case.engine(engine, device) == "fused":
         protocol = case.setting.protocol
         yield server_kernel() if protocol == "server" else kernel_of(protocol)
+        if getattr(case.setting.problem.structure, "loss", None) == "logistic":
+            yield mean_loss_kernel()
     problem = case.spec.component("problem", case.spec.problem)
     if isinstance(problem, ProblemComponent) and device == "cpu":
         own = problem.kernel(case.spec.run.dtype)

@@ -11,6 +11,7 @@ from hzbench.core.problem import EvaluatesTogether, HidesCoordinates, Problem
 from hzbench.core.registry import register
 from hzbench.core.state import State
 from hzbench.core.streams import Rows
+from hzbench.engine.fused.mean_loss import Evaluate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +24,12 @@ class Snapshot:
     Attributes:
         state: the state, which must not change meanwhile.
         problem: what it is measured on.
+        evaluate: f and ∇f of points by other code than the problem's own; None: there is none.
     """
 
     state: State
     problem: Problem
+    evaluate: Evaluate | None = None
 
     @property
     def x(self) -> Tensor:
@@ -52,6 +55,8 @@ class Snapshot:
 
     @cached_property
     def _both(self) -> tuple[Tensor, Tensor] | None:
+        if self.evaluate is not None:
+            return self.evaluate(self.mean)
         if isinstance(self.problem, EvaluatesTogether):
             return self.problem.objective_and_gradient(self.mean)
         return None
@@ -76,7 +81,7 @@ def objective_gap(at: Snapshot) -> Tensor:
 def consensus_potential(at: Snapshot) -> Tensor:
     """Γ = (1/n) Σ |x_i − mean|², shape [R]."""
     centred = at.x - at.mean[:, None]
-    return centred.square().sum(-1).mean(-1)
+    return centred.square_().sum(-1).mean(-1)
 
 
 @register("observable", "mean_iterate")
@@ -89,7 +94,7 @@ def mean_iterate(at: Snapshot) -> Tensor:
 def node_distance(at: Snapshot) -> Tensor:
     """(1/n) Σ |x_i − x*|², shape [R]."""
     optimum = at.x.new_tensor(at.problem.optimum)
-    return (at.x - optimum).square().sum(-1).mean(-1)
+    return (at.x - optimum).square_().sum(-1).mean(-1)
 
 
 @register("observable", "mean_distance")

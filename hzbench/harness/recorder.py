@@ -14,6 +14,7 @@ from hzbench.core.network import Network, contraction
 from hzbench.core.plan import Plan
 from hzbench.core.problem import Problem
 from hzbench.core.state import State
+from hzbench.engine.fused.mean_loss import Evaluate
 from hzbench.engine.torch_executor import Event
 from hzbench.harness.measurable import VALIDATION, validated
 from hzbench.harness.observables import Snapshot
@@ -45,8 +46,10 @@ class BlockRecorder:
         weights: NDArray[np.float64] | None = None,
         used: UsedPoints | None = None,
         told: Callable[[int], None] | None = None,
+        evaluate: Evaluate | None = None,
     ) -> None:
         self.told = told  # is called with the step
+        self.evaluate = evaluate
         self.problem, self.fixed, self.ticks, self.used = problem, fixed, ticks, used
         self.observables = tuple(observables)
         self.record_steps, self.probes = frozenset(record), Counter(probes)
@@ -76,7 +79,7 @@ class BlockRecorder:
             self.ticks.begin(state)
         if self.used:
             self.used.look(state)
-        at = Snapshot(state=state, problem=self.problem)
+        at = Snapshot(state=state, problem=self.problem, evaluate=self.evaluate)
         if state.step in self.record_steps:
             asked = any(name in VALIDATION for name in self.observables)
             self.validated = validated(state, self.problem) if asked else {}

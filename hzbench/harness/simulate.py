@@ -20,6 +20,7 @@ from hzbench.core.server import ServerMethod
 from hzbench.core.spec import Spec
 from hzbench.core.trace import DIVERGED, OK, Trace
 from hzbench.engine.fused.executor import execute as execute_fused
+from hzbench.engine.fused.mean_loss import evaluator
 from hzbench.engine.fused.server import execute_server as execute_server_fused
 from hzbench.engine.server_executor import execute_server
 from hzbench.engine.torch_executor import COUNTERS, execute
@@ -250,16 +251,17 @@ def _part(
     spec = parts.spec
     asked = any(name in PATHS for name in names)
     probes = probe_steps(spec.run.steps, spec.run.seed, index) if asked else ()
-    plan = build_plan(parts, replicas)
+    plan, measured = build_plan(parts, replicas), parts.measured_on or parts.problem
     recorder = BlockRecorder(
         [name for name in names if name != SECONDS],
         spec.record_steps,
         probes,
-        parts.measured_on or parts.problem,
+        measured,
         fixed_values(names, parts.network, plan),
         _ticks(spec, index, declared) if declared is not None and TICKS in names else None,
         path_weights(spec, parts.problem),
         told=_within(replicas, spec, progress),
+        evaluate=evaluator(measured) if engine == "fused" else None,
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
@@ -297,15 +299,17 @@ def _server_part(
     import torch
 
     spec, plan = parts.spec, build_server_plan(parts, replicas)
+    measured = parts.measured_on or parts.problem
     asked = any(name in PATHS for name in names)
     recorder = BlockRecorder(
         [name for name in names if name not in SCHEDULED],
         spec.record_steps,
         probe_steps(spec.run.steps, spec.run.seed, index) if asked else (),
-        parts.measured_on or parts.problem,
+        measured,
         {},
         weights=path_weights(spec, parts.problem),
         used=UsedPoints(plan) if POINT in names else None,
+        evaluate=evaluator(measured) if engine == "fused" else None,
     )
     initial = torch.as_tensor(parts.problem.initial[0], device=device)
     start = initial.to(getattr(torch, spec.run.dtype))

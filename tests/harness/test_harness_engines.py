@@ -149,7 +149,7 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
         f"compiling the {title} kernel, once on this machine" for title in ("server", "transformer")
     ]
     assert record["provenance"]["compile_seconds"] > 0
-    for module, entry in ((server_kernels(), "run_server"), (passes(), "gradients")):
+    for module, entry in ((server_kernels(), "run_server"), (passes(), "run_transformer")):
         assert len(getattr(module, entry).signatures) == 1  # that of the run itself
         assert ready(entry, "float64")
 
@@ -162,6 +162,14 @@ def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
     monkeypatch.setattr(compiling, "ready", lambda *_: True)
     run(spec_of(run={"steps": 2, "replicas": 4}), engine="fused")
     assert capsys.readouterr().err == ""
+
+
+def test_logistic_losses_are_measured_by_a_kernel_of_their_own(monkeypatch, capsys):
+    monkeypatch.setattr(compiling, "ready", lambda *_: False)
+    rows = {"name": "logistic", "planted": {"rows": 20, "dimension": 2}}
+    run(spec_of(problem=rows, run={"steps": 2, "replicas": 4}), engine="fused")
+    told = "hzbench: compiling the {} kernel, once on this machine\n"
+    assert capsys.readouterr().err == told.format("pair") + told.format("mean loss")
 
 
 def test_an_interrupt_while_a_kernel_is_compiled_is_not_lost(monkeypatch, capsys):

@@ -78,7 +78,7 @@ def run_segments(
     with ThreadPoolExecutor(threads()) as pool:
         for boundary in recorder.boundaries:
             if boundary > step:
-                _share_out(pool, segment, replicas, step, boundary)
+                share_out(pool, segment, replicas, step, boundary)
             step = boundary
             recorder.record(state(step))
 
@@ -140,14 +140,14 @@ def _one_product(form: Objective, oracles: Oracles) -> bool:
     return len(form.hessians) == 1 and (form.kind == DENSE or not oracles.batch.any())
 
 
-def _share_out(
+def share_out(
     pool: ThreadPoolExecutor,
     segment: Segment,
     replicas: int,
     start: int,
     stop: int,
 ) -> None:
-    """Run a segment for all replicas, a range of them a thread."""
+    """Run a segment for all replicas, or eights of them, a range a thread."""
     workers = min(threads(), replicas)
     if workers == 1:
         segment(0, replicas, start, stop)

@@ -1,0 +1,109 @@
+"""f and its gradient over all rows of data by a compiled kernel: what runs of kernels record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hzbench.core.compiled import Kernel, aligned
+from hzbench.core.machine import threads
+from hzbench.core.objective import LOGISTIC, Objective
+from hzbench.core.problem import Problem
+from hzbench.engine.fused.executor import share_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float64]
+Evaluate = Callable[["Tensor"], "tuple[Tensor, Tensor]"]
+_WIDTH = 8
+
+
+class Sets(NamedTuple):
+    """All rows that weigh, eight of equal weight together, see `mean_logistic`."""
+
+    rows: Array
+    weights: Array
+    scales: Array
+
+
+@cache
+def kernels() -> Any:
+    """The module of the compiled entry."""
+    from hzbench.engine.fused import mean_loss_kernels as module
+
+    return module
+
+
+def mean_loss_kernel() -> Kernel:
+    """The kernel of logistic losses."""
+    return Kernel("mean loss", "mean_logistic", _compile)
+
+
+def _compile() -> None:
+    """Compile it, about 2 s, by a run of no rows."""
+    none = Sets(np.zeros((0, 1)), np.zeros(0), np.zeros(0))
+    x, values = aligned((1, 1, _WIDTH)), aligned((1, _WIDTH))
+    kernels().mean_logistic(*none, x, values, x.copy(), 0, 0)
+
+
+def evaluator(problem: Problem) -> Evaluate | None:
+    """Of points [R, d] f [R] and ∇f [R, d], where the kernel knows the problem itself."""
+    known: Any = problem if "compiled" in vars(type(problem)) else None  # not what extends one
+    return None if known is None else _evaluator(known)
+
+
+@lru_cache(maxsize=1)  # blocks of replicas ask one after the other
+def _evaluator(problem: Any) -> Evaluate | None:
+    form = problem.compiled()
+    if form is None or form.kind != LOGISTIC:
+        return None
+    sets, ridge = _sets(form), form.regularization
+
+    def evaluate(x: Tensor) -> tuple[Tensor, Tensor]:
+        import torch
+
+        value, gradient = map(torch.from_numpy, _mean_loss(sets, x.numpy()))
+        return value + 0.5 * ridge * x.square().sum(-1), gradient + ridge * x
+
+    return evaluate
+
+
+def _mean_loss(sets: Sets, x: Array) -> tuple[Array, Array]:
+    """Of points [R, d], eight replicas side by side."""
+    replicas, d = x.shape
+    eights = -(-replicas // _WIDTH)
+    points, slopes = aligned((eights, d, _WIDTH)), aligned((eights, d, _WIDTH))
+    values = aligned((eights, _WIDTH))
+    columns = points.transpose(0, 2, 1)
+    columns[: replicas // _WIDTH] = x[: replicas // _WIDTH * _WIDTH].reshape(-1, _WIDTH, d)
+    columns[replicas // _WIDTH :, : replicas % _WIDTH] = x[replicas // _WIDTH * _WIDTH :]
+
+    def some(first: int, last: int, *_: int) -> None:
+        kernels().mean_logistic(*sets, points, values, slopes, first, last)
+
+    with ThreadPoolExecutor(threads()) as pool:
+        share_out(pool, some, eights, 0, 0)
+    return values.ravel()[:replicas], slopes.transpose(0, 2, 1).reshape(-1, d)[:replicas]
+
+
+def _sets(form: Objective) -> Sets:
+    """Rows −y a in sets of eight, in the order of their weights in f."""
+    weight = np.zeros(len(form.targets))
+    shares = np.repeat(1.0 / (len(form.counts) * form.counts), form.counts)
+    np.add.at(weight, form.flat, shares)
+    order = np.argsort(weight, kind="stable")
+    order = order[weight[order] > 0]
+    alike = np.split(order, np.flatnonzero(np.diff(weight[order])) + 1)
+    filled = [np.append(rows, np.full(-len(rows) % _WIDTH, -1)) for rows in alike]
+    places = np.concatenate(filled).reshape(-1, _WIDTH)
+    rows = aligned((places.size, form.features.shape[1]))
+    held = places.ravel() >= 0
+    index = places.ravel()[held]
+    rows[held] = -form.targets[index, None] * form.features[index]
+    return Sets(rows, weight[places[:, 0]], 2.0 ** (places < 0).sum(1))
