@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import torch
+
 from hzbench.core.estimator import Estimate, Estimator
 from hzbench.core.mutant import Mutant
 from hzbench.core.problem import Problem
@@ -210,11 +212,26 @@ class ReusedDirection(Mutant):
         return _SameVectors(**estimator.model_dump())
 
 
+def of_the_node_before(values: Tensor, rows: Rows) -> Tensor:
+    """Values [B, ...] that the node before it has in the same replica, in whatever order rows are.
+
+    The first node of the rows of a replica takes those of the last.
+    """
+    order = (rows.replica * (rows.node.max() + 1) + rows.node).argsort()
+    replica = rows.replica[order]
+    first = torch.searchsorted(replica, replica)
+    last = torch.searchsorted(replica, replica, right=True) - 1
+    place = torch.arange(len(order), device=order.device)
+    found = torch.empty_like(values)
+    found[order] = values[order[torch.where(place == first, last, place - 1)]]
+    return found
+
+
 class _Mistaken(ResidualFeedback):
     def recall(
         self, problem: Problem, x: Tensor, rows: Rows, batch_size: BatchSize, memory: Tensor
     ) -> Estimate:
-        return super().recall(problem, x, rows, batch_size, memory.roll(1, 0))
+        return super().recall(problem, x, rows, batch_size, of_the_node_before(memory, rows))
 
 
 @register("mutant", "neighbours_memory")
@@ -228,7 +245,7 @@ class NeighboursMemory(Mutant):
     """
 
     def estimator(self, estimator: Estimator) -> Estimator:
-        """Take the memory of the row before."""
+        """Take the memory of the node before."""
         if not isinstance(estimator, ResidualFeedback):
             return estimator
         return _Mistaken(**estimator.model_dump())

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hzbench.core.result import plain
 from hzbench.core.spec import Spec
+from hzbench.core.streams import Rows
 from hzbench.harness.prepare import prepare
 from hzbench.harness.simulate import simulate
+from hzbench.mutants.queries import of_the_node_before
 
 QUADRATIC = {"name": "quadratic", "dimension": 3, "noise": 0.3, "initial": 2.0}
 COORDINATE = {
@@ -112,6 +115,19 @@ def test_mutants_of_memory_start_with_the_second_estimate(mutant):
 
     assert np.array_equal(power(mutant, 1), power(None, 1))
     assert not np.isclose(power(mutant, 2), power(None, 2)).any()
+
+
+@pytest.mark.parametrize("nodes", [(0, 1, 2), (1, 4)])
+def test_a_neighbours_memory_is_of_the_same_replica_in_any_order_of_rows(nodes):
+    replica, node = (each.flatten() for each in np.meshgrid(range(5), nodes))
+    shuffled = np.random.default_rng(0).permutation(len(node))
+    for order in (slice(None), shuffled):
+        here, there = torch.as_tensor(replica[order]), torch.as_tensor(node[order])
+        rows = Rows(keys=here.new_zeros(len(here), 2), replica=here, node=there, step=here)
+        found = of_the_node_before(torch.stack([here, there], 1), rows)
+        before = {one: nodes[place - 1] for place, one in enumerate(nodes)}
+        assert np.array_equal(found[:, 0], here)
+        assert found[:, 1].tolist() == [before[each] for each in there.tolist()]
 
 
 def test_a_stale_memory_shows_from_the_third_estimate_on_and_costs_variance_where_f_moves():
