@@ -85,7 +85,7 @@ class MultinomialModel(RowProblem):
 
         `points` may have one p for all offsets.
         """
-        change = self.regularization * (offsets * (points + 0.5 * offsets)).sum(-1)
+        change = self.regularization * (offsets * points.add(offsets, alpha=0.5)).sum(-1)
         if sample.index is None:
             return self._full_difference(points, offsets, node) + change
         index = sample.index

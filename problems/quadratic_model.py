@@ -121,9 +121,9 @@ class QuadraticProblem:
         if batch_size == "full" or not self.noise.any():
             return GradientNoise(count=count, zeta=None)
         normal = normals(rows, Purpose.DATA, count * self.dimension).to(self._torch_dtype)
-        normal = normal.reshape(len(rows), count, self.dimension) / batch_size**0.5
+        normal = normal.view(len(rows), count, self.dimension).div_(batch_size**0.5)
         if self.noise.ndim == 2:
-            return GradientNoise(count=count, zeta=normal * _of(self._factor, rows.node, 1))
+            return GradientNoise(count=count, zeta=normal.mul_(_of(self._factor, rows.node, 1)))
         return GradientNoise(count=count, zeta=node_matmul(normal, rows.node, self._factor))
 
     def values(self, points: Tensor, node: Tensor, sample: GradientNoise) -> Tensor:
@@ -147,9 +147,10 @@ class QuadraticProblem:
 
         offsets'(A_i(points + ½ offsets) − b_i + ζ); `points` may have one p for all offsets.
         """
-        slope = self._product(points + 0.5 * offsets, node) - _of(self._linear, node, 2)
+        slope = self._product(points.add(offsets, alpha=0.5), node)
+        slope.sub_(_of(self._linear, node, 2))
         if sample.zeta is not None:
-            slope = slope + sample.zeta[:, :, None, :]
+            slope.add_(sample.zeta[:, :, None, :])
         return (offsets * slope).sum(-1)
 
     def gradient_noise(self, x: Tensor, node: Tensor) -> Tensor:
@@ -271,7 +272,7 @@ class QuadraticProblem:
 
 def _of(table: Tensor, node: Tensor, inner: int) -> Tensor:
     """The node's line of a table [m, d], with `inner` axes of length 1 before d."""
-    lines = table if len(table) == 1 else table[node]
+    lines = table if len(table) == 1 else table.index_select(0, node)
     return lines.reshape(len(lines), *(1,) * inner, lines.shape[-1])
 
 

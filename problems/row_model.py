@@ -148,7 +148,7 @@ class RowProblem:
 
 def of_node(table: Tensor, node: Tensor) -> Tensor:
     """The node's line of a table [m, ...]; one line for all when m is 1."""
-    return table if len(table) == 1 else table[node]
+    return table if len(table) == 1 else table.index_select(0, node)
 
 
 def of_rows(table: Tensor, index: Tensor) -> Tensor:
