@@ -27,7 +27,7 @@ def sphere(rows: Rows, m: int, d: int) -> Tensor:
 
     u = gaussian(rows, m, d)
     length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
-    scaled: Tensor = u.mul_(math.sqrt(d) / length)
+    scaled: Tensor = u.mul_(math.sqrt(d)).div_(length)
     return scaled
 
 
