@@ -198,9 +198,9 @@ def table(values: object, kind: type = np.float64) -> NDArray[Any]:
     return np.require(np.asarray(values), kind, ["C", "W", "A"])
 
 
-def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Zeros that begin with a line of the cache, so that fewer loads of eight cross two of them."""
+def aligned(shape: tuple[int, ...], make: Callable[..., Any] = np.zeros) -> NDArray[np.float64]:
+    """What `make` fills, from a line of the cache on: so fewer loads of eight cross two of them."""
     size = 8 * math.prod(shape)
-    raw = np.zeros(size + _LINE, dtype=np.uint8)
+    raw: NDArray[np.uint8] = make(size + _LINE, dtype=np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(np.float64).reshape(shape)

@@ -24,18 +24,18 @@ def oracles_of(population: Population, problem: Problem) -> Oracles:
     """One entry a node."""
     import torch
 
-    node = torch.arange(problem.nodes)
-    columns: dict[str, list[Any]] = {name: [] for name in Oracles._fields if name != "calls"}
-    calls = np.zeros((problem.nodes, len(CALLS)), dtype=np.int64)
+    n, node = problem.nodes, torch.arange(problem.nodes)
+    kinds = dict.fromkeys(Oracles._fields, np.int64) | {"smoothing": np.float64}
+    columns: dict[str, Any] = {name: np.zeros(n, dtype=kind) for name, kind in kinds.items()}
+    calls = np.zeros((n, len(CALLS)), dtype=np.int64)
     for group in population.groups:
+        members = slice(group.first, group.last)
         for name, value in _codes(group).items():
-            columns[name] += [value] * (group.last - group.first)
-        cost = problem.batch_cost(node[group.first : group.last], group.batch_size)
+            columns[name][members] = value
+        cost = problem.batch_cost(node[members], group.batch_size)
         for kind, times in _times(group).items():
-            calls[group.first : group.last, CALLS.index(kind)] = times * cost.cpu().numpy()
-    floats = {"smoothing": np.float64}
-    arrays = {name: np.array(c, dtype=floats.get(name, np.int64)) for name, c in columns.items()}
-    return Oracles(**arrays, calls=calls)
+            calls[members, CALLS.index(kind)] = times * cost.cpu().numpy()
+    return Oracles(**columns | {"calls": calls})
 
 
 def _codes(group: Group) -> dict[str, Any]:
@@ -121,16 +121,16 @@ def _large(lines: Lines, silent: int) -> Mixing:
         pointers=table(lines.pointers[None], np.int64),
         column=table(lines.column, np.int64),
         weight=table(lines.weight),
-        edge=np.full(len(lines.column), -1, dtype=np.int64),
         silent=silent,
     )
 
 
 def _edges(plan: Plan, line: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of the failing edge of every entry; −1 where none fails."""
+    """The number of the failing edge of every entry, −1 if it never fails; nothing if none does."""
+    if plan.links is None:
+        return np.zeros(0, dtype=np.int64)
+    assert plan.edges is not None
     found = np.full(len(line), -1, dtype=np.int64)
-    if plan.links is None or plan.edges is None:
-        return found
     known = plan.edges[:, 0] * plan.nodes + plan.edges[:, 1]
     order = np.argsort(known)
     asked = np.minimum(line, column) * plan.nodes + np.maximum(line, column)

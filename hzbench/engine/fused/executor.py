@@ -53,7 +53,7 @@ def execute(
     import torch
 
     shape = (plan.replicas, plan.nodes, problem.dimension)
-    x = aligned(shape)
+    x = aligned(shape, np.empty)
     x[:] = start.cpu().numpy()
     momentum = np.zeros(shape if method.momentum else (plan.replicas, 0, 0))
     counts = np.zeros((plan.replicas, len(COUNTERS)), dtype=np.int64)

@@ -77,7 +77,7 @@ class Mixing(NamedTuple):
         diagonal: W_ii, [P, n].
         pointers: where the entries of a line start, [P, n + 1].
         column, weight: the entries off the diagonal, all lines one after the other.
-        edge: for every entry the number of the edge that may fail; −1: it never fails.
+        edge: for every entry the number of the edge that may fail, −1: it never fails; or nothing.
         up: which edges work, [R, T, E], or nothing.
         exchanges: whether a round exchanges, [R, T], or nothing.
         silent: first rounds without exchange.

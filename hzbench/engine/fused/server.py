@@ -49,7 +49,7 @@ def execute_server(
 
     trace, slots = trace_of(plan)
     shape = (plan.replicas, 1, problem.dimension)
-    x = aligned(shape)
+    x = aligned(shape, np.empty)
     x[:] = start.cpu().numpy()
     kept = np.empty((plan.replicas, slots, problem.dimension))
     oracles = oracles_of(population, problem)
