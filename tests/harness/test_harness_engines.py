@@ -142,16 +142,17 @@ def test_every_kernel_a_run_needs_is_compiled_before_it(tmp_path, monkeypatch):
     known = ["run_pair"]
     monkeypatch.setattr(compiling, "ready", lambda function, _: function in known)
     monkeypatch.setattr(Case, "engine", lambda case, *_: "torch" if case.obstacle else "fused")
-    told = []
+    told, entries = [], (server_kernels().run_server, passes().run_transformer)
+    before = [set(entry.signatures) for entry in entries]  # of other tests in this process
     suite = parse({"suite": {"name": "kernels"}, "case": cases}, "here")
     record = run_suite(suite, Options(out=tmp_path), lambda text, _: told.append(text))
     assert [text for text in told if text.startswith("compiling")] == [
         f"compiling the {title} kernel, once on this machine" for title in ("server", "transformer")
     ]
     assert record["provenance"]["compile_seconds"] > 0
-    for module, entry in ((server_kernels(), "run_server"), (passes(), "run_transformer")):
-        assert len(getattr(module, entry).signatures) == 1  # that of the run itself
-        assert ready(entry, "float64")
+    for entry, known in zip(entries, before, strict=True):
+        assert len(set(entry.signatures) - known) <= 1  # that of the run itself
+        assert ready(entry.__name__, "float64")
 
 
 def test_python_callers_are_told_of_compilation_too(monkeypatch, capsys):
