@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hzbench.core.errors import UserMistakeError
 from hzbench.problems.examples import DataSet, Table, Words, data_set
 from hzbench.problems.labels import class_mistake
-from hzbench.problems.losses import Targets
+from hzbench.problems.loss import Targets
 
 Array = NDArray[np.float64]
 _LARGEST = 1e70  # sums of products of four are finite

@@ -27,7 +27,8 @@ from hzbench.problems.data import scaled, size_mistakes, table_of, target_mistak
 from hzbench.problems.examples import Words, data_set
 from hzbench.problems.linear_constants import LinearFacts
 from hzbench.problems.linear_model import LinearModel
-from hzbench.problems.losses import LOSSES, Loss, Targets
+from hzbench.problems.loss import Loss, Targets
+from hzbench.problems.losses import LOSSES
 from hzbench.problems.partition import partition_from, share_out
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.planted import Planted

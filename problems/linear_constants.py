@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hzbench.core.constants import Constants
 from hzbench.problems.convexity import least_of_rows
-from hzbench.problems.losses import Loss
+from hzbench.problems.loss import Loss
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.reference import Minimum, minimum_of, tenfold
 from hzbench.problems.shares import Shares

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hzbench.core.objective import LOGISTIC, SQUARED, Objective, objective
 from hzbench.core.structure import GeneralizedLinear
 from hzbench.problems.batching import node_matmul
-from hzbench.problems.losses import Loss
+from hzbench.problems.loss import Loss
 from hzbench.problems.mean_loss import SET, Group, mean_loss
 from hzbench.problems.penalties import Penalty
 from hzbench.problems.row_model import (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hzbench.core import streams
-from hzbench.problems.losses import Loss
+from hzbench.problems.loss import Loss
 from hzbench.problems.row_model import slices
 
 if TYPE_CHECKING:

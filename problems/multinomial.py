@@ -16,7 +16,7 @@ from hzbench.problems.arrays import when
 from hzbench.problems.data import standardized
 from hzbench.problems.examples import Table, Words, load_examples
 from hzbench.problems.linear_component import LinearModelComponent
-from hzbench.problems.losses import Targets
+from hzbench.problems.loss import Targets
 from hzbench.problems.multinomial_model import MultinomialModel, ValidatedMultinomial
 from hzbench.problems.reference import Minimum, minimum_of
 from hzbench.problems.shares import Shares

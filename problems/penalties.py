@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hzbench.problems.losses import Loss
+from hzbench.problems.loss import Loss
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hzbench.core.errors import UserMistakeError
 from hzbench.problems.arrays import TRUTH, generator
-from hzbench.problems.losses import Targets
+from hzbench.problems.loss import Targets
 
 Array = NDArray[np.float64]
 _MOST = 36.0  # e^36 < 2^53 by a thousand standard deviations
