@@ -20,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 OUT = Path("hzbench-out")
+_NO_ROOM = ("failed to map segment", "annot allocate memory", "find/load shared object")
+"""How the loader, and llvmlite, say that a library did not fit a limit of memory."""
 _NO_NUMBERS = ("pilot", "data", "as_json", "figure", "server")
 
 Target = Annotated[str, typer.Argument(help="A suite (hzbench list suite) or a TOML file.")]
@@ -219,6 +221,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except MemoryError as error:
         told = f"{str(error) or 'out of memory'}; expected a run that fits this machine"
         print(f"hzbench: got {told}; take fewer nodes, dimensions or replicas", file=sys.stderr)
+        sys.exit(2)
+    except (ImportError, OSError) as error:
+        if not any(each in str(error) for each in _NO_ROOM):
+            raise
+        told = f"{str(error).partition('. ')[0]}; expected room for libraries, about 1.5 GiB"
+        print(f"hzbench: got {told}; raise this process's limit of memory", file=sys.stderr)
         sys.exit(2)
     except HzbenchError as error:
         print(f"hzbench: {error}", file=sys.stderr)

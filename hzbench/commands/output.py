@@ -27,7 +27,10 @@ GLYPHS = {
 
 @contextmanager
 def progress(console: Console, title: str) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar, in a log a line a minute; yields report(name, fraction)."""
+    """A progress bar; yields report(name, fraction).
+
+    In a log a line a minute, and what comes before the work (fraction 0) at once.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,7 +45,8 @@ def progress(console: Console, title: str) -> Iterator[Callable[[str, float], No
         def report(name: str, fraction: float) -> None:
             nonlocal said
             bar.update(task, completed=fraction, description=escape(f"{title}: {name}"[:60]))
-            if not console.is_terminal and time.monotonic() - said > LOGGED:
+            due = not fraction or time.monotonic() - said > LOGGED
+            if not console.is_terminal and due:
                 said = time.monotonic()
                 console.print(escape(f"{title}: {name}, {fraction:.0%}"), highlight=False)
 

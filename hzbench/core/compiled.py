@@ -139,13 +139,14 @@ def folder() -> Path:
     """Where the compiled functions of this source lie; a temporary folder if nowhere else."""
     from llvmlite.binding import get_host_cpu_name
 
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    asked = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = asked if asked.is_absolute() else Path.home() / ".cache"  # as its specification says
     files = [file for pattern in _SOURCES for file in sorted(_PACKAGE.glob(pattern))]
     made_by = f"numba {version('numba')} for {get_host_cpu_name()}".encode()
     source = hashlib.sha256(b"\0".join([made_by, *(f.read_bytes() for f in files)])).hexdigest()
     own = Path(tempfile.gettempdir()) / f"hzbench-{os.getuid()}"
     return next(
-        filter(_usable, (top / source[:16] for top in (Path(base) / "hzbench", own))), None
+        filter(_usable, (top / source[:16] for top in (base / "hzbench", own))), None
     ) or Path(tempfile.mkdtemp(prefix="hzbench-"))
 
 

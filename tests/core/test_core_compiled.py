@@ -98,6 +98,16 @@ def test_without_a_folder_to_write_to_all_processes_share_a_temporary_one(tmp_pa
     assert found[1][1:4] == ["True", "1", "True"]
 
 
+def test_a_relative_folder_of_caches_is_ignored(tmp_path, monkeypatch):
+    """As the specification of XDG_CACHE_HOME has it: it would be another one in every folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    compiled.folder.cache_clear()
+    found = compiled.folder()
+    compiled.folder.cache_clear()
+    assert found.parent == tmp_path / ".cache" / "hzbench"
+
+
 def test_processes_that_compile_at_once_damage_nothing(tmp_path):
     package = Path(hzbench.__file__).parent.parent
     with ThreadPoolExecutor(3) as pool:
