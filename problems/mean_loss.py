@@ -61,19 +61,36 @@ def mean_loss(x: Tensor, loss: Loss, groups: tuple[Group, ...]) -> Both:
     return _in_blocks(block, x)
 
 
-def mean_softmax_loss(x: Tensor, features: Tensor, weights: Tensor) -> Both:
-    """Σ w log Σ_c exp(x_c'a) and its gradient: [R, C, d], [N, d], [N] -> [R], [R, C, d]."""
+def mean_softmax_loss(x: Tensor, features: Tensor, targets: Tensor, weights: Tensor) -> Both:
+    """Σ w log Σ_c exp(x_c'a − x_y'a) and its gradient, to a few units of rounding of every row's.
+
+    That of a row is l + log(1 + q), q = p + e^−l − 1, where l is the largest margin less that of the
+    class y and p the sum of e^(x_c'a − the largest) over the other classes: where y leads, q = p.
+
+    Arguments:
+        x: [R, C, d].
+        features: a, [N, d].
+        targets: y, integers [N].
+        weights: w, [N].
+
+    Returns:
+        [R] and [R, C, d].
+    """
 
     def block(x: Tensor) -> Both:
         value, flat = x.new_zeros(len(x)), x.flatten(0, 1)
         gradient = x.new_zeros(flat.shape)
         for part in slices(len(features), max(1, _tile(x) // len(flat))):
             margins = (flat @ features[part].T).view(*x.shape[:2], -1)
+            true = targets[part].expand(len(x), 1, -1)
             largest = margins.amax(1, keepdim=True)
-            powers = margins.sub_(largest).exp_()
-            total = powers.sum(1, keepdim=True)
-            value.addmv_((largest + total.log())[:, 0], weights[part])
-            gradient.addmm_(powers.mul_(weights[part] / total).flatten(0, 1), features[part])
+            lead = largest - margins.gather(1, true)
+            others = margins.sub_(largest).exp_().scatter_(1, true, 0.0)
+            total = others.sum(1, keepdim=True)
+            ratio = (-lead).expm1_().add_(total)
+            value.addmv_((lead + ratio.log1p())[:, 0], weights[part])
+            excess = others.scatter_(1, true, -total).mul_(weights[part] / (1.0 + ratio))
+            gradient.addmm_(excess.flatten(0, 1), features[part])
         return value, gradient.view(x.shape)
 
     return _in_blocks(block, x)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hzbench.core import streams
 from hzbench.problems.batching import node_matmul
 from hzbench.problems.mean_loss import mean_softmax_loss
@@ -157,10 +155,10 @@ class MultinomialModel(RowProblem):
         return self.objective_and_gradient(x)[1]
 
     def objective_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both, of which the margins of the true classes are a linear part."""
-        value, slope = mean_softmax_loss(self._matrices(x), self._features, self._row_weights)
-        slope = slope.flatten(1) - self._true_rows
-        return value - x @ self._true_rows + self._ridge(x), slope + self.regularization * x
+        """Both: [R, d] -> [R], [R, d]."""
+        rows = self._features, self._targets.long(), self._row_weights
+        value, slope = mean_softmax_loss(self._matrices(x), *rows)
+        return value + self._ridge(x), slope.flatten(1) + self.regularization * x
 
     def _full_gradients(self, weights: Tensor, node: Tensor) -> Tensor:
         """Gradient of the mean loss over M_i: [B, C, d'] -> [B, C, d']."""
@@ -187,13 +185,6 @@ class MultinomialModel(RowProblem):
         excess = z.softmax(-1)
         place = targets.long()[..., None].expand(*z.shape[:-1], 1)
         return excess.scatter_add(-1, place, -excess.new_ones(()).expand(place.shape))
-
-    @cached_property
-    def _true_rows(self) -> Tensor:
-        """Σ w e_y ⊗ a over all rows, [d]."""
-        shares, total = self.shares, np.zeros((self.classes, self._width))
-        np.add.at(total, shares.targets.astype(int), shares.row_weights[:, None] * shares.features)
-        return self._tensor(total.ravel())
 
     @cached_property
     def _width(self) -> int:

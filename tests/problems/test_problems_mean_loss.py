@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from problems_cases import case, points
+from problems_cases import case, make, points
 from scipy.special import expit, logsumexp
 
 from hzbench.problems import mean_loss as module
@@ -73,16 +73,82 @@ def test_a_replica_that_diverges_is_alone():
         assert not b[2].isfinite().any()
 
 
+CLASSES = 4
+INTEGERS = np.random.default_rng(5).integers(-4, 5, (400, D)).astype(float)
+TRUTH = np.random.default_rng(6).integers(-3, 4, (CLASSES, D)).astype(float)
+ORDERED = np.sort(INTEGERS @ TRUTH.T, axis=1)
+APART = INTEGERS[ORDERED[:, -1] > ORDERED[:, -2]]  # margins of the truth are apart by 1 or more
+BEST = (APART @ TRUTH.T).argmax(1)
+SHIFTED = TRUTH + np.random.default_rng(7).integers(-2, 3, TRUTH.shape)
+SOFTMAX = {"right": 20 * TRUTH, "mixed": SHIFTED, "far": 30 * SHIFTED, "wrong": -500 * TRUTH}
+ROUNDING = {torch.float64: 4e-15, torch.float32: 2e-6}
+
+
+def softmax_rows(x):
+    """Loss and excess of every row: [N] and [N, C], to 64 bits."""
+    z = (APART @ x.T).astype(np.longdouble)
+    true = np.arange(CLASSES) == BEST[:, None]
+    rest = z - z[true][:, None]
+    top = np.maximum(rest.max(1, keepdims=True), 0)
+    power = np.where(true, 0, np.exp(rest - top))
+    one, others = np.exp(-top[:, 0]), power.sum(1)
+    wrong = top[:, 0] > 0
+    loss = np.where(wrong, top[:, 0] + np.log(one + others), np.log1p(others))
+    return loss, np.where(true, -others[:, None], power) / (one + others)[:, None]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("kind", SOFTMAX)
+def test_softmax_losses_keep_their_digits(kind, dtype, monkeypatch):
+    """Margins are integers, so exact: losses of 1e-9 and of 1e4, and rows of both kinds."""
+    x = SOFTMAX[kind]
+    losses, excess = softmax_rows(x)
+    weights = np.random.default_rng(8).integers(1, 9, len(APART)) / 2.0**11
+    rows = (torch.from_numpy(each).to(dtype) for each in (x[None].repeat(300, 0), APART, weights))
+    points, features, w = rows
+    pulls = excess * weights[:, None]
+    for tile in (module._TILE, 300 * CLASSES * 7):
+        monkeypatch.setattr(module, "_TILE", tile)
+        found, slope = mean_softmax_loss(points, features, torch.from_numpy(BEST), w)
+        np.testing.assert_allclose(found.double(), losses @ weights, rtol=ROUNDING[dtype])
+        error = np.abs(slope.double().numpy() - (pulls.T @ APART).astype(float))
+        assert (error <= ROUNDING[dtype] * (np.abs(pulls).T @ np.abs(APART))).all()
+    if kind == "right":
+        assert losses.max() < 1e-8
+
+
 @pytest.mark.parametrize("far", [1.0, 1e3])
 def test_softmax_however_far_its_margins(far):
     x = far * np.random.default_rng(2).standard_normal((300, 4, D))
+    classes = np.random.default_rng(4).integers(0, 4, ROWS)
     margins = x @ FEATURES.T  # [R, C, N]
     total = logsumexp(margins, axis=1)
-    share = np.exp(margins - total[:, None]) * WEIGHTS
-    given = map(torch.from_numpy, (x, FEATURES, WEIGHTS))
-    found, gradient = mean_softmax_loss(*given)
-    np.testing.assert_allclose(found, total @ WEIGHTS, rtol=1e-14)
-    np.testing.assert_allclose(gradient, share @ FEATURES, rtol=0, atol=1e-15 * far)
+    share = np.exp(margins - total[:, None])
+    share[:, classes, np.arange(ROWS)] -= 1
+    losses = total - margins[:, classes, np.arange(ROWS)]
+    x, features, weights = map(torch.from_numpy, (x, FEATURES, WEIGHTS))
+    found, gradient = mean_softmax_loss(x, features, torch.from_numpy(classes), weights)
+    np.testing.assert_allclose(found, losses @ WEIGHTS, rtol=1e-14)
+    np.testing.assert_allclose(gradient, (share * WEIGHTS) @ FEATURES, rtol=0, atol=1e-15 * far)
+
+
+def test_a_replica_that_diverges_is_alone_in_a_softmax():
+    x = torch.from_numpy(np.random.default_rng(1).standard_normal((6, CLASSES, D)))
+    rows = torch.from_numpy(APART), torch.from_numpy(BEST), torch.ones(len(APART)).double()
+    alone = mean_softmax_loss(x, *rows)
+    x[2], x[4] = torch.nan, torch.inf
+    found = mean_softmax_loss(x, *rows)
+    for a, b in zip(alone, found, strict=True):
+        assert torch.equal(a[[0, 1, 3, 5]], b[[0, 1, 3, 5]])
+        assert not b[[2, 4]].isfinite().any()
+
+
+@pytest.mark.parametrize("regularization", [1e-2, 1e-6])
+def test_the_objective_of_separable_classes_at_its_optimum_in_float32(regularization):
+    """The least of it is known from float64: 1.06e-3 with the smaller ridge."""
+    problem = make("multinomial", "float32", data="digits", regularization=regularization)
+    value = problem.objective(torch.from_numpy(problem.optimum).float()[None])
+    np.testing.assert_allclose(value.item(), problem.constants.minimum, rtol=2e-6)
 
 
 @pytest.mark.parametrize("label", ["logistic", "hinge", "huber", "multinomial", "ridge"])
