@@ -94,7 +94,7 @@ def _all_cells(
             found.append(run_cell(contest, index, options, level, inner))
         return found
     done: dict[int, dict[str, Any]] = {}
-    with one_thread(), worker_pool(options.workers) as pool:
+    with one_thread(), worker_pool(min(options.workers, len(cells))) as pool:
         order = sorted(range(len(cells)), key=lambda i: (cells[i].target, -i))
         tasks: dict[Future[Any], int] = {
             pool.submit(run_cell, contest, i, options, level): i for i in order

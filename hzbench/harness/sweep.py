@@ -184,7 +184,7 @@ def _in_workers(
     )
     done: dict[int, Mapping[str, Any]] = {}
     meter = multiprocessing.get_context("spawn").Array("d", len(cases), lock=False)
-    with one_thread(), worker_pool(options.workers, meter) as pool:
+    with one_thread(), worker_pool(min(options.workers, len(cases)), meter) as pool:
         tasks: dict[Future[Any], int] = {
             pool.submit(_metered, i, cases[i], level, options): i for i in longest_first
         }

@@ -312,3 +312,18 @@ def test_only_rounds_of_all_nodes_on_cuda_repeat():
         True,
     ]
     assert not recorded(whole, OneByOne, (1,))[1].repeats
+
+
+def test_a_warm_up_waits_for_what_came_before_it_and_what_follows_waits_for_it(monkeypatch):
+    order = []
+
+    class Told(Stream):
+        def wait_stream(self, other):
+            order.append((self.device, other.device))
+
+    side, current = Told("side"), Told("current")
+    monkeypatch.setattr(graphs, "side_stream", lambda _: side)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current)
+    replay = graphs.Replay(lambda _: order.append("round"), lambda _: 0, torch.zeros(()))
+    replay.run(0, 1)
+    assert order == [("side", "current"), "round", ("current", "side")]
