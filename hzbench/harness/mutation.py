@@ -10,7 +10,7 @@ from typing import Any
 from hzbench.core import registry
 from hzbench.core.errors import UserMistakeError
 from hzbench.core.spec import CheckTable, Spec
-from hzbench.harness.prepare import Case, prepare, refuse_device
+from hzbench.harness.prepare import Case, prepare, refuse_sizes
 from hzbench.harness.results import commit, now
 from hzbench.harness.store import writable
 from hzbench.harness.suite import Suite
@@ -57,7 +57,7 @@ def study(suite: Suite, options: Options, report: Report | None = None) -> dict[
     """
     began = time.perf_counter()
     cases = prepare_all(suite.specs)
-    refuse_device(cases, options.device)
+    refuse_sizes(cases, options.device)
     checks = sum(case.statistical for case in cases)
     level = suite.table.alpha / max(1, checks)
     planted = plant(suite)

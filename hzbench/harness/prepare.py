@@ -27,12 +27,12 @@ from hzbench.harness.engines import (
 from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.recorder import INVARIANTS
 from hzbench.harness.setting import method_of, reference_spec, setting_of
-from hzbench.harness.simulate import bytes_of_a_replica
+from hzbench.harness.simulate import HELD, bytes_of_a_replica
 from hzbench.harness.waits import refuse_waits
 
 FEWER = "nodes, dimensions or replicas"
 LEAST = 3
-"""Arrays of the size of the iterates that every run holds on a device at some time."""
+"""Arrays of the size of the iterates that every run holds on a CUDA device at some time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +110,11 @@ def prepare(spec: Spec) -> Case:
 
 
 def _refuse_draws(parts: Components) -> None:
-    """Raise if what a replica draws before it runs exceeds the memory; replicas run in parts."""
-    needed = bytes_of_a_replica(parts, "fused")
+    """Raise if what a replica draws before it runs exceeds the memory; replicas run in parts.
+
+    With one array of its iterates: how many more there are, an engine says (`refuse_sizes`).
+    """
+    needed = bytes_of_a_replica(parts, "fused", "cuda")
     if needed > memory():
         spec, links = parts.spec, len(parts.network.edges)
         raise SpecError(
@@ -146,27 +149,36 @@ def refuse_engine(cases: Sequence[Case], engine: Asked, device: str) -> None:
         raise SpecError(found, "the engine")
 
 
-def refuse_device(cases: Sequence[Case], device: str) -> None:
-    """Raise before anything runs when iterates of one replica alone exceed the device's memory.
+def refuse_sizes(cases: Sequence[Case], device: str, engine: Asked = "torch") -> None:
+    """Raise before anything runs when arrays of one replica alone exceed the memory.
 
     Raises:
         SpecError: every such case.
     """
-    if not on_cuda(device):
-        return
-    found, there = [], memory(device)
+    there, cuda = memory(device), on_cuda(device)
+    whose = "of the CUDA device" if cuda else "of this machine"
+    found = []
     for case in cases:
         spec, d = case.spec, case.setting.problem.dimension
         points = 1 if case.setting.protocol == "server" else spec.node_count
-        needed = LEAST * points * d * {"float64": 8, "float32": 4}[spec.run.dtype]
+        taken = case.engine(engine, device)
+        held = LEAST if cuda else HELD[taken]
+        needed = held * points * d * {"float64": 8, "float32": 4}[spec.run.dtype]
         if needed > there:
             found.append(
-                f"{spec.name}: got {points} points of d = {d}; {LEAST} arrays of one replica take "
-                f"{needed / 2**30:.3g} GiB; expected less than the {there / 2**30:.3g} GiB of the "
-                "CUDA device; take fewer nodes or dimensions, or --device cpu"
+                f"{spec.name}: got {points} points of d = {d}; {held} arrays of one replica take "
+                f"{needed / 2**30:.3g} GiB; expected less than the {there / 2**30:.3g} GiB "
+                f"{whose}; take fewer nodes or dimensions{_other_way(case, taken, device)}"
             )
     if found:
-        raise SpecError(found, "the device")
+        raise SpecError(found, "the sizes")
+
+
+def _other_way(case: Case, engine: Engine, device: str) -> str:
+    """Where else a run that does not fit may be tried."""
+    if on_cuda(device):
+        return ", or --device cpu"
+    return ", or --engine fused" if engine == "torch" and case.obstacle is None else ""
 
 
 def predict(theorem: str, setting: Setting) -> Prediction:

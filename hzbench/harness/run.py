@@ -25,8 +25,8 @@ from hzbench.harness.prepare import (
     FEWER,
     Case,
     prepare,
-    refuse_device,
     refuse_engine,
+    refuse_sizes,
     within_memory,
 )
 from hzbench.harness.refuted import refuted_minimum
@@ -182,7 +182,7 @@ def run(
     device = checked_device(device)
     case = prepare(spec)
     refuse_engine([case], checked_engine(engine), device)
-    refuse_device([case], device)
+    refuse_sizes([case], device, engine)
     compile_missing([case], engine, device, _tell)
     store = None if out is None else Store(Path(out) / "runs")
     level = alpha / max(1, case.statistical)

@@ -19,7 +19,7 @@ from hzbench.core.spec import Spec
 from hzbench.harness.compiling import compile_missing
 from hzbench.harness.engines import Asked
 from hzbench.harness.orderings import ordering_record, reading_record
-from hzbench.harness.prepare import Case, prepare, refuse_device, refuse_engine
+from hzbench.harness.prepare import Case, prepare, refuse_engine, refuse_sizes
 from hzbench.harness.results import run_record, suite_record
 from hzbench.harness.run import execute_case
 from hzbench.harness.store import Store, writable
@@ -64,7 +64,7 @@ def run_suite(suite: Suite, options: Options, report: Report | None = None) -> d
     began = time.perf_counter()
     cases = prepare_all(suite.specs)
     refuse_engine(cases, options.engine, options.device)
-    refuse_device(cases, options.device)
+    refuse_sizes(cases, options.device, options.engine)
     writable(options.out / suite.table.name)
     compiling = compile_missing(cases, options.engine, options.device, report)
     checks = sum(case.statistical for case in cases)

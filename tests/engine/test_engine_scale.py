@@ -14,7 +14,7 @@ from hzbench.core.lines import DENSE_NODES, lines_of
 from hzbench.core.spec import Spec
 from hzbench.harness import simulate as simulation
 from hzbench.harness.build import build
-from hzbench.harness.prepare import prepare
+from hzbench.harness.prepare import prepare, refuse_sizes
 from hzbench.harness.simulate import simulate
 from hzbench.topology.weights import Lazy, MaxDegree, Metropolis
 
@@ -132,18 +132,40 @@ def test_servers_are_cut_by_the_memory_alone(monkeypatch):
     """Their arrays are of one node each, so malloc reuses them however many nodes there are."""
     parts = build(served(nodes=1000, d=100, replicas=256))
     assert simulation.fitting(parts, "torch") == 256
-    monkeypatch.setattr(simulation, "share", lambda: 7 * 12 * 8 * 1000 * 100)
+    monkeypatch.setattr(simulation, "share", lambda: 7 * 25 * 8 * 1000 * 100)
     assert simulation.fitting(parts, "torch") == 7
 
 
 def test_a_fraction_of_the_memory_bounds_the_replicas(monkeypatch):
     parts = build(large(8))
     assert simulation.fitting(parts, "torch") == 256
-    monkeypatch.setattr(simulation, "share", lambda: 8 * 12 * 8 * 3 * 10)
+    monkeypatch.setattr(simulation, "share", lambda: 8 * 25 * 8 * 3 * 10)
     assert simulation.fitting(parts, "torch") == 10
-    assert simulation.fitting(parts, "fused") == 40
+    assert simulation.fitting(parts, "fused") == 10 * 25 // 11
     monkeypatch.setattr(simulation, "share", lambda: 1)
     assert simulation.fitting(parts, "fused") == 1
+
+
+def test_a_run_beyond_the_memory_is_refused_by_what_its_engine_holds(monkeypatch):
+    """25 arrays of 8 × 3 numbers in torch, 11 in kernels; other types, other bytes."""
+    spec = large(8)
+    case = prepare(spec.replace(checks=[{"theorem": "graph_spectrum"}]))
+    one = 8 * 8 * 3
+
+    def refused(arrays, engine):
+        monkeypatch.setattr("hzbench.harness.prepare.memory", lambda _: arrays * one)
+        try:
+            refuse_sizes([case], "cpu", engine)
+        except SpecError as error:
+            (mistake,) = error.mistakes
+            return mistake
+        return ""
+
+    assert case.obstacle is None
+    assert [refused(arrays, "torch") != "" for arrays in (24, 25)] == [True, False]
+    assert [refused(arrays, "fused") != "" for arrays in (10, 11)] == [True, False]
+    assert refused(24, "torch").endswith("take fewer nodes or dimensions, or --engine fused")
+    assert refused(10, "fused").endswith("of this machine; take fewer nodes or dimensions")
 
 
 def failing(**run):
@@ -157,9 +179,9 @@ def test_links_that_fail_count_among_what_a_replica_holds(monkeypatch):
     """64·63/2 links of one byte a step, and the iterates; torch also makes W of a round."""
     parts = build(failing(steps=2000, replicas=256))
     links, iterates = 2016 * 2000, 8 * 64 * parts.problem.dimension
-    assert simulation.bytes_of_a_replica(parts, "fused") == links + 3 * iterates
-    assert simulation.bytes_of_a_replica(parts, "torch") == links + 12 * iterates + 16 * 64**2
-    monkeypatch.setattr(simulation, "share", lambda: 10 * (links + 3 * iterates))
+    assert simulation.bytes_of_a_replica(parts, "fused") == links + 11 * iterates
+    assert simulation.bytes_of_a_replica(parts, "torch") == links + 25 * iterates + 16 * 64**2
+    monkeypatch.setattr(simulation, "share", lambda: 10 * (links + 11 * iterates))
     assert simulation.fitting(parts, "fused") == 10
 
 

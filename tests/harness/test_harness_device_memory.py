@@ -18,7 +18,7 @@ from hzbench.harness import run as running
 from hzbench.harness import simulate as simulation
 from hzbench.harness.build import build
 from hzbench.harness.mutation import study
-from hzbench.harness.prepare import prepare, refuse_device
+from hzbench.harness.prepare import prepare, refuse_sizes
 from hzbench.harness.run import run
 from hzbench.harness.simulate import bytes_of_a_replica, bytes_on_device, fitting
 from hzbench.harness.suite import parse
@@ -70,12 +70,12 @@ def test_a_worker_has_its_share_of_all_that_the_device_has(device, monkeypatch):
 
 @pytest.mark.parametrize("free", [0, 70 * GIB])
 def test_replicas_fit_the_device_whatever_is_free(device, free):
-    """Twelve arrays of 64 × 500 numbers a replica; of the host's limits that of malloc is void."""
+    """Twenty-five arrays of 64 × 500 numbers a replica; of the host's limits that of malloc is void."""
     parts = build(spec_of())
     device(80 * GIB, free)
     assert fitting(parts, "torch", "cuda") == BLOCK
     assert fitting(parts, "torch") == simulation.REUSED // (8 * 64 * 500) < BLOCK
-    device(4 * 10 * 12 * 8 * 64 * 500, free)
+    device(4 * 10 * 25 * 8 * 64 * 500, free)
     assert fitting(parts, "torch", "cuda") == 10
     device(1000, free)
     assert fitting(parts, "torch", "cuda") == 1
@@ -86,14 +86,14 @@ def test_draws_of_a_replica_stay_within_the_host(device, monkeypatch):
     parts = build(spec_of(steps=1000, gossip="matching"))
     drawn = 16 * 64 * 1000
     assert bytes_of_a_replica(parts, "torch", "cuda") == 8 * 64 * 500 + drawn
-    assert bytes_on_device(parts) == 12 * 8 * 64 * 500 + 4 * 64 * 1000  # partners, four bytes each
+    assert bytes_on_device(parts) == 25 * 8 * 64 * 500 + 4 * 64 * 1000  # partners, four bytes each
     monkeypatch.setattr(simulation, "share", lambda where="cpu": GIB if where == "cuda" else drawn)
     assert fitting(parts, "torch", "cuda") == 1
 
 
 def test_tables_of_links_lie_on_the_device():
     parts = build(spec_of(steps=1000, link_failure=0.1, exchange_probability=0.5))
-    links, state = 64 * 63 // 2 + 1, 8 * (12 * 64 * 500 + 2 * 64**2)
+    links, state = 64 * 63 // 2 + 1, 8 * (25 * 64 * 500 + 2 * 64**2)
     assert bytes_on_device(parts) == links * 1000 + state
 
 
@@ -156,15 +156,15 @@ def test_what_can_never_fit_is_a_mistake_before_the_run(device, monkeypatch):
     )
     cases.append(prepare(served))
     with pytest.raises(SpecError) as error:
-        refuse_device(cases, "cuda")
+        refuse_sizes(cases, "cuda")
     (mistake,) = error.value.mistakes
     assert mistake.startswith("wide: got 8 points of d = 20; 3 arrays of one replica take")
     assert mistake.endswith("take fewer nodes or dimensions, or --device cpu")
-    refuse_device(cases, "cpu")
+    refuse_sizes(cases, "cpu")
     device(3 * 8 * 8 * 20)
-    refuse_device(cases, "cuda")
+    refuse_sizes(cases, "cuda")
     device(1000)
-    with pytest.raises(SpecError, match="1 mistake in the device"):
+    with pytest.raises(SpecError, match="1 mistake in the sizes"):
         run(spec_of(8, 20), device="cuda")
 
 
