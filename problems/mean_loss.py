@@ -65,7 +65,7 @@ def mean_softmax_loss(x: Tensor, features: Tensor, targets: Tensor, weights: Ten
     """Σ w log Σ_c exp(x_c'a − x_y'a) and its gradient, to a few units of rounding of every row's.
 
     That of a row is l + log(1 + q), q = p + e^−l − 1, where l is the largest margin less that of
-    the class y and p the sum of e^(x_c'a − the largest) over the other classes: where y leads, q = p.
+    the class y and p the sum of e^(x_c'a − the largest) over the others: where y leads, q = p.
 
     Arguments:
         x: [R, C, d].

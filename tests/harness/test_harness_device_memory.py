@@ -70,7 +70,7 @@ def test_a_worker_has_its_share_of_all_that_the_device_has(device, monkeypatch):
 
 @pytest.mark.parametrize("free", [0, 70 * GIB])
 def test_replicas_fit_the_device_whatever_is_free(device, free):
-    """Twenty-five arrays of 64 × 500 numbers a replica; of the host's limits that of malloc is void."""
+    """25 arrays of 64 × 500 numbers a replica; of the host's limits that of malloc is void."""
     parts = build(spec_of())
     device(80 * GIB, free)
     assert fitting(parts, "torch", "cuda") == BLOCK
