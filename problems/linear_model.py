@@ -263,8 +263,8 @@ class LinearModel(RowProblem):
     def _groups(self) -> tuple[Group, ...]:
         """All rows, in sets that weigh alike."""
         features, targets = self.shares.features, self.shares.targets
-        if self.loss.targets == "signs":  # φ(m, y) = φ(ym, 1)
-            features, targets = targets[:, None] * features, np.ones_like(targets)
+        if self.loss.targets == "signs":  # φ(m, y) = φ(−ym, −1)
+            features, targets = -targets[:, None] * features, -np.ones_like(targets)
         tables = [
             (features[rows], targets[rows][..., None], w) for rows, w in self.shares.alike(SET)
         ]

@@ -61,7 +61,7 @@ class Loss:
     def together(self, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Σ_k φ(m_k, y_k) and every φ': margins [k, G, R], targets [k, G, 1] -> [G, R], [k, G, R].
 
-        Where targets are signs the margins are y m, and y is 1.
+        Where targets are signs the margins are −y m, and y is −1.
         """
         return self.value(m, y).sum(0), self.slope(m, y)
 

@@ -45,6 +45,8 @@ class _Squared(Loss):
 
 _STRAIGHT = 40.0
 """From here on log(1 + eᵗ) is t to the last digit of float64."""
+_CLEAR = 2.0
+"""From here on a product has a logarithm as exact as itself."""
 
 
 class _Logistic(Loss):
@@ -76,19 +78,25 @@ class _Logistic(Loss):
         return near.where(small, self.value(m + delta, y) - self.value(m, y))
 
     def together(self, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """From one exponential a row and one logarithm for k rows: φ = −log σ(m), φ' = σ(m) − 1.
+        """From one exponential a row and one logarithm for k rows: Σ φ = log Π (1 + e^m).
 
-        To a unit of rounding of 1 a row. A product of k that is too small for its format is not
-        used; where that cannot be asked for nothing, all are computed both ways.
+        To a few units of rounding of every row's: φ' = e^m/(1 + e^m), and of a product near 1 what
+        it has beyond 1 is computed on its own. One too large for its format is not used. Where it
+        cannot be asked for nothing whether there are such products, all is computed in every way.
         """
         import torch
 
-        kept = m.sigmoid()
-        product, least = kept.prod(0), torch.finfo(m.dtype).tiny
-        total = -product.log()
-        if not streams.on_host(m) or not bool(product.amin() >= least):
-            total = total.where(product >= least, self.value(m, y).sum(0))
-        return total, kept.sub_(1.0)
+        power = m.exp()
+        base = power + 1.0
+        product, host = base.prod(0), streams.on_host(m)
+        total = product.log()
+        if not host or not bool(product.amin() >= _CLEAR):
+            total = total.where(product >= _CLEAR, _beyond_one(power, base).log1p_())
+        if not host or not bool(product.amax() < inf):
+            total = total.where(product < inf, self.value(m, y).sum(0))
+            for each in (power, base):
+                each.clamp_(max=torch.finfo(m.dtype).max)
+        return total, power.div_(base)
 
     def slopes(self, y: Array) -> Bounds:
         return np.minimum(-y, 0.0), np.maximum(-y, 0.0)
@@ -99,6 +107,14 @@ class _Logistic(Loss):
     @property
     def third(self) -> float:
         return 1.0 / (6.0 * sqrt(3.0))
+
+
+def _beyond_one(powers: Tensor, bases: Tensor) -> Tensor:
+    """Π_k (1 + e_k) − 1 without cancellation: e and 1 + e, [k, ...] -> [...]."""
+    found = powers[0].clone()
+    for power, base in zip(powers[1:], bases[1:], strict=True):
+        found.mul_(base).add_(power)
+    return found
 
 
 def _clipped_change(r: Tensor, delta: Tensor, low: float, high: float) -> Tensor:

@@ -27,8 +27,8 @@ class Group(NamedTuple):
     """Rows in G sets of k that weigh alike.
 
     Attributes:
-        features: a, shape [k, G, d]; y a where targets are signs.
-        targets: y, shape [k, G, 1]; 1 where they are signs.
+        features: a, shape [k, G, d]; −y a where targets are signs.
+        targets: y, shape [k, G, 1]; −1 where they are signs.
         weights: of every row of a set, shape [G].
     """
 

@@ -29,6 +29,7 @@ class Rows:
         self.features = random.standard_normal((60, d))
         self.targets = random.choice([-1.0, 1.0], 60)
         self.members = PARTITIONS[partition]
+        self.ridge = RIDGE
 
     def compiled(self):
         counts = np.array([len(rows) for rows in self.members])
@@ -39,7 +40,7 @@ class Rows:
             flat=np.concatenate(self.members),
             starts=np.cumsum(counts) - counts,
             counts=counts,
-            regularization=RIDGE,
+            regularization=self.ridge,
         )
 
     def plain(self, x):
@@ -68,6 +69,41 @@ def test_equals_plain_numpy(partition, far, count):
     expected = problem.plain(x.numpy())
     np.testing.assert_allclose(value, expected[0], rtol=2e-15)
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-15, atol=2e-15)
+
+
+NORMAL = np.array([3.0, -1.0, 2.0])
+POINTS = {
+    "right": 20 * NORMAL,
+    "nearly": 3 * NORMAL,
+    "mixed": NORMAL - [4.0, -2.0, 0.0],
+    "far": 30 * NORMAL - [90.0, -60.0, 0.0],
+    "wrong": -500 * NORMAL,
+}
+
+
+def separable():
+    """Rows of integers, of which the normal knows the sides; no ridge."""
+    problem, rows = Rows("uneven"), np.random.default_rng(5).integers(-4, 5, (90, 3)).astype(float)
+    problem.features = rows[rows @ NORMAL != 0]
+    problem.targets = np.sign(problem.features @ NORMAL)
+    problem.members = np.split(np.arange(len(problem.features)), [3, 30])
+    problem.ridge = 0.0
+    return problem
+
+
+@pytest.mark.parametrize("kind", POINTS)
+def test_losses_keep_their_digits(kind):
+    """Of exact margins: losses of 1e-9 beside rows of zeros that fill a set up, and of 1e4."""
+    problem, x = separable(), POINTS[kind]
+    margins = (problem.targets * (problem.features @ x)).astype(np.longdouble)
+    weights = np.concatenate([np.full(len(rows), 1 / len(rows)) for rows in problem.members]) / 3
+    losses, pulls = np.logaddexp(0, -margins), -weights * problem.targets / (1 + np.exp(margins))
+    value, slope = evaluator(problem)(torch.from_numpy(np.stack([*POINTS.values(), x])))
+    np.testing.assert_allclose(value[-1], float(losses @ weights), rtol=2e-15)
+    error = np.abs(slope[-1].numpy() - (pulls @ problem.features).astype(float))
+    assert (error <= 2e-15 * (np.abs(pulls) @ np.abs(problem.features))).all()
+    if kind == "right":
+        assert losses.max() < 1e-8
 
 
 @pytest.mark.parametrize("tiles", [1, 3])

@@ -20,13 +20,15 @@ SHARES = Shares(features=FEATURES, targets=SIGNS, members=tuple(CUTS))
 WEIGHTS = np.zeros(ROWS)
 for held in CUTS:
     WEIGHTS[held] = 1 / (4 * len(held))
+ROUNDING = {torch.float64: 4e-15, torch.float32: 2e-6}
+LOGISTIC = LOSSES["logistic"]()
 
 
 def groups(shares, k=SET):
     """As a logistic problem has them: signs lie in the features."""
-    signed = shares.targets[:, None] * shares.features
+    signed = -shares.targets[:, None] * shares.features
     return tuple(
-        Group(*map(torch.from_numpy, (signed[rows], np.ones((*rows.shape, 1)), weights)))
+        Group(*map(torch.from_numpy, (signed[rows], -np.ones((*rows.shape, 1)), weights)))
         for rows, weights in shares.alike(k)
     )
 
@@ -62,6 +64,53 @@ def test_the_logistic_loss_however_far_its_margins(far, count, monkeypatch):
         np.testing.assert_allclose(gradient, slopes, rtol=0, atol=2e-15)
 
 
+INTEGERS = np.random.default_rng(5).integers(-4, 5, (400, D)).astype(float)
+NORMAL = np.array([3.0, -1.0, 2.0])
+BESIDE = INTEGERS[INTEGERS @ NORMAL != 0]  # margins of the normal are 1 or more
+SIDES = Shares(
+    features=BESIDE,
+    targets=np.sign(BESIDE @ NORMAL),
+    members=tuple(np.split(np.arange(len(BESIDE)), [5, 150])),
+)
+POINTS = {
+    "right": 20 * NORMAL,
+    "nearly": 3 * NORMAL,  # some sets of rows have products below 2, some above
+    "mixed": NORMAL - [4.0, -2.0, 0.0],
+    "far": 30 * NORMAL - [90.0, -60.0, 0.0],
+    "wrong": -500 * NORMAL,
+}
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("kind", POINTS)
+def test_logistic_losses_keep_their_digits(kind, dtype):
+    """Margins are integers, so exact; all points at once, as one may not change another."""
+    x = torch.from_numpy(np.stack([POINTS[kind], *POINTS.values()])).to(dtype)
+    margins = (SIDES.targets * (BESIDE @ POINTS[kind])).astype(np.longdouble)
+    losses, pulls = np.logaddexp(0, -margins), -SIDES.targets / (1 + np.exp(margins))
+    pulls = SIDES.row_weights * pulls
+    for some in (x, x[:1]):
+        rows = (Group(*(part.to(dtype) for part in group)) for group in groups(SIDES))
+        found, slope = (each[0].double().numpy() for each in mean_loss(some, LOGISTIC, (*rows,)))
+        np.testing.assert_allclose(found, losses @ SIDES.row_weights, rtol=ROUNDING[dtype])
+        error = np.abs(slope - (pulls @ BESIDE).astype(float))
+        assert (error <= ROUNDING[dtype] * (np.abs(pulls) @ np.abs(BESIDE))).all()
+    if kind == "right":
+        assert losses.max() < 1e-8
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_the_objective_of_separable_signs_at_its_optimum(dtype):
+    told = {"features": BESIDE, "targets": SIDES.targets, "regularization": 1e-8}
+    problem = make("logistic", str(dtype).removeprefix("torch."), **told)
+    x, rows = problem.optimum, problem.shares
+    losses = np.logaddexp(0, -rows.targets * (rows.features @ x).astype(np.longdouble))
+    least = losses @ rows.row_weights + 5e-9 * x @ x
+    assert least < 1e-3
+    value = problem.objective(torch.from_numpy(x).to(dtype)[None])
+    np.testing.assert_allclose(value.item(), float(least), rtol=10 * ROUNDING[dtype])
+
+
 def test_a_replica_that_diverges_is_alone():
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((6, D)))
     alone = mean_loss(x, LOSSES["logistic"](), groups(SHARES))
@@ -74,14 +123,12 @@ def test_a_replica_that_diverges_is_alone():
 
 
 CLASSES = 4
-INTEGERS = np.random.default_rng(5).integers(-4, 5, (400, D)).astype(float)
 TRUTH = np.random.default_rng(6).integers(-3, 4, (CLASSES, D)).astype(float)
 ORDERED = np.sort(INTEGERS @ TRUTH.T, axis=1)
 APART = INTEGERS[ORDERED[:, -1] > ORDERED[:, -2]]  # margins of the truth are apart by 1 or more
 BEST = (APART @ TRUTH.T).argmax(1)
 SHIFTED = TRUTH + np.random.default_rng(7).integers(-2, 3, TRUTH.shape)
 SOFTMAX = {"right": 20 * TRUTH, "mixed": SHIFTED, "far": 30 * SHIFTED, "wrong": -500 * TRUTH}
-ROUNDING = {torch.float64: 4e-15, torch.float32: 2e-6}
 
 
 def softmax_rows(x):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Evaluate = Callable[["Tensor"], "tuple[Tensor, Tensor]"]
 _WIDTH = 8
+_NOWHERE = -1000.0  # a margin of which e^m is 0
 
 
 class Sets(NamedTuple):
@@ -29,7 +30,7 @@ class Sets(NamedTuple):
 
     rows: Array
     weights: Array
-    scales: Array
+    offsets: Array
 
 
 @cache
@@ -106,4 +107,4 @@ def _sets(form: Objective) -> Sets:
     held = places.ravel() >= 0
     index = places.ravel()[held]
     rows[held] = -form.targets[index, None] * form.features[index]
-    return Sets(rows, weight[places[:, 0]], 2.0 ** (places < 0).sum(1))
+    return Sets(rows, weight[places[:, 0]], np.where(held, 0.0, _NOWHERE))
