@@ -1,7 +1,7 @@
 """Whether a device draws by one kernel (`hzbench.core.philox_triton`): where it proves itself.
 
 The kernel is compiled for the device by what the user has installed, so before its first use there
-it draws a few hundred addresses of every kind, to be compared with the host's draws. Where that
+it draws a few thousand values of every kind, to be compared with the host's draws. Where that
 fails, torch's operators draw.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kernel = Callable[..., "Tensor"]
 
-_COUNTS = (3, 70, 600)  # tiles of one counter a row, of many, and more than one tile
+_COUNTS = (3, 200, 2100)  # tiles of many rows, of some rows by some counters, and one after another
 _OFFSET, _PURPOSE = 5, 2
 _ULPS = 8  # the host's normals and the kernel's err by 4 at most
 

@@ -6,8 +6,9 @@ of `hzbench.core.inverse_normal`, one by one and in its order, and no multiply-a
 the logarithm may round differently.
 
 A program has a tile of counters and writes the four words of each, or their 128 signs, side by
-side. Nothing depends on the values of its arguments but the kind of draw and the shape of the tile,
-so what ran once is compiled, and a CUDA graph may capture it.
+side. Nothing compiled depends on the values of its arguments but the kind of draw, the shape of the
+tile, and whether a row begins beyond 31 bits of counters, so what ran once is compiled, and a CUDA
+graph may capture it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ REST_TAIL = tl.constexpr(inverse.REST_TAIL)
 Q_TAIL = tl.constexpr(inverse.Q_TAIL)
 
 _WARPS = 4
+OPTIONS = {"num_warps": _WARPS, "enable_fp_fusion": False}
+"""What the kernel is compiled with."""
 _POINTERS = ("keys", "node", "step", "high", "out")
 _NUMBERS = ("rows", "node_by", "step_by", "high_by", "count", "first", "shift", "across", "purpose")
 
@@ -54,7 +57,7 @@ def draw(
         what: words, signs, normals, or integers below `high`.
         rows: B addresses.
         purpose: the last word of the counter.
-        count: values a row, below 2³¹.
+        count: values a row, from 0 to below 2³¹.
         offset: values before the first, of signs a multiple of 128.
         high: of integers, the exclusive upper end of each row, [B] or of one number.
 
@@ -63,7 +66,7 @@ def draw(
     """
     per, size = (128, 16) if what == Draw.SIGNS else (4, 32 * _WARPS)
     first, shift = divmod(offset, per)
-    blocks = triton.cdiv(shift + count, per)
+    blocks = max(1, triton.cdiv(shift + count, per))
     wide = min(size, triton.next_power_of_2(blocks))
     across = triton.cdiv(blocks, wide)
     kind = torch.float64 if what in (Draw.SIGNS, Draw.NORMALS) else torch.int64
@@ -89,8 +92,7 @@ def draw(
             WHAT=what.value,
             ROWS=size // wide,
             BLOCKS=wide,
-            num_warps=_WARPS,
-            enable_fp_fusion=False,
+            **OPTIONS,
         )
     return out
 

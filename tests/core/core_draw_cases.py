@@ -34,6 +34,14 @@ def some_rows():
     return Rows(keys=rows.keys, replica=rows.replica, node=rows.node, step=step).take(slice(1, 12))
 
 
+def strided_rows():
+    """Rows of which every part is a view of a table, with words between them."""
+    rows = some_rows()
+    step = torch.arange(2**32 - 3 * len(rows), 2**32)[::3]
+    keys, node = rows.keys.T.contiguous().T, rows.node.repeat_interleave(2)[::2]
+    return Rows(keys=keys, replica=rows.replica, node=node, step=step)
+
+
 def ends(rows):
     """Exclusive upper ends of integers, as callers may give them."""
     return {"rows": rows.node + 1000, "one": torch.tensor(77), "strided": torch.arange(5, 27)[::2]}

@@ -20,6 +20,7 @@ from core_draw_cases import (
     known_address,
     some_rows,
     some_words,
+    strided_rows,
 )
 from test_core_streams import KNOWN
 from triton.runtime.interpreter import InterpreterBuilder
@@ -48,7 +49,10 @@ def draws():
         yield ("normals", shape), kernel.draw(Draw.NORMALS, rows, 3, *shape)
     for name, high in ends(rows).items():
         yield ("integers", name), kernel.draw(Draw.INTEGERS, rows, 1, 33, 5, high)
-    yield ("none", 0), kernel.draw(Draw.NORMALS, rows.take(torch.arange(0)), 1, 7)
+    yield ("strided", 0), kernel.draw(Draw.WORDS, strided_rows(), 1, 33, 5)
+    yield ("none", 7), kernel.draw(Draw.NORMALS, rows.take(torch.arange(0)), 1, 7)
+    for what in Draw:
+        yield ("none", what.name), kernel.draw(what, rows, 1, 0)
     for index, (counter, key, _) in enumerate(KNOWN):
         row, purpose, offset = known_address(counter, key)
         yield ("known", index), kernel.draw(Draw.WORDS, row, purpose, 4, offset)

@@ -1,10 +1,11 @@
-"""Who draws on a CUDA device: a kernel, looked at as compiled, or torch's operators."""
+"""Who draws on a CUDA device: a kernel, as compiled and as launched, or torch's operators."""
 
 import re
 import struct
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import chain, product
 from pathlib import Path
@@ -34,7 +35,7 @@ def compiled(tmp_path_factory):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from hzbench.core.philox_triton import fill
+    from hzbench.core.philox_triton import OPTIONS, fill
 
     def found(sm, what, wide, first="i32"):
         real = "*fp64" if what in (Draw.SIGNS, Draw.NORMALS) else "*i64"
@@ -43,8 +44,7 @@ def compiled(tmp_path_factory):
         kinds |= dict.fromkeys(("keys", "node", "step", "high"), "*i64")
         kinds |= dict.fromkeys(shape, "constexpr")
         source = ASTSource(fn=fill, signature=kinds, constexprs=shape)
-        options = {"num_warps": 4, "enable_fp_fusion": False}
-        return triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options).asm
+        return triton.compile(source, target=GPUTarget("cuda", sm, 32), options=OPTIONS).asm
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
@@ -78,10 +78,21 @@ def test_every_variant_compiles_to_one_philox_a_thread_in_registers(
     asm = compiled(sm, what, wide)
     assert products(asm["ptx"]) == dict.fromkeys(MULTIPLIERS, 10)
     assert ".local" not in asm["ptx"]
-    assert re.search(r"tt\.addptr %(?:out|arg4)\w*, %\w+ : !tt\.ptr<\w+>, i64", asm["ttir"])
+    strides = offsets(asm["ttir"])
+    assert len(strides) == 4 + (what == Draw.INTEGERS)
+    assert all(re.search(r"arith\.muli .*i64", stride) for stride in strides.values()), strides
     usage = resources(asm["cubin"], tmp_path)
     assert (usage["STACK"], usage["LOCAL"]) == (0, 0)
     assert usage["REG"] <= 128
+
+
+def offsets(ttir):
+    """What is first added to each pointer that is used, as it is written there."""
+    steps = dict(re.findall(r"^\s+(%\w+) = (.+)$", ttir, re.MULTILINE))
+    whole = {of: to for to, step in steps.items() for of in re.findall(r"tt\.splat (%\w+)", step)}
+    added = dict(re.findall(r"tt\.addptr (%\w+), (%\w+)", ttir))
+    pointers = re.findall(r"(%\w+): !tt\.ptr", ttir)
+    return {at: steps[added[to]] for at in pointers if (to := whole.get(at, at)) in added}
 
 
 def resources(cubin, folder):
@@ -170,16 +181,26 @@ def test_other_devices_are_not_asked(device):
 
 @pytest.fixture
 def launched(monkeypatch):
-    """What the kernel would be launched with: nothing is."""
+    """What the kernel would be launched with, and on whose device: nothing is."""
     pytest.importorskip("triton")
     from hzbench.core import philox_triton
 
+    chosen = [None]
+
+    @contextmanager
+    def device_of(tensor):
+        chosen.append(tensor)
+        yield
+        chosen.pop()
+
     class Launches(list):
         def __getitem__(self, grid):
-            return lambda *args, **_: self.append((grid, args))
+            return lambda *args, **options: self.append((args, options, chosen[-1]))
 
     found = Launches()
+    found.kernel = philox_triton.fill
     monkeypatch.setattr(philox_triton, "fill", found)
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
     monkeypatch.setattr(streams, "kernel", lambda _: philox_triton.draw)
     return found
 
@@ -204,11 +225,48 @@ def rows_of_a_round(step, size=1000):
 def test_a_draw_is_one_launch_that_asks_the_host_nothing(launched, name):
     step = torch.empty((), dtype=torch.int64, device="meta")
     DRAWS[name](rows_of_a_round(step))
-    [(_, arguments)] = launched
+    [(arguments, _, chosen)] = launched
     _, _, read, _, out, *numbers = arguments
     assert read._base is step
     assert out.is_contiguous()
+    assert chosen is out
     assert all(type(number) is int for number in numbers)
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_what_is_launched_was_compiled_whatever_the_numbers_and_addresses(launched, name):
+    """Triton's own variants are of numbers that are 1 or divide by 16, and of addresses that do."""
+    from hzbench.core.philox_triton import OPTIONS
+
+    DRAWS[name](some_rows())
+    [(arguments, options, _)] = launched
+    shape = {key: options[key] for key in ("WHAT", "ROWS", "BLOCKS")}
+    assert options == shape | OPTIONS
+    key = variant(launched.kernel, arguments, options)
+    for place, given in enumerate(arguments):
+        for other in others(given):
+            changed = (*arguments[:place], other, *arguments[place + 1 :])
+            assert variant(launched.kernel, changed, options) == key
+
+
+def variant(fill, arguments, options):
+    """What Triton looks up before a launch, and compiles where it finds nothing."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler.compiler import make_backend
+    from triton.runtime.jit import create_function_from_signature
+
+    backend = make_backend(GPUTarget("cuda", 90, 32))
+    bind = create_function_from_signature(fill.signature, fill.params, backend)
+    _, specialization, rest = bind(*arguments, **options)
+    return str(specialization), str(rest)
+
+
+def others(given):
+    """Values that are as good: of a number, or a tensor at another address."""
+    if isinstance(given, int):
+        return (0, 1, 16, 17, 2**31 - 1)
+    words = given.new_empty(4)
+    return [words[place:] for place in range(3)]
 
 
 class Traffic(TorchDispatchMode):

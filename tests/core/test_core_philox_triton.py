@@ -15,9 +15,11 @@ from core_draw_cases import (
     interpreted,
     some_rows,
     some_words,
+    strided_rows,
 )
 from test_core_streams import KNOWN
 
+from hzbench.core.device_draws import Draw
 from hzbench.core.inverse_normal import inverse_normal
 from hzbench.core.streams import integers, signs, words
 
@@ -37,6 +39,11 @@ def test_known_answers_of_random123(drawn, index):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_words_are_those_of_the_streams(drawn, shape):
     assert torch.equal(drawn["words", shape], words(some_rows(), 1, *shape))
+
+
+def test_words_of_rows_that_are_views(drawn):
+    assert not strided_rows().keys.is_contiguous()
+    assert torch.equal(drawn["strided", 0], words(strided_rows(), 1, 33, 5))
 
 
 @pytest.mark.parametrize("count", SIGNS)
@@ -67,8 +74,9 @@ def test_streams_draw_by_the_kernel_what_they_draw_without(drawn, name):
     assert torch.equal(drawn["streams", name], STREAMS[name](some_rows()))
 
 
-def test_no_rows_give_no_draws(drawn):
-    assert drawn["none", 0].shape == (0, 7)
+def test_no_rows_or_no_values_give_no_draws(drawn):
+    assert drawn["none", 7].shape == (0, 7)
+    assert {drawn["none", what.name].shape for what in Draw} == {(len(some_rows()), 0)}
 
 
 @pytest.fixture(scope="module")
