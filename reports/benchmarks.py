@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from hzbench.reports.formats import number
 
@@ -97,6 +97,26 @@ class Growth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """A row under the roof of its machine.
+
+    Attributes:
+        name: of its row, without what is told of it.
+        machine: of its row.
+        intensity: flops a byte of what it counts.
+        attained: flops a second, by what computed it; none where noise took all of its time.
+        bandwidth, peak: limits measured by turns with it, bytes and flops a second; None: no peak.
+    """
+
+    name: str
+    machine: str
+    intensity: float
+    attained: Mapping[str, float]
+    bandwidth: float
+    peak: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkView:
     """All rows of one run of the benchmarks.
 
@@ -104,12 +124,14 @@ class BenchmarkView:
         rows: those with a goal, in the order of the run.
         others: those without.
         growth: of the rows that measured several sizes.
+        rooflines: of the rows that count flops and bytes, those with fewer flops a byte first.
         created, load: when, and how busy the machine was.
     """
 
     rows: tuple[BenchmarkRow, ...]
     others: tuple[BenchmarkRow, ...]
     growth: tuple[Growth, ...]
+    rooflines: tuple[Roofline, ...]
     created: str
     load: float
 
@@ -121,8 +143,12 @@ class BenchmarkView:
     @property
     def without_goal(self) -> dict[str, tuple[BenchmarkRow, ...]]:
         """Rows without a goal by machine."""
-        every = dict.fromkeys(row.machine for row in self.others)
-        return {each: tuple(r for r in self.others if r.machine == each) for each in every}
+        return _by_machine(self.others)
+
+    @property
+    def roofs(self) -> dict[str, tuple[Roofline, ...]]:
+        """Rows under a roof by machine."""
+        return _by_machine(self.rooflines)
 
     @property
     def title(self) -> str:
@@ -146,24 +172,37 @@ def benchmark_view(saved: Mapping[str, Any]) -> BenchmarkView:
     """Read what `pytest --benchmark-json` wrote; what tells no row is left out.
 
     Raises:
-        KeyError, TypeError: it is something else.
+        KeyError, TypeError, ValueError, AttributeError, ArithmeticError: it is something else,
+            or tells no row at all.
     """
     told = [row for each in saved["benchmarks"] for row in each["extra_info"].get("rows", ())]
+    if not told:
+        raise ValueError("no row")
     rows = tuple(map(benchmark_row, told))
     return BenchmarkView(
         rows=tuple(row for row in rows if row.good is not None),
         others=tuple(row for row in rows if row.good is None),
         growth=tuple(_growth(row) for row in told if "growth" in row),
+        rooflines=_rooflines(told),
         created=str(saved.get("datetime", ""))[:16].replace("T", " "),
         load=max((float(row["load"]) for row in told), default=0.0),
     )
+
+
+Row = TypeVar("Row", BenchmarkRow, Roofline)
+
+
+def _by_machine(rows: Sequence[Row]) -> dict[str, tuple[Row, ...]]:
+    """Rows of every machine, in the order in which they come."""
+    every = dict.fromkeys(row.machine for row in rows)
+    return {each: tuple(row for row in rows if row.machine == each) for each in every}
 
 
 def benchmark_row(told: Mapping[str, Any]) -> BenchmarkRow:
     """Read one row.
 
     Raises:
-        KeyError, TypeError: it is something else.
+        KeyError, TypeError, ValueError: it is something else.
     """
     value, low, high = (float(told[key]) for key in ("value", "low", "high"))
     good, very_good = (
@@ -189,3 +228,22 @@ def _growth(told: Mapping[str, Any]) -> Growth:
     growth = told["growth"]
     seconds = {int(size): float(value) for size, value in growth["seconds"].items()}
     return Growth(name=told["row"], of=growth["of"], seconds=seconds)
+
+
+def _rooflines(told: Sequence[Mapping[str, Any]]) -> tuple[Roofline, ...]:
+    found = (_roofline(row) for row in told if "roofline" in row)
+    return tuple(sorted((each for each in found if each.attained), key=lambda each: each.intensity))
+
+
+def _roofline(told: Mapping[str, Any]) -> Roofline:
+    known = told["roofline"]
+    flops, moved = float(known["flops"]), float(known["bytes"])
+    peak = known.get("peak")
+    return Roofline(
+        name=str(told["row"]).partition(": ")[0],
+        machine=str(told["machine"]),
+        intensity=flops / moved,
+        attained={by: flops / float(each) for by, each in known["seconds"].items() if each > 0},
+        bandwidth=float(known["bandwidth"]),
+        peak=None if peak is None else float(peak),
+    )

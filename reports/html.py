@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hzbench.reports import benchmark_figures, contest_figures, figures, formats
-from hzbench.reports.benchmarks import benchmark_view
+from hzbench.reports import benchmark_figures, contest_figures, figures, formats, roofline_figure
+from hzbench.reports.benchmarks import BenchmarkView
 from hzbench.reports.contest import ContestView, contest_view
 from hzbench.reports.curves import race
 from hzbench.reports.document import Document, RunView, build
@@ -134,19 +134,21 @@ def _slope_figures(view: ContestView) -> list[dict[str, Any]]:
     ]
 
 
-def write_benchmarks(saved: Mapping[str, Any], path: Path) -> Path:
-    """Write the page of saved benchmarks; see `write_report`.
-
-    Raises:
-        KeyError, TypeError: `saved` is not what `pytest --benchmark-json` writes.
-    """
-    view = benchmark_view(saved)
+def write_benchmarks(view: BenchmarkView, path: Path) -> Path:
+    """Write the page of saved benchmarks; see `write_report`."""
     template = _environment().get_template("benchmarks.html.j2")
     goals = benchmark_figures.draw_goals(view.rows, "goals") if view.rows else ""
     growth = benchmark_figures.draw_growth(view.growth, "growth") if view.growth else ""
     every = enumerate(view.without_goal.values())
     ratios = [benchmark_figures.draw_ratios(rows, f"ratios-{place}") for place, rows in every]
-    page = template.render(view=view, goals=goals, growth=growth, ratios=ratios)
+    series = roofline_figure.series_of(view.rooflines)
+    roofs = [
+        (machine, rows, roofline_figure.draw_roofline(rows, series, f"roofline-{place}"))
+        for place, (machine, rows) in enumerate(view.roofs.items())
+    ]
+    page = template.render(
+        view=view, goals=goals, growth=growth, ratios=ratios, roofs=roofs, series=series
+    )
     return _replace(Path(path), page)
 
 

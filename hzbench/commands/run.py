@@ -19,6 +19,7 @@ from hzbench.harness.scale import scaled
 from hzbench.harness.store import check_writable, writable
 from hzbench.harness.suite import load
 from hzbench.harness.sweep import Options, run_suite, save_json
+from hzbench.reports.benchmarks import benchmark_view
 from hzbench.reports.html import write_benchmarks, write_contest, write_report
 
 
@@ -97,16 +98,35 @@ def report(results: Path | None, out: Path | None, benchmarks: Path | None = Non
         )
     path = results or benchmarks
     assert path is not None
-    known = _known(path, ("schema",) if results else ("benchmarks",))
-    if results and "cells" not in known:
-        known = _known(path, ("schema", "runs"))
     page = out or path.with_name("report.html" if results else "benchmarks.html")
+    return _report(path, page) if results else _benchmarks(path, page)
+
+
+def _report(path: Path, page: Path) -> Path:
+    known = _known(path, ("schema",))
+    if "cells" not in known:
+        known = _known(path, ("schema", "runs"))
     writable(page.parent)
-    if results and "cells" in known:
+    if "cells" in known:
         return write_contest(known, page)
-    if results:
-        return write_report(known, page, _saved(results.with_name("mutants.json")))
-    return write_benchmarks(known, page)
+    return write_report(known, page, _saved(path.with_name("mutants.json")))
+
+
+def _benchmarks(path: Path, page: Path) -> Path:
+    """The page of what `pytest --benchmark-json` wrote.
+
+    Raises:
+        UserMistakeError: it is something else, or tells nothing.
+    """
+    try:
+        view = benchmark_view(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise UserMistakeError(
+            f"got {path}, which holds no benchmarks ({error}); expected what make bench wrote; "
+            "run make bench and give its hzbench-out/benchmarks.json"
+        ) from None
+    writable(page.parent)
+    return write_benchmarks(view, page)
 
 
 def _known(path: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
@@ -121,8 +141,8 @@ def _known(path: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
             found[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserMistakeError(
-            f"got {path}, which holds no results ({error}); expected a results.json, or with "
-            "--benchmarks what make bench wrote; give the one that hzbench run wrote"
+            f"got {path}, which holds no results ({error}); expected a results.json (or, with "
+            "--benchmarks, what make bench wrote); give the one that hzbench run wrote"
         ) from None
     return found
 

@@ -21,6 +21,9 @@ settle()  # as every run does
 TURN = 0.02
 """Seconds of a turn at least: a shorter call is repeated, since the first meets others' caches."""
 
+RING_FLOPS = 9
+"""Of a number and step of DSGD on a diagonal quadratic: H x - b and the step 2 each, W 5."""
+
 
 def alternated(*calls, repeats=5, clock=time.process_time):
     """Seconds of the processor of every call, [calls, repeats].
@@ -145,8 +148,34 @@ class Run:
         return self(execute)
 
 
+def roofline(flops, moved, seconds, bandwidth, peak=None):
+    """Where a row lies under the roof of its machine; medians over the turns.
+
+    Arguments:
+        flops, moved: what is counted: operations, and bytes to and from memory.
+        seconds: of all of it, by what computed it.
+        bandwidth, peak: limits measured by turns with it, bytes and flops a second; None: no peak.
+    """
+    limits = {"bandwidth": bandwidth} | ({} if peak is None else {"peak": peak})
+    return {
+        "flops": float(flops),
+        "bytes": float(moved),
+        "seconds": {by: float(np.median(each)) for by, each in seconds.items()},
+        **{name: float(np.median(each)) for name, each in limits.items()},
+    }
+
+
 def tell(
-    benchmark, name, value, goals=None, unit="times", limit="", growth=None, device="cpu", **besides
+    benchmark,
+    name,
+    value,
+    goals=None,
+    unit="times",
+    limit="",
+    growth=None,
+    roofline=None,
+    device="cpu",
+    **besides,
 ):
     """Keep a row for the page of benchmarks, and print it.
 
@@ -158,6 +187,7 @@ def tell(
         unit: of value and goals; "" for a fraction.
         limit: what it is a fraction of.
         growth: name of a size, and seconds by size.
+        roofline: what the function of that name gives.
         device: where it ran.
         besides: more numbers, or one a turn.
     """
@@ -179,6 +209,8 @@ def tell(
     }
     if growth is not None:
         told["growth"] = {"of": growth[0], "seconds": {str(n): float(s) for n, s in growth[1]}}
+    if roofline is not None:
+        told["roofline"] = roofline
     benchmark.extra_info.setdefault("rows", []).append(told)
     print(f"\n{benchmark_row(told)}")
 

@@ -16,7 +16,7 @@ from bench_device import (
     mean_by_recursion,
     seconds_a_step,
 )
-from bench_tools import Run, alternated, clock_of
+from bench_tools import RING_FLOPS, Run, alternated, clock_of, roofline
 
 from hzbench.core.streams import Purpose, Rows, normals, replica_keys, signs, words
 
@@ -41,15 +41,18 @@ def ring(device, nodes, dimension, steps, triad):
         assert_close(mean, mean_by_recursion(run), ROUNDING[dtype])
         del x
         each, (moved,) = seconds_a_step([(run, Replayed)], device, stream)
-        line = nodes * dimension * size / stream.bandwidth(moved)
+        numbers, bandwidth = nodes * dimension, stream.bandwidth(moved)
         yield {
             "name": f"DSGD ring, n={nodes:g}, d={dimension}, {dtype}: fraction of the triad",
-            "value": 3 * line / each[0],
+            "value": 3 * numbers * size / bandwidth / each[0],
             "unit": "",
             "limit": "the device's triad, for one pass a step: x, b in, x out",
             "microseconds_a_step": 1e6 * each[0],
-            "terabytes_a_second_of_the_triad": stream.bandwidth(moved) / 1e12,
+            "terabytes_a_second_of_the_triad": bandwidth / 1e12,
             "by_graphs": execution.by_graphs,
+            "roofline": roofline(
+                RING_FLOPS * numbers, 3 * numbers * size, {f"torch, {dtype}": each[0]}, bandwidth
+            ),
         }
 
 
@@ -172,15 +175,15 @@ def dense(device, dimension, nodes, replicas, steps, product, triad):
     assert_close(x.mean(1).cpu(), expected, 1e-10)
     stream, large = Triad(device, triad), Product(device, product)
     each, (moved, multiplied) = seconds_a_step([(run, Replayed)], device, stream, large)
-    point = np.maximum(
-        2 * dimension**2 / large.peak(multiplied), 16 * dimension / stream.bandwidth(moved)
-    )
+    bandwidth, most = stream.bandwidth(moved), large.peak(multiplied)
+    flops, passed = (nodes * replicas * each for each in (2 * dimension**2, 16 * dimension))
     yield {
         "name": f"dense quadratic, d={dimension}, n={nodes}, R={replicas}: fraction of the limit",
-        "value": nodes * replicas * point / each[0],
+        "value": np.maximum(flops / most, passed / bandwidth) / each[0],
         "unit": "",
         "limit": f"the device's float64 product of {product} (or its triad, where that is slower)",
-        "teraflops_of_the_product": large.peak(multiplied) / 1e12,
+        "teraflops_of_the_product": most / 1e12,
         "microseconds_a_step": 1e6 * each[0],
         "by_graphs": execution.by_graphs,
+        "roofline": roofline(flops, passed, {"torch, float64": each[0]}, bandwidth, most),
     }

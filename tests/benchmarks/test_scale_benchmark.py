@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from bench_tools import Run, Stream, alternated, exponent, tell
+from bench_tools import RING_FLOPS, Run, Stream, alternated, exponent, roofline, tell
 
 from hzbench.core.spec import Spec
 from hzbench.harness.simulate import simulate
@@ -52,7 +52,8 @@ def test_a_large_ring(benchmark):
     np.testing.assert_allclose(run()[0], x, rtol=1e-11, atol=1e-13)
     stream = Stream()
     whole, before, triad = alternated(run, lambda: run(boundaries=(0,)), stream)
-    line = 10 * 8 * 1e5 * 100 / stream.bandwidth(triad)
+    bandwidth, numbers = stream.bandwidth(triad), 10 * 1e5 * 100
+    line = 8 * numbers / bandwidth
     benchmark.pedantic(run, rounds=1)
     tell(
         benchmark,
@@ -62,6 +63,7 @@ def test_a_large_ring(benchmark):
         "",
         "the triad, for one pass a step: x, b in, x out",
         of_two_passes=7 * line / (whole - before),
+        roofline=roofline(RING_FLOPS * numbers, 24 * numbers, {"fused": whole - before}, bandwidth),
     )
     row = "DSGD ring, d=100, n=1e3 to 1e5"
     tell_growth(benchmark, row, "step", "nodes", sizes, seconds, (1.2, 1.1))
