@@ -72,8 +72,8 @@ def _roof(ax: Axes, rows: Sequence[Roofline]) -> None:
     ax.fill_between(x, low, high, color=svg.GUIDE, alpha=0.25, linewidth=0)
     ax.plot(x, middle, color=svg.INK, linewidth=1.2)
     ax.set_xlim(float(x[0]), float(x[-1]))
-    lowest = GIGA * min(min(row.attained.values()) for row in rows)
-    ax.set_ylim(0.5 * min(lowest, float(low[0])), 2 * float(high[-1]))
+    found = [GIGA * each for row in rows for each in row.attained.values()]
+    ax.set_ylim(0.5 * min(*found, float(low[0])), 2 * max(*found, float(high[-1])))
 
 
 def _points(ax: Axes, row: Roofline, series: Sequence[str], *, number: str, left: bool) -> None:

@@ -69,6 +69,22 @@ def test_every_row_is_measured_and_drawn(name, tmp_path):
     assert all(each["row"].split(":")[0] in page for each in told)
 
 
+COUNTED = {"ring": (9 * 30 * 4, (9 / 24, 9 / 12)), "dense": (4 * 2 * 2 * 6**2, (6 / 8,))}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_step_is_counted_under_the_roof_that_was_measured(name):
+    flops, a_byte = COUNTED[name]
+    for row, intensity in zip(rows_of(name), a_byte, strict=True):
+        roof = row["roofline"]
+        assert (roof["flops"], roof["flops"] / roof["bytes"]) == (flops, intensity)
+        [seconds] = roof["seconds"].values()
+        assert 1e6 * seconds == pytest.approx(np.median(row["microseconds_a_step"]))
+        told = {"terabytes_a_second_of_the_triad": "bandwidth", "teraflops_of_the_product": "peak"}
+        [(given, limit)] = told.items() & {(key, told.get(key)) for key in row}
+        assert roof[limit] == pytest.approx(1e12 * np.median(row[given]))
+
+
 @pytest.mark.parametrize("name", EXECUTED)
 def test_an_execution_that_computes_something_else_is_not_measured(name, monkeypatch):
     right = Execution.step_size
