@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hzbench.reports import benchmark_figures, contest_figures, figures, formats, roofline_figure
+from hzbench.reports import benchmark_figures, contest_figures, figures, formats
 from hzbench.reports.benchmarks import BenchmarkView
 from hzbench.reports.contest import ContestView, contest_view
 from hzbench.reports.curves import race
 from hzbench.reports.document import Document, RunView, build
 from hzbench.reports.experiment import Experiment
 from hzbench.reports.leaderboard import Group, title
+from hzbench.reports.roofline_figure import draw_roofline, series_of
 from hzbench.reports.schedule_figure import draw_schedule
 from hzbench.reports.svg import SERIES
 from hzbench.reports.tables import GLYPHS
@@ -141,14 +142,11 @@ def write_benchmarks(view: BenchmarkView, path: Path) -> Path:
     growth = benchmark_figures.draw_growth(view.growth, "growth") if view.growth else ""
     every = enumerate(view.without_goal.values())
     ratios = [benchmark_figures.draw_ratios(rows, f"ratios-{place}") for place, rows in every]
-    series = roofline_figure.series_of(view.rooflines)
     roofs = [
-        (machine, rows, roofline_figure.draw_roofline(rows, series, f"roofline-{place}"))
+        (machine, rows, series_of(rows), draw_roofline(rows, f"roofline-{place}"))
         for place, (machine, rows) in enumerate(view.roofs.items())
     ]
-    page = template.render(
-        view=view, goals=goals, growth=growth, ratios=ratios, roofs=roofs, series=series
-    )
+    page = template.render(view=view, goals=goals, growth=growth, ratios=ratios, roofs=roofs)
     return _replace(Path(path), page)
 
 

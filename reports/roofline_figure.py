@@ -27,21 +27,21 @@ NEAR = 1.25  # the next row to the right is so near that a number there would me
 
 
 def series_of(rows: Iterable[Roofline]) -> tuple[str, ...]:
-    """What computed the rows, in the order of colours and markers."""
+    """What computed the rows of a machine, in the order of colours and markers."""
     return tuple(dict.fromkeys(chain.from_iterable(row.attained for row in rows)))
 
 
-def draw_roofline(rows: Sequence[Roofline], series: Sequence[str], prefix: str) -> str:
+def draw_roofline(rows: Sequence[Roofline], prefix: str) -> str:
     """Draw the rows of one machine under its roof.
 
     Args:
         rows: at least one, numbered from 1, those with fewer flops a byte first.
-        series: what computes; it decides about colours and markers.
         prefix: for the ids; unique on the page.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator
 
+    series = series_of(rows)
     with page_style():
         figure = Figure(figsize=(ACROSS, TALL), layout="constrained")
         ax = figure.add_subplot()
