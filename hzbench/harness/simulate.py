@@ -262,7 +262,7 @@ def _part(
         _ticks(spec, index, declared) if declared is not None and TICKS in names else None,
         path_weights(spec, parts.problem),
         told=_within(replicas, spec, progress),
-        evaluate=evaluator(measured) if engine == "fused" else None,
+        evaluate=evaluator(measured, replicas.start) if engine == "fused" else None,
     )
     dtype = getattr(torch, spec.run.dtype)
     start = torch.as_tensor(parts.problem.initial, device=device).to(dtype)
@@ -310,7 +310,7 @@ def _server_part(
         {},
         weights=path_weights(spec, parts.problem),
         used=UsedPoints(plan) if POINT in names else None,
-        evaluate=evaluator(measured) if engine == "fused" else None,
+        evaluate=evaluator(measured, replicas.start) if engine == "fused" else None,
     )
     initial = torch.as_tensor(parts.problem.initial[0], device=device)
     start = initial.to(getattr(torch, spec.run.dtype))

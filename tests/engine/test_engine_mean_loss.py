@@ -9,6 +9,7 @@ from hzbench.core.objective import LOGISTIC, objective
 from hzbench.core.spec import Spec
 from hzbench.engine.fused import mean_loss
 from hzbench.engine.fused.mean_loss import evaluator
+from hzbench.harness import simulate as simulation
 from hzbench.harness.build import build
 from hzbench.harness.simulate import simulate
 from hzbench.problems.linear_model import LinearModel
@@ -159,11 +160,49 @@ def test_runs_of_kernels_record_it(gossip, monkeypatch):
     assert len(asked) == 21  # once a step that is looked at
 
 
-def test_other_problems_keep_their_own():
+def test_other_problems_keep_their_own(monkeypatch):
     class Extended(LinearModel):
         pass
 
     logistic, ridge = (build(spec_of(name)).problem for name in ("logistic", "ridge"))
     assert evaluator(logistic) is evaluator(logistic)
-    assert evaluator(Extended(**vars(logistic))) is None
-    assert evaluator(ridge) is None
+    x = torch.randn(3, logistic.dimension, dtype=torch.float64)
+    for problem in (Extended(**vars(logistic)), ridge):
+        monkeypatch.setattr(mean_loss, "_mean_loss", None)
+        value, gradient = evaluator(problem)(x)
+        np.testing.assert_allclose(value, problem.objective(x), rtol=1e-13)
+        np.testing.assert_allclose(gradient, problem.objective_gradient(x), rtol=1e-12)
+
+
+DENSE = {"name": "quadratic", "dimension": 33, "rotation": True, "heterogeneity": 0.5}
+RECORDED = {
+    "quadratic": {"name": "quadratic", "dimension": 33, "heterogeneity": 0.5},
+    "dense": DENSE,
+    "ridge": {"name": "ridge", "planted": {"rows": 70, "dimension": 13}},
+    "logistic": {"name": "logistic", "planted": {"rows": 70, "dimension": 13}},
+}
+
+
+@pytest.mark.parametrize("problem", RECORDED.values(), ids=RECORDED)
+def test_what_kernels_record_has_the_same_bits_beside_any_others(problem, monkeypatch):
+    """Blocks cut by memory, and the last block of more replicas."""
+    names = ("objective", "objective_gap", "gradient_norm", "node_distance", "mean_distance")
+    table = {
+        "problem": problem,
+        "nodes": [{"count": 3}],
+        "method": {"name": "hdo", "step_size": 0.1},
+    }
+
+    def columns(replicas):
+        run = {"steps": 6, "replicas": replicas}
+        return simulate(Spec.parse(table | {"run": run}), names, engine="fused").columns
+
+    whole, more = columns(11), columns(265)
+    for name, values in whole.items():
+        assert np.array_equal(values, more[name][:, :11]), name
+    for size in (1, 3, 7):
+        monkeypatch.setattr(simulation, "fitting", lambda *_, size=size: size)
+        for name, values in columns(11).items():
+            assert np.array_equal(values, whole[name]), (name, size)
+        for name, values in columns(265).items():
+            assert np.array_equal(values[:, 256:], more[name][:, 256:]), (name, size)

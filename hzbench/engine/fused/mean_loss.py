@@ -1,10 +1,14 @@
-"""f and its gradient over all rows of data by a compiled kernel: what runs of kernels record."""
+"""f and its gradient as runs of kernels record them: a replica's bits, whoever runs beside it.
+
+Over all rows of data by a compiled kernel of its own where the loss is logistic; elsewhere by the
+problem's own products, of whole blocks with every point in its place, since last bits tell both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +17,7 @@ from numpy.typing import NDArray
 from hzbench.core.compiled import Kernel, aligned
 from hzbench.core.machine import threads
 from hzbench.core.objective import LOGISTIC, Objective
+from hzbench.core.plan import BLOCK
 from hzbench.core.problem import Problem
 from hzbench.engine.fused.executor import share_out
 
@@ -53,15 +58,32 @@ def _compile() -> None:
     kernels().mean_logistic(*none, x, values, x.copy(), 0, 0)
 
 
-def evaluator(problem: Problem) -> Evaluate | None:
-    """Of points [R, d] f [R] and ∇f [R, d], where the kernel knows the problem itself."""
-    known: Any = problem if "compiled" in vars(type(problem)) else None  # not what extends one
-    return None if known is None else _evaluator(known)
+def evaluator(problem: Problem, first: int = 0) -> Evaluate:
+    """Of points [R, d] f [R] and ∇f [R, d]; the kernel where it knows the problem itself.
+
+    Arguments:
+        problem: what is measured.
+        first: the replica whose point comes first.
+    """
+    known: Any = problem
+    return _logistic(known) or partial(_whole_blocks, problem, first % BLOCK)
+
+
+def _whole_blocks(problem: Problem, first: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """By torch, every point at its place in a canonical block, between zeros."""
+    import torch
+
+    points = x.new_zeros(-(-(first + len(x)) // BLOCK), BLOCK, x.shape[1])
+    points.view(-1, x.shape[1])[first : first + len(x)] = x
+    values = torch.cat([problem.objective(block) for block in points])
+    gradients = torch.cat([problem.objective_gradient(block) for block in points])
+    return values[first:][: len(x)], gradients[first:][: len(x)]
 
 
 @lru_cache(maxsize=1)  # blocks of replicas ask one after the other
-def _evaluator(problem: Any) -> Evaluate | None:
-    form = problem.compiled()
+def _logistic(problem: Any) -> Evaluate | None:
+    itself = "compiled" in vars(type(problem))  # not what extends one
+    form = problem.compiled() if itself else None
     if form is None or form.kind != LOGISTIC:
         return None
     sets, ridge = _sets(form), form.regularization
@@ -90,7 +112,8 @@ def _mean_loss(sets: Sets, x: Array) -> tuple[Array, Array]:
 
     with ThreadPoolExecutor(threads()) as pool:
         share_out(pool, some, eights, 0, 0)
-    return values.ravel()[:replicas], slopes.transpose(0, 2, 1).reshape(-1, d)[:replicas]
+    lines = np.ascontiguousarray(slopes.transpose(0, 2, 1)).reshape(-1, d)
+    return values.ravel()[:replicas], lines[:replicas]
 
 
 def _sets(form: Objective) -> Sets:
