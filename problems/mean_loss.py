@@ -20,7 +20,7 @@ Both = tuple["Tensor", "Tensor"]
 SET = 16  # rows that weigh alike and are told as one
 _TILE = 1 << 18  # margins at once on the CPU
 _DEVICE_TILE = 1 << 24
-_REPLICAS = 256  # at once, a canonical block, so that no bit depends on what else is asked
+_REPLICAS = 256  # at once, a canonical block: bits do not depend on how many blocks are asked for
 
 
 class Group(NamedTuple):

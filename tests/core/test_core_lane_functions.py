@@ -140,12 +140,6 @@ def test_changes_of_the_logistic_loss(largest):
     near = np.abs(delta) < 0.3465
     assert found[near].max() <= 4
     assert (found <= 10 + 3.5 * np.abs(m + delta)).all()
-    print(
-        largest,
-        found[near].max(),
-        (found / (10 + 3.5 * np.abs(m + delta))).max(),
-        found[np.abs(m) < 3].max(),
-    )
 
 
 def test_a_change_does_not_depend_on_its_neighbours():
