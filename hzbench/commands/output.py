@@ -38,16 +38,16 @@ def progress(console: Console, title: str) -> Iterator[Callable[[str, float], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    said = time.monotonic()
+    said, before = time.monotonic(), ""
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
 
         def report(name: str, fraction: float) -> None:
-            nonlocal said
+            nonlocal said, before
             bar.update(task, completed=fraction, description=escape(f"{title}: {name}"[:60]))
-            due = not fraction or time.monotonic() - said > LOGGED
+            due = (not fraction and name != before) or time.monotonic() - said > LOGGED
             if not console.is_terminal and due:
-                said = time.monotonic()
+                said, before = time.monotonic(), name
                 console.print(escape(f"{title}: {name}, {fraction:.0%}"), highlight=False)
 
         yield report

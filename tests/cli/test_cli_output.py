@@ -21,6 +21,11 @@ def test_a_log_says_at_once_what_comes_before_the_work(monkeypatch):
     told = ("compiling the pair kernel, once on this machine", 0.0)
     assert logged(told, ("one", 0.5))[0] == f"suite: {told[0]}, 0%"
     assert "one" not in "".join(logged(told, ("one", 0.5)))
+    assert logged(told, told, ("next", 0.0), ("next", 0.0))[:3] == [
+        f"suite: {told[0]}, 0%",
+        "suite: next, 0%",
+        "",
+    ]
     monkeypatch.setattr(output, "LOGGED", -1.0)
     assert logged(told, ("one", 0.5))[1] == "suite: one, 50%"
 
