@@ -35,8 +35,8 @@ _WAYS: dict[Protocol, str] = {
 SPARSE_GRAPHS = ("ring", "path", "grid", "torus", "random-regular", "circulant", "explicit")
 """Graphs whose edges, and W with them, fit memory beyond DENSE_NODES nodes."""
 SPECTRA = ("laplacian_spectrum", "slem", "adjacency_slem")
-HELD = 3
-"""Arrays of the size of the iterates that a run holds at a time, at least."""
+LEAST = 3
+"""Arrays of the size of the iterates that any run holds at a time, wherever."""
 
 _STRONG = (
     "network.matrix: got a W with {parts} strongly connected parts; expected one, so that every "
@@ -66,7 +66,7 @@ def size_mistakes(spec: Spec) -> list[str]:
         return found
     needed = {
         f"problem.dimension: got {dimension} with {nodes} nodes; the arrays of one replica": 8
-        * HELD
+        * LEAST
         * nodes
         * dimension,
         f"run.steps: got {spec.run.steps} steps of {nodes} nodes, whose step sizes": 8

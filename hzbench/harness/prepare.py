@@ -18,6 +18,7 @@ from hzbench.core.setting import Setting
 from hzbench.core.spec import CheckTable, Spec
 from hzbench.harness.build import Components, build, build_problem
 from hzbench.harness.by_theory import with_parameters
+from hzbench.harness.combinations import LEAST
 from hzbench.harness.engines import (
     Asked,
     Engine,
@@ -27,12 +28,10 @@ from hzbench.harness.engines import (
 from hzbench.harness.recorded import recorded_observables, too_long
 from hzbench.harness.recorder import INVARIANTS
 from hzbench.harness.setting import method_of, reference_spec, setting_of
-from hzbench.harness.simulate import HELD, bytes_of_a_replica
+from hzbench.harness.simulate import HELD, bytes_drawn
 from hzbench.harness.waits import refuse_waits
 
 FEWER = "nodes, dimensions or replicas"
-LEAST = 3
-"""Arrays of the size of the iterates that every run holds on a CUDA device at some time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +113,9 @@ def _refuse_draws(parts: Components) -> None:
 
     With one array of its iterates: how many more there are, an engine says (`refuse_sizes`).
     """
-    needed = bytes_of_a_replica(parts, "fused", "cuda")
+    spec, links = parts.spec, len(parts.network.edges)
+    needed = bytes_drawn(parts) + 8 * spec.node_count * parts.problem.dimension
     if needed > memory():
-        spec, links = parts.spec, len(parts.network.edges)
         raise SpecError(
             [
                 f"run.steps: got {spec.run.steps} steps of {spec.node_count} nodes with {links} "

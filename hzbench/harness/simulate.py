@@ -205,10 +205,15 @@ def bytes_of_a_replica(parts: Components, engine: Engine, device: str = "cpu") -
 
     Where these lie on a device, one array is left: what is measured comes back.
     """
+    held = _numbers(parts) if on_cuda(device) else _state(parts, engine)
+    return 8 * held + bytes_drawn(parts)
+
+
+def bytes_drawn(parts: Components) -> float:
+    """What one replica draws before it runs: who meets whom."""
     spec = parts.spec
     drawn = {"pair": 64.0, "matching": 16.0 * spec.node_count, "matrix": _links(parts)}
-    held = _numbers(parts) if on_cuda(device) else _state(parts, engine)
-    return 8 * held + drawn.get(spec.network.gossip, 0.0) * spec.run.steps
+    return drawn.get(spec.network.gossip, 0.0) * spec.run.steps
 
 
 def bytes_on_device(parts: Components) -> float:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from engine_reference import HYBRID
+from engine_reference import HYBRID, PROBLEM
 from engine_stand_in import DEVICE, stand_in
 
 from hzbench.core import registry
@@ -23,15 +23,7 @@ from hzbench.problems.network_model import NetworkProblem
 from hzbench.problems.residual import Residual, statistics_of
 from hzbench.testing.laws import example_tables
 
-QUADRATIC = {
-    "name": "quadratic",
-    "dimension": 4,
-    "rotation": True,
-    "heterogeneity": 1.0,
-    "noise": 0.4,
-    "initial_spread": 1.0,
-    "evaluation_noise": 0.1,
-}
+QUADRATIC = {**PROBLEM, "evaluation_noise": 0.1}
 LOGISTIC = {"name": "logistic", "planted": {"rows": 40, "dimension": 4}, "initial": 1.0}
 TOKENS = {"name": "brackets", "training": 40, "validation": 12, "shortest": 12, "longest": 14}
 MORE = {  # of a problem whose examples leave some of its code out
