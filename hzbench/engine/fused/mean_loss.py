@@ -18,7 +18,7 @@ from hzbench.core.compiled import Kernel, aligned
 from hzbench.core.machine import threads
 from hzbench.core.objective import LOGISTIC, Objective
 from hzbench.core.plan import BLOCK
-from hzbench.core.problem import Problem
+from hzbench.core.problem import EvaluatesTogether, Problem
 from hzbench.engine.fused.executor import share_out
 
 if TYPE_CHECKING:
@@ -75,9 +75,15 @@ def _whole_blocks(problem: Problem, first: int, x: Tensor) -> tuple[Tensor, Tens
 
     points = x.new_zeros(-(-(first + len(x)) // BLOCK), BLOCK, x.shape[1])
     points.view(-1, x.shape[1])[first : first + len(x)] = x
-    values = torch.cat([problem.objective(block) for block in points])
-    gradients = torch.cat([problem.objective_gradient(block) for block in points])
-    return values[first:][: len(x)], gradients[first:][: len(x)]
+    both = zip(*(_both(problem, block) for block in points), strict=True)
+    values, gradients = (torch.cat(each)[first:][: len(x)] for each in both)
+    return values, gradients
+
+
+def _both(problem: Problem, x: Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(problem, EvaluatesTogether):
+        return problem.objective_and_gradient(x)
+    return problem.objective(x), problem.objective_gradient(x)
 
 
 @lru_cache(maxsize=1)  # blocks of replicas ask one after the other
